@@ -1,0 +1,1 @@
+"""When things happen: virtual time, processes, vCPUs, replay of recordings."""

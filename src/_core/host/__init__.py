@@ -1,0 +1,1 @@
+"""What the host does with guest memory: frames, second-level maps, discard."""

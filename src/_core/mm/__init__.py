@@ -1,0 +1,1 @@
+"""The guest's page allocator: pages < buddy < pcp, watermark, fallback < allocator < boot."""
