@@ -1,0 +1,356 @@
+"""Feed a recording's rows to an allocator and compare what it decides with what the kernel decided.
+
+Two levels. Request: requests, frees and what came from outside go in, the allocator chooses every page. State: the
+recorded choices are forced row by row, and only the lists must come out right.
+"""
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memset
+
+import numpy as np
+
+from hinting._core.common cimport (
+    MAX_ORDER,
+    MT_HIGHATOMIC,
+    MT_ISOLATE,
+    MT_MOVABLE,
+    NO_PFN,
+    PAGEBLOCK_ORDER,
+    pfn_t,
+)
+from hinting._core.mm.alloc cimport (
+    alloc_slow,
+    bulk_one,
+    bulk_zone,
+    carve_used,
+    fast_flags,
+    free_direct,
+    free_prepared,
+    mark_used,
+    prepare,
+    request,
+    request_t,
+    scan_zones,
+)
+from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.buddy cimport (
+    FPI_NONE,
+    FPI_SKIP_REPORT_NOTIFY,
+    FPI_TO_TAIL,
+    expand,
+    free_block,
+    isolate,
+    list_del,
+    mark_reported,
+    move_block,
+    move_tail,
+    put_back,
+    rotate_to_front,
+)
+from hinting._core.mm.counter cimport account, fold, pcp_of
+from hinting._core.mm.pages cimport (
+    TAG_ISOLATED,
+    TAG_ORDER,
+    block_type,
+    covering,
+    tag_get,
+    tag_is_buddy,
+    tag_is_used,
+    tag_set,
+    zone_of,
+)
+from hinting._core.mm.pcp cimport (
+    bulk_drain,
+    decay_pcp_high,
+    drained,
+    mark_pcp,
+    pindex,
+    ring_at,
+    ring_pop_head,
+    ring_pop_tail,
+    ring_push_head,
+    ring_push_tail,
+)
+from hinting._core.mm.state cimport mm_t, pcp_t, ring_t, zone_t
+
+cdef enum row_t:
+    ROW_OTHER, ROW_ALLOC, ROW_FREE, ROW_RMQ, ROW_DRAINED, ROW_REFILL, ROW_DRAIN, ROW_MOVE, ROW_SETPB, ROW_ISOLATE
+    ROW_PUTBACK, ROW_ROTATE, ROW_VMFOLD, ROW_DECAY, ROW_RETURN, ROW_ALLOC_FAIL
+
+#: Event types that a replay looks at; all others are answers or marks.
+_ROWS = {
+    "ALLOC": ROW_ALLOC, "FREE": ROW_FREE, "RMQ": ROW_RMQ, "DRAINED": ROW_DRAINED, "REFILL": ROW_REFILL,
+    "DRAIN": ROW_DRAIN, "MOVE": ROW_MOVE, "SETPB": ROW_SETPB, "ISOLATE": ROW_ISOLATE, "PUTBACK": ROW_PUTBACK,
+    "ROTATE": ROW_ROTATE, "VMFOLD": ROW_VMFOLD, "DECAY": ROW_DECAY, "HINT_RETURN": ROW_RETURN,
+    "ALLOC_FAIL": ROW_ALLOC_FAIL,
+}
+
+cdef enum:
+    PATH_PCP = 0                        # ALLOC.aux
+    PATH_DIRECT = 1
+    PATH_BULK = 4
+    FREE_DIRECT = 2                     # FREE.aux
+    CALLER_REPORTING = 1                # ISOLATE.a
+
+ctypedef struct events_t:
+    int64_t n
+    const uint8_t *kind                 # row_t
+    const uint8_t *cpu
+    const int8_t *zone
+    const int64_t *pfn
+    const int8_t *order
+    const int8_t *mt
+    const int16_t *aux
+    const uint32_t *gfp
+    const int32_t *aflags
+    const int64_t *a
+    const int64_t *b
+    const int64_t *c
+
+ctypedef struct tally_t:
+    int64_t rows                        # rows that were inputs
+    int64_t allocations
+    int64_t identical
+    int64_t refused                     # frees and isolations that the emulated state could not follow
+    int64_t first_row                   # first row where the choice differs, -1
+    int64_t first_expected
+    int64_t first_chosen                # -1: no page
+    int64_t stop                        # row to stop before, -1
+    bint in_decay                       # 6.12: drains that follow belong to a decay
+
+
+cdef class Events:
+    """The columns of a recording as C arrays, in the order in which the rows take effect."""
+
+    cdef events_t e
+    cdef object keep
+
+    def __init__(self, columns, types, order=None):
+        """columns: {name: array} of events.parquet. types: names by number. order: row numbers, None for as stored."""
+        lut = np.array([_ROWS.get(name, ROW_OTHER) for name in types] + [ROW_OTHER] * (256 - len(types)), np.uint8)
+        data = {"kind": lut[columns["type"]]}
+        for name in ("cpu", "zone", "pfn", "order", "mt", "aux", "gfp", "aflags", "a", "b", "c"):
+            data[name] = columns[name]
+        if order is not None:
+            data = {name: np.ascontiguousarray(values[order]) for name, values in data.items()}
+        self.keep = data
+        cdef const uint8_t[::1] kind = data["kind"]
+        cdef const uint8_t[::1] cpu = data["cpu"]
+        cdef const int8_t[::1] zone = data["zone"]
+        cdef const int64_t[::1] pfn = data["pfn"]
+        cdef const int8_t[::1] o = data["order"]
+        cdef const int8_t[::1] mt = data["mt"]
+        cdef const int16_t[::1] aux = data["aux"]
+        cdef const uint32_t[::1] gfp = data["gfp"]
+        cdef const int32_t[::1] aflags = data["aflags"]
+        cdef const int64_t[::1] a = data["a"]
+        cdef const int64_t[::1] b = data["b"]
+        cdef const int64_t[::1] c = data["c"]
+        self.e.n = kind.shape[0]
+        if self.e.n:
+            self.e.kind = &kind[0]
+            self.e.cpu = &cpu[0]
+            self.e.zone = &zone[0]
+            self.e.pfn = &pfn[0]
+            self.e.order = &o[0]
+            self.e.mt = &mt[0]
+            self.e.aux = &aux[0]
+            self.e.gfp = &gfp[0]
+            self.e.aflags = &aflags[0]
+            self.e.a = &a[0]
+            self.e.b = &b[0]
+            self.e.c = &c[0]
+
+    def __len__(self):
+        return self.e.n
+
+    @property
+    def kinds(self):
+        """Kind of every row, uint8."""
+        return self.keep["kind"]
+
+
+def effect_order(Events events not None, int ncpus):
+    """Row numbers in the order in which the rows change the lists.
+
+    With several CPUs the order in which the zone lock was taken decides: a request that refills its list takes effect
+    at the first block of the refill, a free (or a decay or a drain from outside) that drains at the first page
+    drained; everything else where it is recorded.
+    """
+    cdef events_t *e = &events.e
+    cdef int64_t i
+    cdef int64_t[::1] at
+    cdef int64_t[::1] refill = np.full(ncpus, -1, np.int64)
+    cdef int64_t[::1] waiting = np.full(ncpus, -1, np.int64)
+    cdef int cpu
+    position = np.arange(e.n, dtype=np.int64)
+    at = position
+    for i in range(e.n):
+        cpu = e.cpu[i]
+        if e.kind[i] == ROW_RMQ and e.aux[i] == 1:
+            if refill[cpu] < 0:
+                refill[cpu] = i
+        elif e.kind[i] == ROW_ALLOC:
+            if refill[cpu] >= 0:
+                at[i] = refill[cpu]
+            refill[cpu] = -1
+        elif e.kind[i] == ROW_FREE:
+            waiting[cpu] = i if e.aux[i] != FREE_DIRECT else -1
+        elif e.kind[i] == ROW_DECAY or e.kind[i] == ROW_DRAIN and e.aux[i] == 1:
+            waiting[cpu] = i
+        elif e.kind[i] == ROW_DRAINED and waiting[cpu] >= 0:
+            at[waiting[cpu]] = i
+            waiting[cpu] = -1
+    return np.argsort(position, kind="stable")
+
+
+cdef inline pfn_t _mapped(const uint32_t *actual, pfn_t pfn) noexcept nogil:
+    """The emulated page that stands for a recorded one since a choice differed."""
+    return pfn if actual == NULL or actual[pfn] == 0 else actual[pfn] - 1
+
+
+cdef void _compare(mm_t *m, events_t *e, tally_t *t, uint32_t *actual, int64_t i, pfn_t chosen) noexcept nogil:
+    cdef pfn_t expected = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i]
+    cdef pfn_t k
+    t.allocations += 1
+    if chosen == expected:
+        t.identical += 1
+    elif t.first_row < 0:
+        t.first_row = i
+        t.first_expected = expected
+        t.first_chosen = -1 if chosen == NO_PFN else chosen
+    if t.first_row >= 0:
+        for k in range(<pfn_t>1 << order):
+            actual[expected + k] = 0 if chosen == expected else (
+                <uint32_t>NO_PFN if chosen == NO_PFN else chosen + k + 1)
+
+
+cdef pfn_t _allocate(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    cdef request_t r
+    cdef int cpu = e.cpu[i]
+    cdef pfn_t pfn
+    cdef int64_t n, j
+    cdef zone_t *z
+    r = request(m, e.order[i], e.gfp[i])
+    r.mt = e.mt[i]
+    if e.aux[i] != PATH_BULK:                   # a bulk row does not say its zones
+        r.highest_zone = <int>(e.a[i] & 15)
+        r.preferred_zone = <int>(e.a[i] >> 4)
+    if e.aux[i] == PATH_BULK:
+        n = 1
+        j = i + 1
+        while j < e.n and e.kind[j] == ROW_ALLOC and e.aux[j] == PATH_BULK and e.cpu[j] == cpu:
+            n += 1
+            j += 1
+        z = bulk_zone(m, &r, n)
+        return bulk_one(m, z if z != NULL else &m.zone[r.preferred_zone], cpu, &r)
+    pfn = scan_zones(m, cpu, &r, fast_flags(m, &r))
+    if pfn == NO_PFN:
+        pfn = alloc_slow(m, cpu, &r)
+    if pfn != NO_PFN:
+        mark_used(m, pfn, &r)
+    return pfn
+
+
+cdef bint _free(mm_t *m, events_t *e, int64_t i, const uint32_t *actual) noexcept nogil:
+    cdef pfn_t pfn = _mapped(actual, <pfn_t>e.pfn[i])
+    cdef int order = e.order[i]
+    cdef int cpu = e.cpu[i]
+    cdef zone_t *z
+    cdef uint8_t tag
+    cdef int fpi
+    if pfn >= m.npfn or pfn & ((<pfn_t>1 << order) - 1):
+        return False
+    z = zone_of(m, pfn)
+    if z == NULL:
+        return False
+    tag = tag_get(m, pfn, order)
+    if not (tag_is_used(tag) and (tag & TAG_ORDER) == order) and not carve_used(m, pfn, order):
+        return False
+    prepare(m, cpu, pfn, order)
+    if e.aux[i] == FREE_DIRECT:
+        fpi = (FPI_SKIP_REPORT_NOTIFY if e.a[i] & 1 else 0) | (FPI_TO_TAIL if e.a[i] & 2 else 0)
+        free_direct(m, z, cpu, pfn, order, fpi)
+    else:
+        free_prepared(m, z, cpu, pfn, order, block_type(m, pfn))
+    return True
+
+
+cdef bint _isolate(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
+    cdef uint8_t tag = tag_get(m, pfn, order)
+    if not tag_is_buddy(tag) or (tag & TAG_ORDER) != order:
+        return False
+    return isolate(m, zone_of(m, pfn), cpu, pfn, order)
+
+
+cdef bint _return(mm_t *m, events_t *e, int64_t i, int fpi) noexcept nogil:
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i]
+    if tag_get(m, pfn, order) != (TAG_ISOLATED | order):
+        return False
+    put_back(m, zone_of(m, pfn), e.cpu[i], pfn, order, fpi)
+    return True
+
+
+cdef void _request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual, int64_t i) noexcept nogil:
+    """One row at request level."""
+    cdef int kind = e.kind[i]
+    cdef int cpu = e.cpu[i]
+    cdef zone_t *z
+    cdef bint fine = True
+    if kind == ROW_DRAINED:
+        return
+    if kind == ROW_DRAIN:
+        if e.aux[i] == 1 and not t.in_decay:
+            z = &m.zone[e.zone[i]]
+            bulk_drain(m, z, pcp_of(m, z, e.order[i]), cpu, e.a[i], <int>e.b[i])
+            t.rows += 1
+        return
+    t.in_decay = False
+    if kind == ROW_ALLOC:
+        _compare(m, e, t, actual, i, _allocate(m, e, i))
+    elif kind == ROW_FREE:
+        fine = _free(m, e, i, actual if t.first_row >= 0 else NULL)
+    elif kind == ROW_ISOLATE:
+        fine = e.aux[i] == 0 or _isolate(m, cpu, <pfn_t>e.pfn[i], e.order[i])
+    elif kind == ROW_PUTBACK:
+        fine = _return(m, e, i, FPI_TO_TAIL | FPI_SKIP_REPORT_NOTIFY)
+        mark_reported(m, <pfn_t>e.pfn[i], e.order[i])
+    elif kind == ROW_RETURN:
+        fine = _return(m, e, i, FPI_NONE)
+    elif kind == ROW_ROTATE:
+        z = zone_of(m, <pfn_t>e.pfn[i])
+        fine = tag_is_buddy(tag_get(m, <pfn_t>e.pfn[i], e.order[i]))
+        if fine:
+            rotate_to_front(m, z, <pfn_t>e.pfn[i], e.order[i])
+    elif kind == ROW_VMFOLD:
+        fold(m, cpu)
+    elif kind == ROW_DECAY:
+        decay_pcp_high(m, &m.zone[e.zone[i]], e.aux[i])
+        t.in_decay = True
+    else:
+        return
+    t.rows += 1
+    if not fine:
+        t.refused += 1
+
+
+def request_level(Allocator allocator not None, Events events not None, int64_t stop=-1):
+    """Replay at request level; returns the tally as a dict.
+
+    stop: row to stop before (in the order of the events given), -1 for all rows.
+    """
+    cdef mm_t *m = &allocator.m
+    cdef events_t *e = &events.e
+    cdef tally_t t
+    cdef int64_t i
+    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
+    cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
+    memset(&t, 0, sizeof(t))
+    t.first_row = -1
+    with nogil:
+        for i in range(n):
+            if e.kind[i] != ROW_OTHER:
+                _request_row(m, e, &t, &actual[0], i)
+    return t

@@ -1,0 +1,1 @@
+"""hinting: a high-fidelity emulator of guest free page hinting."""

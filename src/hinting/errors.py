@@ -1,0 +1,59 @@
+"""Every error that bad input can raise. All are `ValueError`s, so one `except ValueError` catches them."""
+
+__all__ = [
+    "CheckError",
+    "CostError",
+    "GuestError",
+    "HintingError",
+    "HostError",
+    "KernelError",
+    "OpError",
+    "PageError",
+    "RecordingError",
+    "StrategyError",
+    "UnitError",
+]
+
+
+class HintingError(ValueError):
+    """Bad input: the message names what was given and what was expected."""
+
+
+class UnitError(HintingError):
+    """A size or duration that cannot be read."""
+
+
+class KernelError(HintingError):
+    """An unknown kernel profile, or one whose data file is wrong."""
+
+
+class CostError(HintingError):
+    """An unknown cost, or a value that no cost can have."""
+
+
+class PageError(HintingError):
+    """A pfn, order or free that the allocator refuses; the guest is unchanged."""
+
+
+class GuestError(HintingError):
+    """A guest that cannot exist: its memory, CPUs or boot footprint."""
+
+
+class HostError(HintingError):
+    """A host that cannot exist, or a guest that it cannot take."""
+
+
+class OpError(HintingError):
+    """A row of an op array that no guest can execute."""
+
+
+class StrategyError(HintingError):
+    """An unknown strategy or parameter, or a value outside its range."""
+
+
+class RecordingError(HintingError):
+    """A recording that is damaged, incomplete or of an unknown kind."""
+
+
+class CheckError(RuntimeError):
+    """An invariant does not hold: a defect of the emulator, never of the input."""

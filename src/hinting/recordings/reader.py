@@ -1,0 +1,211 @@
+"""Read a recording folder and refuse, by file, row and reason, whatever does not hold together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hinting import kernels
+from hinting.errors import KernelError, RecordingError
+
+__all__ = ["EVENT_COLUMNS", "NO_MEMORY", "Recording", "is_recording"]
+
+#: Columns of events.parquet and the dtype that the cores read them as.
+EVENT_COLUMNS = {
+    "type": np.uint8,
+    "cpu": np.uint8,
+    "zone": np.int8,
+    "pfn": np.int64,
+    "order": np.int8,
+    "mt": np.int8,
+    "aux": np.int16,
+    "gfp": np.uint32,
+    "aflags": np.int32,
+    "a": np.int64,
+    "b": np.int64,
+    "c": np.int64,
+    "d": np.int64,
+}
+#: Columns that newer recordings add.
+OPTIONAL_COLUMNS = {"ts_us": np.int64, "e": np.int64, "f": np.int64}
+
+_TABLES = {
+    "freelists.parquet": ("snap", "zone", "order", "mt", "pos", "pfn", "reported"),
+    "pcplists.parquet": ("snap", "zone", "cpu", "pindex", "pos", "pfn", "order", "mt"),
+    "pageblocks.parquet": ("pageblock", "mt_t0", "mt_t1", "skip_t0", "skip_t1"),
+    "movable_t0.parquet": ("pfn",),
+}
+
+#: Type of a pageblock that has no memory.
+NO_MEMORY = 255
+
+_SECTION_PAGES = 32768
+
+
+def is_recording(path: Path) -> bool:
+    """Whether the folder looks like a recording."""
+    return (path / "meta.json").is_file() and (path / "events.parquet").is_file()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run of a real kernel.
+
+    path: its folder. meta: the parsed meta.json. Tables are read when first used; RecordingError names the file, the
+    row and the reason for anything damaged, missing or contradictory.
+    """
+
+    path: Path
+    meta: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Recording:
+        """Open a recording folder and check its description."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise RecordingError(f"{folder}: not a folder, expected a recording with meta.json and events.parquet")
+        file = folder / "meta.json"
+        try:
+            meta = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise RecordingError(f"{file}: missing, expected the description of a recording") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RecordingError(f"{file}: not readable as JSON: {error}") from None
+        if not isinstance(meta, dict):
+            raise RecordingError(f"{file}: expected one JSON object, got {type(meta).__name__}")
+        for key in ("kernel", "cpus", "types", "npfn", "t0", "t1"):
+            if key not in meta:
+                raise RecordingError(f"{file}: key {key!r} is missing")
+        recording = cls(folder, meta)
+        try:
+            kernels.for_release(meta["kernel"])
+        except KernelError as error:
+            raise RecordingError(f"{file}: {error}") from None
+        return recording
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def kernel(self) -> str:
+        """Name of the kernel profile that models the recorded kernel."""
+        return kernels.for_release(self.meta["kernel"])
+
+    @property
+    def ncpus(self) -> int:
+        return int(self.meta["cpus"])
+
+    @property
+    def npfn(self) -> int:
+        """One past the last page frame."""
+        return max(int(zone["zone_start_pfn"]) + int(zone["spanned_pages"]) for zone in self.meta["t0"]["zones"])
+
+    @property
+    def types(self) -> list[str]:
+        """Names of the event types, by the number in column `type`."""
+        return list(self.meta["types"])
+
+    @property
+    def undisturbed(self) -> bool:
+        """No reclaim, no compaction and no OOM kill acted during the run."""
+        return not (self.meta.get("reclaim") or self.meta.get("compaction") or self.meta.get("oom"))
+
+    def _read(self, name: str, columns: tuple[str, ...]) -> pa.Table:
+        file = self.path / name
+        if not file.is_file():
+            raise RecordingError(f"{file}: missing")
+        try:
+            table = pq.read_table(file)
+        except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+            raise RecordingError(f"{file}: damaged or not a Parquet file: {error}") from None
+        for column in columns:
+            if column not in table.column_names:
+                raise RecordingError(f"{file}: column {column!r} is missing, it has {', '.join(table.column_names)}")
+        for column in columns:
+            kind = table.schema.field(column).type
+            if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+                raise RecordingError(f"{file}: column {column!r} has type {kind}, expected integers")
+            if table[column].null_count:
+                row = table[column].is_null().to_numpy(zero_copy_only=False).argmax()
+                raise RecordingError(f"{file}: row {row}: column {column!r} is empty")
+        return table
+
+    def table(self, name: str) -> dict[str, np.ndarray]:
+        """A list table as {column: array}, rows as stored."""
+        table = self._read(name, _TABLES[name])
+        return {column: table[column].to_numpy() for column in _TABLES[name]}
+
+    @cached_property
+    def events(self) -> dict[str, np.ndarray]:
+        """The events as {column: contiguous array}, in order of effect."""
+        file = self.path / "events.parquet"
+        table = self._read("events.parquet", tuple(EVENT_COLUMNS))
+        wanted = EVENT_COLUMNS | {name: kind for name, kind in OPTIONAL_COLUMNS.items() if name in table.column_names}
+        events = {}
+        for name, kind in wanted.items():
+            values = table[name].to_numpy()
+            limits = np.iinfo(kind)
+            if values.size and not (limits.min <= int(values.min()) and int(values.max()) <= limits.max):
+                row = int(np.argmax((values < limits.min) | (values > limits.max)))
+                raise RecordingError(f"{file}: row {row}: {name} = {values[row]} is outside {limits.min}..{limits.max}")
+            events[name] = np.ascontiguousarray(values, kind)
+        total = self.meta.get("rows_total")
+        if total is not None and total != table.num_rows:
+            raise RecordingError(f"{file}: {table.num_rows} rows, meta.json promises {total}: the file is truncated")
+        self._check_rows(events, file)
+        return events
+
+    def _check_rows(self, events: dict[str, np.ndarray], file: Path) -> None:
+        pfn, order = events["pfn"], events["order"].astype(np.int64)
+        rules = {
+            f"type is not one of the {len(self.types)} of meta.json": events["type"] >= len(self.types),
+            f"cpu is not below {self.ncpus}": events["cpu"] >= self.ncpus,
+        }
+        names = np.array(self.types + [""] * (256 - len(self.types)))[events["type"]]
+        paged = np.isin(names, ["ALLOC", "FREE", "DRAINED", "RMQ", "HINT_FREE", "PUTBACK"])
+        rules |= {
+            "order is not between 0 and 10": paged & ((order < 0) | (order > 10)),
+            f"pfn is not a page frame below {self.npfn}": paged & ((pfn < 0) | (pfn >= self.npfn)),
+            "pfn is not aligned to its order": paged & ((pfn & ((1 << np.clip(order, 0, 10)) - 1)) != 0),
+        }
+        for reason, bad in rules.items():
+            if bad.any():
+                row = int(bad.argmax())
+                raise RecordingError(f"{file}: row {row} ({names[row]}): {reason} (pfn {pfn[row]}, order {order[row]})")
+
+    @cached_property
+    def pageblocks(self) -> dict[str, np.ndarray]:
+        """Type and skip bit of every pageblock at both moments, indexed by pageblock; 255: no memory."""
+        table = self.table("pageblocks.parquet")
+        count = (self.npfn + 511) // 512
+        out = {name: np.full(count, NO_MEMORY, np.uint8) for name in ("mt_t0", "mt_t1")}
+        out |= {name: np.zeros(count, bool) for name in ("skip_t0", "skip_t1")}
+        index = table["pageblock"]
+        if index.size and not (0 <= int(index.min()) and int(index.max()) < count):
+            row = int(np.argmax((index < 0) | (index >= count)))
+            raise RecordingError(f"{self.path / 'pageblocks.parquet'}: row {row}: pageblock {index[row]} is outside "
+                                 f"the guest's {count}")
+        for name, values in out.items():
+            values[index] = table[name]
+        return out
+
+    def memory(self) -> np.ndarray:
+        """For each page frame: 1 if it may be in use by the guest, 2 if it counts as movable at the start, else 0."""
+        pages = np.zeros(self.npfn, np.uint8)
+        for zone in self.meta["t0"]["zones"]:
+            pages[int(zone["zone_start_pfn"]) : int(zone["zone_start_pfn"]) + int(zone["spanned_pages"])] = 1
+        pages[np.repeat(self.pageblocks["mt_t0"] == NO_MEMORY, 512)[: self.npfn]] = 0
+        movable = self.table("movable_t0.parquet")["pfn"]
+        if movable.size and not (0 <= int(movable.min()) and int(movable.max()) < self.npfn):
+            row = int(np.argmax((movable < 0) | (movable >= self.npfn)))
+            raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is not below {self.npfn}")
+        pages[movable] = 2
+        return pages
