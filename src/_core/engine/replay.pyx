@@ -10,6 +10,7 @@ from libc.string cimport memset
 import numpy as np
 
 from hinting._core.common cimport (
+    MAX_CPUS,
     MAX_ORDER,
     MT_HIGHATOMIC,
     MT_ISOLATE,
@@ -31,6 +32,7 @@ from hinting._core.mm.alloc cimport (
     request,
     request_t,
     scan_zones,
+    take_from_zone,
 )
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport (
@@ -61,7 +63,7 @@ from hinting._core.mm.pages cimport (
 )
 from hinting._core.mm.pcp cimport (
     bulk_drain,
-    decay_pcp_high,
+    decayed_excess,
     drained,
     mark_pcp,
     pindex,
@@ -72,10 +74,12 @@ from hinting._core.mm.pcp cimport (
     ring_push_tail,
 )
 from hinting._core.mm.state cimport mm_t, pcp_t, ring_t, zone_t
+from hinting._core.mm.watermark cimport ALLOC_WMARK_MASK, wm_fast, wmark
 
 cdef enum row_t:
     ROW_OTHER, ROW_ALLOC, ROW_FREE, ROW_RMQ, ROW_DRAINED, ROW_REFILL, ROW_DRAIN, ROW_MOVE, ROW_SETPB, ROW_ISOLATE
     ROW_PUTBACK, ROW_ROTATE, ROW_VMFOLD, ROW_DECAY, ROW_RETURN, ROW_ALLOC_FAIL
+    ROW_OVERFLOW
 
 #: Event types that a replay looks at; all others are answers or marks.
 _ROWS = {
@@ -106,6 +110,7 @@ ctypedef struct events_t:
     const int64_t *a
     const int64_t *b
     const int64_t *c
+    const int64_t *e                    # free-page counter of the preferred zone as the request saw it, -1
 
 ctypedef struct tally_t:
     int64_t rows                        # rows that were inputs
@@ -115,8 +120,23 @@ ctypedef struct tally_t:
     int64_t first_row                   # first row where the choice differs, -1
     int64_t first_expected
     int64_t first_chosen                # -1: no page
-    int64_t stop                        # row to stop before, -1
-    bint in_decay                       # 6.12: drains that follow belong to a decay
+    int64_t assisted                    # requests whose zone was taken from the recording: two CPUs raced
+    int64_t decaying[MAX_CPUS]          # 6.12: pages that the decay running on a CPU has yet to drain
+
+
+def _tell_overflows(uint8_t[::1] kind, const uint8_t[::1] cpu, const int16_t[::1] aux):
+    """Mark the drains that a free's own overflow caused: answers, where all other drains came from outside.
+
+    A drain belongs to a free if the recording says so and a free is the last row of that CPU: a few drains of a decay
+    are recorded as if they followed from a free.
+    """
+    cdef uint8_t last[MAX_CPUS]
+    cdef int64_t i
+    memset(last, 0, sizeof(last))
+    for i in range(kind.shape[0]):
+        if kind[i] == ROW_DRAIN and aux[i] == 0 and last[cpu[i]] == ROW_FREE:
+            kind[i] = ROW_OVERFLOW
+        last[cpu[i]] = kind[i]
 
 
 cdef class Events:
@@ -129,8 +149,10 @@ cdef class Events:
         """columns: {name: array} of events.parquet. types: names by number. order: row numbers, None for as stored."""
         lut = np.array([_ROWS.get(name, ROW_OTHER) for name in types] + [ROW_OTHER] * (256 - len(types)), np.uint8)
         data = {"kind": lut[columns["type"]]}
+        _tell_overflows(data["kind"], columns["cpu"], columns["aux"])
         for name in ("cpu", "zone", "pfn", "order", "mt", "aux", "gfp", "aflags", "a", "b", "c"):
             data[name] = columns[name]
+        data["e"] = columns.get("e", np.full(len(columns["type"]), -1, np.int64))
         if order is not None:
             data = {name: np.ascontiguousarray(values[order]) for name, values in data.items()}
         self.keep = data
@@ -146,6 +168,7 @@ cdef class Events:
         cdef const int64_t[::1] a = data["a"]
         cdef const int64_t[::1] b = data["b"]
         cdef const int64_t[::1] c = data["c"]
+        cdef const int64_t[::1] counter = data["e"]
         self.e.n = kind.shape[0]
         if self.e.n:
             self.e.kind = &kind[0]
@@ -160,6 +183,7 @@ cdef class Events:
             self.e.a = &a[0]
             self.e.b = &b[0]
             self.e.c = &c[0]
+            self.e.e = &counter[0]
 
     def __len__(self):
         return self.e.n
@@ -174,14 +198,14 @@ def effect_order(Events events not None, int ncpus):
     """Row numbers in the order in which the rows change the lists.
 
     With several CPUs the order in which the zone lock was taken decides: a request that refills its list takes effect
-    at the first block of the refill, a free (or a decay or a drain from outside) that drains at the first page
-    drained; everything else where it is recorded.
+    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained; everything else where it is recorded.
     """
     cdef events_t *e = &events.e
     cdef int64_t i
     cdef int64_t[::1] at
     cdef int64_t[::1] refill = np.full(ncpus, -1, np.int64)
     cdef int64_t[::1] waiting = np.full(ncpus, -1, np.int64)
+    cdef int64_t[::1] freed = np.full(ncpus, -1, np.int64)
     cdef int cpu
     position = np.arange(e.n, dtype=np.int64)
     at = position
@@ -195,9 +219,11 @@ def effect_order(Events events not None, int ncpus):
                 at[i] = refill[cpu]
             refill[cpu] = -1
         elif e.kind[i] == ROW_FREE:
-            waiting[cpu] = i if e.aux[i] != FREE_DIRECT else -1
-        elif e.kind[i] == ROW_DECAY or e.kind[i] == ROW_DRAIN and e.aux[i] == 1:
+            freed[cpu] = i
+        elif e.kind[i] == ROW_DRAIN:
             waiting[cpu] = i
+        elif e.kind[i] == ROW_OVERFLOW:
+            waiting[cpu] = freed[cpu]
         elif e.kind[i] == ROW_DRAINED and waiting[cpu] >= 0:
             at[waiting[cpu]] = i
             waiting[cpu] = -1
@@ -226,8 +252,23 @@ cdef void _compare(mm_t *m, events_t *e, tally_t *t, uint32_t *actual, int64_t i
                 <uint32_t>NO_PFN if chosen == NO_PFN else chosen + k + 1)
 
 
-cdef pfn_t _allocate(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+cdef bint _raced(mm_t *m, events_t *e, int64_t i, const request_t *r, uint32_t flags) noexcept nogil:
+    """The request saw another free-page counter than the emulated one, and it decides between two zones."""
+    cdef zone_t *z = &m.zone[r.preferred_zone]
+    cdef int64_t own = z.counter
+    cdef bint admitted, recorded
+    if m.ncpus == 1 or e.e[i] < 0 or e.e[i] == own:
+        return False
+    admitted = wm_fast(m, z, r.order, wmark(z, flags & ALLOC_WMARK_MASK), r.highest_zone, flags, r.gfp)
+    z.counter = e.e[i]
+    recorded = wm_fast(m, z, r.order, wmark(z, flags & ALLOC_WMARK_MASK), r.highest_zone, flags, r.gfp)
+    z.counter = own
+    return admitted != recorded
+
+
+cdef pfn_t _allocate(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
     cdef request_t r
+    cdef uint32_t flags
     cdef int cpu = e.cpu[i]
     cdef pfn_t pfn
     cdef int64_t n, j
@@ -245,7 +286,12 @@ cdef pfn_t _allocate(mm_t *m, events_t *e, int64_t i) noexcept nogil:
             j += 1
         z = bulk_zone(m, &r, n)
         return bulk_one(m, z if z != NULL else &m.zone[r.preferred_zone], cpu, &r)
-    pfn = scan_zones(m, cpu, &r, fast_flags(m, &r))
+    flags = fast_flags(m, &r)
+    if _raced(m, e, i, &r, flags):
+        t.assisted += 1
+        pfn = take_from_zone(m, &m.zone[e.zone[i]], cpu, &r, flags)
+    else:
+        pfn = scan_zones(m, cpu, &r, flags)
     if pfn == NO_PFN:
         pfn = alloc_slow(m, cpu, &r)
     if pfn != NO_PFN:
@@ -293,23 +339,28 @@ cdef bint _return(mm_t *m, events_t *e, int64_t i, int fpi) noexcept nogil:
     return True
 
 
+cdef void _outside_drain(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
+    """A drain that no free caused. The steps of a decay are ours: the row only says when one is made."""
+    cdef zone_t *z = &m.zone[e.zone[i]]
+    cdef pcp_t *p = pcp_of(m, z, e.order[i])
+    cdef int64_t *left = &t.decaying[e.cpu[i]]
+    if left[0] > 0:
+        bulk_drain(m, z, p, e.cpu[i], left[0] if left[0] < p.batch else p.batch, 0)
+        left[0] -= p.batch
+    else:
+        bulk_drain(m, z, p, e.cpu[i], e.a[i], <int>e.b[i])
+
+
 cdef void _request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual, int64_t i) noexcept nogil:
     """One row at request level."""
     cdef int kind = e.kind[i]
     cdef int cpu = e.cpu[i]
     cdef zone_t *z
     cdef bint fine = True
-    if kind == ROW_DRAINED:
-        return
-    if kind == ROW_DRAIN:
-        if e.aux[i] == 1 and not t.in_decay:
-            z = &m.zone[e.zone[i]]
-            bulk_drain(m, z, pcp_of(m, z, e.order[i]), cpu, e.a[i], <int>e.b[i])
-            t.rows += 1
-        return
-    t.in_decay = False
     if kind == ROW_ALLOC:
-        _compare(m, e, t, actual, i, _allocate(m, e, i))
+        _compare(m, e, t, actual, i, _allocate(m, e, t, i))
+    elif kind == ROW_DRAIN:
+        _outside_drain(m, e, t, i)
     elif kind == ROW_FREE:
         fine = _free(m, e, i, actual if t.first_row >= 0 else NULL)
     elif kind == ROW_ISOLATE:
@@ -327,8 +378,7 @@ cdef void _request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual, int64
     elif kind == ROW_VMFOLD:
         fold(m, cpu)
     elif kind == ROW_DECAY:
-        decay_pcp_high(m, &m.zone[e.zone[i]], e.aux[i])
-        t.in_decay = True
+        t.decaying[cpu] = decayed_excess(pcp_of(m, &m.zone[e.zone[i]], e.aux[i]), &m.k)
     else:
         return
     t.rows += 1

@@ -18,7 +18,7 @@ from hinting._core.common cimport (
     ZONE_MOVABLE,
     pfn_t,
 )
-from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FIXED, PCP_FREE_FACTOR
+from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FIXED, PCP_FREE_FACTOR, kernel_t
 from hinting._core.mm.buddy cimport FPI_NONE, free_block
 from hinting._core.mm.counter cimport account, pcp_of
 from hinting._core.mm.fallback cimport TAKE_NORMAL, take
@@ -314,13 +314,15 @@ cdef inline void drain_pcp(mm_t *m, zone_t *z, pcp_t *p, int cpu) noexcept nogil
         else:
             bulk_drain(m, z, p, cpu, lowest(p.count, <int64_t>p.batch << m.k.pcp_scale_max), 0)
 
-cdef inline void decay_pcp_high(mm_t *m, zone_t *z, int cpu) noexcept nogil:
-    """6.12, once a second: lower the running high and drain what is above it."""
-    cdef pcp_t *p = pcp_of(m, z, cpu)
-    cdef int64_t excess
+cdef inline int64_t decayed_excess(pcp_t *p, const kernel_t *k) noexcept nogil:
+    """6.12, once a second: lower the running high; returns the pages above it, to be drained a batch at a time."""
     if p.high > p.high_min:
-        p.high = highest(p.count - (<int64_t>p.batch << m.k.pcp_scale_max), highest(p.high - (p.high >> 3), p.high_min))
-    excess = p.count - p.high
+        p.high = highest(p.count - (<int64_t>p.batch << k.pcp_scale_max), highest(p.high - (p.high >> 3), p.high_min))
+    return p.count - p.high
+
+cdef inline void decay_pcp_high(mm_t *m, zone_t *z, int cpu) noexcept nogil:
+    cdef pcp_t *p = pcp_of(m, z, cpu)
+    cdef int64_t excess = decayed_excess(p, &m.k)
     while excess > 0:
         bulk_drain(m, z, p, cpu, lowest(excess, p.batch), 0)
         excess -= p.batch
