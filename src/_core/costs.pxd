@@ -1,0 +1,85 @@
+"""A cost profile as a C struct: one double for each cost of hinting/costs/default.toml that the cores charge.
+
+A field is the id of the cost with the dot as underscore; ns if not marked. A field `<id>_high` is the same cost at its
+high end, for a step that is charged at its worst. No value is given here.
+"""
+
+ctypedef struct costs_t:
+    double guest_pcp_alloc_hit
+    double guest_pcp_refill_batch
+    double guest_pcp_free_hit
+    double guest_pcp_drain_batch
+    double guest_buddy_alloc_direct
+    double guest_buddy_alloc_order9
+    double guest_buddy_free_direct
+    double guest_zone_lock_uncontended
+    double guest_zone_lock_handoff
+    double guest_scan_free_list_entry
+    double guest_scan_bitmap_page
+    double guest_isolate_page
+    double guest_putback_page
+    double guest_fault_path_4k
+    double guest_fault_path_2m
+    double guest_rcu_batch_free_4k
+    double mem_clear_4k
+    double mem_clear_2m
+    double mem_copy_4k
+    double mem_stream_1t_gib_s              # GiB/s
+    double sched_syscall
+    double sched_context_switch
+    double sched_wakeup_same_cpu
+    double sched_wakeup_idle_cpu
+    double sched_workqueue_delay_jitter
+    double virt_vm_exit_entry
+    double virt_hypercall
+    double virt_exit_to_user
+    double virt_ioeventfd_signal
+    double virt_kick_total                  # ns; a sum, for checks: virt.vm_exit_entry + virt.ioeventfd_signal
+    double virt_vmm_wakeup
+    double virt_vhost_wakeup
+    double virt_busy_poll_pickup
+    double virt_vq_add_sg
+    double virt_vq_kick_check
+    double virt_vq_pop_element
+    double virt_vq_map_sg
+    double virt_vq_push_notify
+    double virt_irq_inject
+    double virt_guest_irq_to_task
+    double host_ramblock_lookup
+    double host_balloon_pfn_overhead
+    double host_madvise_call_empty
+    double host_madvise_zap_4k_single
+    double host_zap_4k_bulk
+    double host_zap_2m_thp
+    double host_thp_split_pmd
+    double host_thp_split_folio
+    double host_madvise_free_4k
+    double host_mmu_notifier_range
+    double host_tlb_flush_local
+    double host_tlb_shootdown_base
+    double host_tlb_shootdown_per_cpu
+    double fault_gup_path_4k
+    double fault_tdp_map
+    double fault_memcg_charge
+    double fault_thp_alloc
+    double fault_thp_alloc_high             # direct compaction that found no huge frame
+    double fault_ept_4k_total               # ns; a sum, for checks: virt.vm_exit_entry + fault.gup_path_4k + guest.pcp_alloc_hit + fault.memcg_charge + mem.clear_4k + fault.tdp_map
+    double fault_ept_2m_total               # ns; a sum, for checks: virt.vm_exit_entry + fault.gup_path_4k + fault.thp_alloc + mem.clear_2m + fault.tdp_map
+    double fault_read_zero_page
+    double fault_async_pf
+    double fault_uffd_missing
+    double fault_collapse_2m
+    double size_guest_base_mib              # MiB
+    double size_struct_page_ratio           # fraction
+    double size_vmm_fixed_mib               # MiB
+    double size_vmm_per_vcpu_mib            # MiB
+    double size_vmm_iothread_mib            # MiB
+    double size_vmm_graphics_mib            # MiB
+    double size_vmm_firecracker_mib         # MiB
+    double size_ept_bytes_per_4k            # bytes
+    double size_host_base_mib               # MiB
+
+cdef class Costs:
+    cdef costs_t c
+    cdef readonly str name
+    cdef readonly str hash

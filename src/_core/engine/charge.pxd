@@ -1,0 +1,42 @@
+"""Time: moving a clock by a cost, and charging a strategy's counted work."""
+
+from libc.stdint cimport int64_t
+
+from hinting._core.costs cimport costs_t
+from hinting._core.engine.machine cimport machine_t, vcpu_t
+from hinting._core.mm.state cimport mm_t
+from hinting._core.strategies.hooks cimport work_t
+
+cdef inline void advance(vcpu_t *v, double ns) noexcept nogil:
+    """Let a vCPU's clock run on; parts of a nanosecond are kept."""
+    cdef double t = v.carry + ns
+    cdef int64_t whole = <int64_t>t
+    v.now += whole
+    v.carry = t - whole
+
+cdef inline double work_ns(const work_t *now, const work_t *before, const costs_t *c) noexcept nogil:
+    """Guest CPU time of the work done between two counts."""
+    return (
+        (now.captured - before.captured) * c.guest_scan_free_list_entry
+        + (now.probes - before.probes) * c.guest_scan_free_list_entry
+        + (now.compares - before.compares) * c.guest_scan_bitmap_page
+        + (now.locks - before.locks) * c.guest_zone_lock_uncontended
+        + (now.isolated - before.isolated) * c.guest_isolate_page
+        + (now.returned - before.returned) * c.guest_putback_page
+        + (now.drained - before.drained) * c.guest_pcp_free_hit
+    )
+
+cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
+    """Charge what the strategy has done since the last charge to this vCPU."""
+    cdef double ns
+    if g.strategy == NULL:
+        return
+    ns = work_ns(&g.strategy.work, &g.charged, g.costs)
+    if ns > 0:
+        g.charged = g.strategy.work
+        g.account.guest_report += ns
+        advance(v, ns)
+
+cdef inline void charge_kernel(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
+    g.account.guest_kernel += ns
+    advance(v, ns)

@@ -1,0 +1,133 @@
+"""State of the running machines: vCPUs and their programs, the VMM of each guest, the host's time line.
+
+All times are emulated nanoseconds. Each guest has one account per kind of CPU time; every charge goes to exactly one.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from hinting._core.common cimport MAX_CPUS, pfn_t
+from hinting._core.costs cimport costs_t
+from hinting._core.engine.ops cimport op_t
+from hinting._core.engine.process cimport gather_t, process_t
+from hinting._core.host.state cimport backing_t, host_t
+from hinting._core.mm.state cimport mm_t
+from hinting._core.strategies.hooks cimport strategy_t, work_t
+
+cdef enum:
+    NEVER = 0x7FFFFFFFFFFFFFFF
+    SECOND = 1000000000
+
+    PROGRAM_RUNS = 0
+    PROGRAM_SLEEPS = 1
+    PROGRAM_ENDED = 2
+
+    THREAD_IDLE = 0
+    THREAD_WOKEN = 1                    # runs once thread_at has come and the CPU reaches a scheduling point
+    THREAD_WAITS = 2                    # reported, the host works
+
+    GUEST_FINE = 0
+    GUEST_LOST = 1                      # killed by the host's OOM killer
+
+ctypedef struct accounts_t:             # ns
+    double guest_user
+    double guest_kernel
+    double guest_report                 # the strategy's own work in the guest
+    double guest_stall                  # waiting in second-level faults
+    double guest_spin                   # busy waiting for the host's answer to a report
+    double stolen                       # flushes of a running vCPU's translations
+    double vmm                          # the VMM and the host kernel on its behalf
+
+ctypedef struct slot_t:                 # blocks that kernel code of the guest holds
+    pfn_t *pfn
+    uint8_t *order
+    int64_t n
+    int64_t size
+
+ctypedef struct vcpu_t:
+    int64_t now
+    double carry                        # part of a nanosecond not yet in `now`
+    const op_t *ops
+    int64_t nr_ops
+    int64_t pc
+    int64_t done                        # progress within the current row, its own unit
+    int program                         # PROGRAM_*
+    int64_t until                       # end of a sleep
+    int thread                          # THREAD_*
+    int64_t thread_at
+    int64_t next_timer
+    int64_t next_second                 # when the CPU folds its counters
+
+ctypedef struct vmm_t:                  # the VMM's main loop: one report at a time, first come first served
+    int queue[MAX_CPUS]                 # vCPUs whose report waits
+    int queued
+    int64_t now
+    int64_t at                          # block of the first report that comes next; -1: not started
+    double carry
+
+ctypedef struct mark_t:
+    int64_t number
+    int64_t t_ns
+    int64_t host_used                   # frames
+    int64_t held                        # frames this guest costs the host
+
+ctypedef struct machine_t:
+    int number
+    int state                           # GUEST_*
+    int64_t lost_at
+    mm_t *mm
+    backing_t *backing
+    strategy_t *strategy                # NULL: none
+    const costs_t *costs
+    simulation_t *sim
+    int ncpus
+    vcpu_t *vcpu
+    vmm_t vmm
+    process_t *process
+    uint32_t nr_processes
+    slot_t *slot
+    uint32_t nr_slots
+    gather_t gather
+    uint32_t gfp_user
+    uint32_t gfp_huge
+    uint32_t gfp_table
+    uint32_t gfp_kind[4]                # by KIND_*
+    bint thp                            # guest THP: always
+    accounts_t account
+    work_t charged                      # the strategy's work that has been charged
+    int64_t kswapd_at                   # when kswapd ends a boost
+    mark_t *mark
+    int64_t nr_marks
+    int64_t marks_size
+    int64_t touched_pages               # pages that processes faulted in
+    int64_t thp_faults
+    int64_t thp_fallbacks
+    int64_t guest_oom_kills
+    int64_t failed_allocations
+    int64_t reports
+    int64_t reported_blocks
+    int64_t reported_pages
+    int64_t returned_frames             # frames that the host got back through reports
+    int64_t max_isolated                # pages, at once
+    bint host_oom                       # the last fault found no frame
+
+ctypedef struct sample_t:
+    int64_t t_ns
+    int64_t guest                       # whose slice changed it
+    int64_t held                        # frames this guest costs the host, its VMM and tables included
+    int64_t host_used                   # frames
+
+ctypedef struct simulation_t:
+    host_t *host
+    machine_t **machine
+    int nr_machines
+    int64_t now
+    int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
+    int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
+    int64_t oom_kills
+    sample_t *sample
+    int64_t nr_samples
+    int64_t samples_size
+    int error                           # SIM_NO_MEMORY
+
+cdef enum:
+    SIM_NO_MEMORY = 1

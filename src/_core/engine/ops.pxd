@@ -1,0 +1,39 @@
+"""One row of an op array: what a guest does next. The one instruction set between Python and the cores."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+cdef enum opcode_t:
+    OP_NOP = 0
+    OP_SPAWN = 1                        # a process with an empty address space
+    OP_MMAP = 2                         # an anonymous private mapping of `a` pages
+    OP_TOUCH = 3                        # write to pages [a, a + b) of a mapping, ascending
+    OP_UNMAP = 4                        # give pages [a, a + b) of a mapping back
+    OP_EXIT = 5                         # the process ends, its memory is torn down
+    OP_SLEEP = 6                        # the vCPU idles for `a` ns
+    OP_COMPUTE = 7                      # the vCPU computes for `a` ns in user mode
+    OP_ALLOC = 8                        # the kernel allocates `b` blocks of `order` into a slot
+    OP_FREE = 9                         # the kernel frees the `b` newest blocks of a slot (all if b is 0)
+    OP_BACK = 10                        # reserved memory [a, a + b) (page frames) is written at boot
+    OP_MARK = 11                        # remember the time under the number `a`
+    NR_OPS = 12
+
+cdef enum:
+    OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE
+    OPF_KIND = 0x0F                     # OP_ALLOC: KIND_*
+
+    KIND_KERNEL = 0                     # GFP_KERNEL: unmovable
+    KIND_USER = 1                       # GFP_HIGHUSER_MOVABLE
+    KIND_RECLAIMABLE = 2                # GFP_KERNEL | __GFP_RECLAIMABLE
+    KIND_ATOMIC = 3                     # GFP_ATOMIC
+    NR_KINDS = 4
+
+ctypedef packed struct op_t:
+    uint8_t op                          # OP_*
+    uint8_t flags                       # OPF_*, KIND_*
+    uint8_t order
+    uint8_t pad
+    uint32_t proc                       # process number, or slot of OP_ALLOC and OP_FREE
+    uint32_t region                     # mapping of the process
+    uint32_t pad2
+    int64_t a
+    int64_t b

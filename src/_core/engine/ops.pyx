@@ -1,0 +1,128 @@
+"""The op array: one structured dtype that workload generators, recordings and other simulators all produce.
+
+A guest executes rows in order on one vCPU. Every row takes emulated time by the cost profile.
+
+======== ======================================================================================================
+op       meaning of the fields
+======== ======================================================================================================
+SPAWN    process `proc` begins with an empty address space
+MMAP     mapping `region` of process `proc`: `a` pages; flags NO_THP: without huge pages
+TOUCH    write to pages [a, a + b) of a mapping, ascending; faults as needed
+UNMAP    give pages [a, a + b) of a mapping back
+EXIT     process `proc` ends; its memory goes back through batched list frees
+SLEEP    the vCPU idles for `a` ns
+COMPUTE  the vCPU computes for `a` ns in user mode
+ALLOC    the kernel allocates `b` blocks of `order` into slot `proc`; flags: kind of memory (KIND)
+FREE     the kernel frees the `b` newest blocks of slot `proc`, all if `b` is 0
+BACK     reserved memory, page frames [a, a + b), is written: what boot does to memory that the allocator never sees
+MARK     note the time under number `a`
+======== ======================================================================================================
+"""
+
+import numpy as np
+
+from hinting.errors import OpError
+
+from hinting._core.engine.ops cimport *
+
+#: dtype of an op array, 32 bytes a row.
+OP_DTYPE = np.dtype([
+    ("op", "u1"), ("flags", "u1"), ("order", "u1"), ("pad", "u1"), ("proc", "u4"), ("region", "u4"), ("pad2", "u4"),
+    ("a", "i8"), ("b", "i8"),
+])
+
+#: Number of each op, by name.
+OPS = {
+    "NOP": OP_NOP, "SPAWN": OP_SPAWN, "MMAP": OP_MMAP, "TOUCH": OP_TOUCH, "UNMAP": OP_UNMAP, "EXIT": OP_EXIT,
+    "SLEEP": OP_SLEEP, "COMPUTE": OP_COMPUTE, "ALLOC": OP_ALLOC, "FREE": OP_FREE, "BACK": OP_BACK, "MARK": OP_MARK,
+}
+
+#: Flag of MMAP: the mapping never uses huge pages.
+NO_THP = OPF_NO_THP
+
+#: Kinds of kernel memory for ALLOC.
+KINDS = {"kernel": KIND_KERNEL, "user": KIND_USER, "reclaimable": KIND_RECLAIMABLE, "atomic": KIND_ATOMIC}
+
+#: Largest process, mapping or slot number.
+MAX_NUMBER = 1 << 16
+
+#: Largest mapping, pages.
+MAX_PAGES = 1 << 34
+
+
+def _fail(rows, bad, reason):
+    if bad.any():
+        row = int(bad.argmax())
+        name = {number: name for name, number in OPS.items()}.get(int(rows["op"][row]), "?")
+        raise OpError(f"op array: row {row} ({name}): {reason}; got {dict(zip(OP_DTYPE.names, rows[row].tolist()))}")
+
+
+def validate(ops, npfn):
+    """Check an op array and return it contiguous in OP_DTYPE.
+
+    Every process must be spawned before its rows, every mapping made before it is touched, every range inside its
+    mapping, every page frame of BACK below npfn. Raises OpError naming the first row that is wrong.
+    """
+    try:
+        rows = np.ascontiguousarray(ops, OP_DTYPE)
+    except (TypeError, ValueError) as error:
+        raise OpError(f"op array: expected a structured array of {OP_DTYPE}: {error}") from None
+    if rows.ndim != 1:
+        raise OpError(f"op array: expected one dimension, got shape {rows.shape}")
+    op, a, b = rows["op"], rows["a"], rows["b"]
+
+    def at(*names):
+        return np.isin(op, [OPS[name] for name in names])
+
+    _fail(rows, op >= NR_OPS, f"unknown op, expected one of {', '.join(OPS)}")
+    _fail(rows, (a < 0) | (b < 0), "a and b must not be negative")
+    _fail(rows, (rows["proc"] > MAX_NUMBER) | (rows["region"] > MAX_NUMBER),
+          f"process, slot and mapping numbers must not exceed {MAX_NUMBER}")
+    _fail(rows, at("ALLOC") & (rows["order"] > 10), "order must be between 0 and 10")
+    _fail(rows, at("ALLOC") & ((rows["flags"] & OPF_KIND) >= NR_KINDS), f"kind must be one of {KINDS}")
+    _fail(rows, at("MMAP") & ((a < 1) | (a > MAX_PAGES)), f"a mapping must have 1 to {MAX_PAGES} pages")
+    _fail(rows, at("BACK") & ((a > npfn) | (b > npfn) | (a + b > npfn)), f"page frames must be below {npfn}")
+    _check_order(rows)
+    return rows
+
+
+def _check_order(rows):
+    """Rows of processes and mappings that do not exist at that point."""
+    mapped = {}
+    wanted = [OPS[name] for name in ("SPAWN", "MMAP", "TOUCH", "UNMAP", "EXIT")]
+    for row in np.flatnonzero(np.isin(rows["op"], wanted)):
+        op, proc, region = int(rows["op"][row]), int(rows["proc"][row]), int(rows["region"][row])
+        bad = np.zeros(len(rows), bool)
+        bad[row] = True
+        if op == OP_SPAWN:
+            mapped[proc] = {}
+        elif proc not in mapped:
+            _fail(rows, bad, f"process {proc} does not exist here: SPAWN it first")
+        elif op == OP_MMAP:
+            if region in mapped[proc]:
+                _fail(rows, bad, f"mapping {region} of process {proc} exists already")
+            mapped[proc][region] = int(rows["a"][row])
+        elif op == OP_EXIT:
+            del mapped[proc]
+        elif region not in mapped[proc]:
+            _fail(rows, bad, f"mapping {region} of process {proc} does not exist here: MMAP it first")
+        elif int(rows["a"][row]) + int(rows["b"][row]) > mapped[proc][region]:
+            _fail(rows, bad, f"pages beyond the mapping's {mapped[proc][region]}")
+
+
+def program(*rows):
+    """An op array from rows given as (name, {field: value}) pairs.
+
+    >>> len(program(("SLEEP", {"a": 1000})))
+    1
+    """
+    out = np.zeros(len(rows), OP_DTYPE)
+    for i, (name, values) in enumerate(rows):
+        if name not in OPS:
+            raise OpError(f"op {name!r} is unknown, expected one of {', '.join(OPS)}")
+        out["op"][i] = OPS[name]
+        for field, value in values.items():
+            if field not in OP_DTYPE.names:
+                raise OpError(f"op {name}: unknown field {field!r}, expected one of {', '.join(OP_DTYPE.names)}")
+            out[field][i] = value
+    return out

@@ -1,0 +1,107 @@
+"""A report's way to the host: the strategy's thread, the virtqueue, the VMM's main loop, and the answer."""
+
+from libc.stdint cimport int64_t
+
+from hinting._core.engine.charge cimport advance, charge_strategy
+from hinting._core.engine.machine cimport (
+    GUEST_LOST,
+    NEVER,
+    PROGRAM_RUNS,
+    THREAD_IDLE,
+    THREAD_WAITS,
+    THREAD_WOKEN,
+    machine_t,
+    vcpu_t,
+)
+from hinting._core.host.discard cimport backing_discard
+from hinting._core.strategies.hooks cimport THREAD_REPORTS, block_t
+
+cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """Run the strategy's thread on this CPU; if it reports, hand the blocks to the VMM."""
+    cdef int64_t n = 0, i, pages = 0
+    cdef const block_t *blocks
+    cdef double ns
+    cdef int state
+    g.strategy.wake[cpu] = 0
+    v.thread = THREAD_IDLE
+    state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
+    charge_strategy(g, v)
+    if state != THREAD_REPORTS:
+        return
+    blocks = g.strategy.report(g.strategy.self, cpu, &n)
+    for i in range(n):
+        pages += <int64_t>1 << blocks[i].order
+    if pages > g.max_isolated:
+        g.max_isolated = pages
+    g.reports += 1
+    g.reported_blocks += n
+    g.reported_pages += pages
+    # v8 sends one descriptor that points to its array; the cost of the kick is the guest's
+    ns = g.costs.virt_vq_add_sg + g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
+    g.account.guest_report += ns
+    advance(v, ns)
+    v.thread = THREAD_WAITS
+    v.thread_at = NEVER
+    if g.vmm.queued == 0:
+        g.vmm.now = v.now + <int64_t>g.costs.virt_vmm_wakeup
+        g.vmm.at = -1
+    g.vmm.queue[g.vmm.queued] = cpu
+    g.vmm.queued += 1
+
+cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
+    cdef double t = g.vmm.carry + ns
+    cdef int64_t whole = <int64_t>t
+    g.account.vmm += ns
+    g.vmm.now += whole
+    g.vmm.carry = t - whole
+
+cdef inline int running_vcpus(machine_t *g) noexcept nogil:
+    cdef int cpu, n = 0
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program == PROGRAM_RUNS or g.vcpu[cpu].thread == THREAD_WAITS:
+            n += 1
+    return n
+
+cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
+    """Work on the first report of the queue until it is answered or the time is over."""
+    cdef int64_t n = 0, pages, before
+    cdef int cpu = g.vmm.queue[0]
+    cdef int i
+    cdef vcpu_t *v = &g.vcpu[cpu]
+    cdef const block_t *blocks = g.strategy.report(g.strategy.self, cpu, &n)
+    cdef double host_ns, stolen_ns
+    if g.vmm.at < 0:
+        vmm_charge(g, g.costs.virt_vq_pop_element + g.costs.virt_vq_map_sg)
+        g.vmm.at = 0
+    while g.vmm.at < n:
+        if g.vmm.now >= until:
+            return
+        host_ns = g.costs.host_ramblock_lookup
+        stolen_ns = 0
+        pages = <int64_t>1 << blocks[g.vmm.at].order
+        before = g.backing.held_frames
+        backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
+                        g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
+                        &host_ns, &stolen_ns)
+        g.returned_frames += before - g.backing.held_frames
+        g.account.stolen += stolen_ns
+        vmm_charge(g, host_ns)
+        g.vmm.at += 1
+    vmm_charge(g, g.costs.virt_vq_push_notify)
+    v.thread_at = g.vmm.now
+    if not g.strategy.synchronous:
+        v.thread_at += <int64_t>(g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task)
+    g.vmm.queued -= 1
+    for i in range(g.vmm.queued):
+        g.vmm.queue[i] = g.vmm.queue[i + 1]
+    g.vmm.at = -1
+
+cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """The answer is there: put the blocks back and go on with the thread."""
+    if v.thread_at > v.now:
+        if g.strategy.synchronous:
+            g.account.guest_spin += v.thread_at - v.now
+        v.now = v.thread_at
+    g.strategy.on_host_done(g.strategy.self, g.mm, cpu)
+    charge_strategy(g, v)
+    run_thread(g, v, cpu)

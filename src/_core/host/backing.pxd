@@ -1,0 +1,23 @@
+"""Everything another core needs of the host, in one place."""
+
+from hinting._core.host.check cimport backing_check, host_check
+from hinting._core.host.deferred cimport reclaim_for, shrink_deferred
+from hinting._core.host.discard cimport backing_discard
+from hinting._core.host.fault cimport (
+    backing_fault,
+    backing_is_mapped,
+    backing_is_present,
+    backing_touch,
+)
+from hinting._core.host.frames cimport can_take, wakes_kswapd
+from hinting._core.host.guest cimport (
+    backing_free,
+    backing_init,
+    host_add_guest,
+    host_find_guest,
+    host_remove_guest,
+    host_set_base,
+    vmm_frames,
+)
+from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
+from hinting._core.host.state cimport HOST_NOMEM, HOST_OK, backing_t, block_t, host_t

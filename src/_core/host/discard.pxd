@@ -1,0 +1,204 @@
+"""Giving guest memory back to the host: MADV_DONTNEED by the VMM.
+
+Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. MADV_FREE, hole
+punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
+"""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from hinting._core.common cimport pfn_t
+from hinting._core.costs cimport costs_t
+from hinting._core.host.deferred cimport dequeue_deferred, enqueue_deferred, folio_mapped, split_folio
+from hinting._core.host.frames cimport give, take
+from hinting._core.host.state cimport (
+    BLOCK_ORDER,
+    BLOCK_PAGES,
+    FOLIO_HUGE_PARTIAL,
+    FOLIO_SMALL,
+    PMD_HUGE,
+    PMD_NONE,
+    PMD_TABLE,
+    WORD_PAGES,
+    backing_t,
+    block_t,
+    host_t,
+)
+from hinting._core.host.words cimport fill_block, popcount, span
+
+ctypedef struct zap_t:                  # what some calls did, before it is priced
+    int64_t calls                       # madvise calls
+    int64_t small_calls                 # calls that removed a 4K entry
+    int64_t hits                        # calls that removed anything, so flushed
+    int64_t small                       # 4K entries removed
+    int64_t huge                        # huge entries removed whole
+    int64_t pmd_splits                  # huge entries split
+    int64_t folio_splits
+
+cdef inline double madvise_small_ns(const costs_t *c) noexcept nogil:
+    """What a call that removes 4K entries costs beside the empty call and the entries: gather, flush, free."""
+    cdef double ns = c.host_madvise_zap_4k_single - c.host_madvise_call_empty - c.host_zap_4k_bulk
+    return ns if ns > 0 else 0
+
+cdef inline double split_pmd_ns(const costs_t *c) noexcept nogil:
+    """What splitting a huge entry adds to a call; thp_split_pmd is a whole call of one page."""
+    cdef double ns = c.host_thp_split_pmd - c.host_madvise_zap_4k_single
+    return ns if ns > 0 else 0
+
+cdef inline void price_zap(
+    const costs_t *c, const zap_t *z, int running_vcpus, double *host_ns, double *stolen_ns
+) noexcept nogil:
+    """Add the host's time and the time stolen from running vCPUs.
+
+    A call of one page costs madvise_zap_4k_single + mmu_notifier_range, a whole huge page madvise_call_empty +
+    mmu_notifier_range + zap_2m_thp. A running vCPU loses one exit and a flush for each call that removed something.
+    """
+    cdef double ns = <double>z.calls * (c.host_madvise_call_empty + c.host_mmu_notifier_range)
+    ns += <double>z.small_calls * madvise_small_ns(c) + <double>z.small * c.host_zap_4k_bulk
+    ns += <double>z.huge * c.host_zap_2m_thp + <double>z.pmd_splits * split_pmd_ns(c)
+    ns += <double>z.folio_splits * c.host_thp_split_folio
+    if running_vcpus > 0:
+        ns += <double>z.hits * (c.host_tlb_shootdown_base + running_vcpus * c.host_tlb_shootdown_per_cpu)
+        stolen_ns[0] += <double>z.hits * running_vcpus * (c.virt_vm_exit_entry + c.host_tlb_flush_local)
+    host_ns[0] += ns
+
+cdef inline void free_tables(host_t *h, backing_t *b, block_t *block) noexcept nogil:
+    """After a call that covered the whole block."""
+    if block.pmd == PMD_TABLE and h.pt_reclaim:
+        block.pmd = PMD_NONE
+        b.host_tables -= 1
+        give(h, 1)
+    if block.ept_table and h.ept_reclaim:
+        block.ept_table = 0
+        b.ept_tables -= 1
+        give(h, 1)
+
+cdef inline void zap_huge(host_t *h, backing_t *b, block_t *block) noexcept nogil:
+    """Remove a whole huge entry and free its folio."""
+    fill_block(block.present, 0)
+    fill_block(block.ept, 0)
+    fill_block(block.gone, ~<uint64_t>0)
+    block.ept_huge = 0
+    block.pmd = PMD_NONE
+    block.folio = FOLIO_SMALL
+    b.rss_pages -= BLOCK_PAGES
+    b.held_frames -= BLOCK_PAGES
+    b.huge_blocks -= 1
+    b.host_tables -= h.thp_deposit
+    give(h, BLOCK_PAGES + h.thp_deposit)
+
+cdef inline void split_pmd(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
+    """Turn a huge entry into a table; the notifier takes the whole block out of the second level."""
+    cdef block_t *block = &b.blocks[i]
+    block.pmd = PMD_TABLE
+    block.folio = FOLIO_HUGE_PARTIAL
+    block.ept_huge = 0
+    fill_block(block.ept, 0)
+    b.huge_blocks -= 1
+    b.n.thp_splits += 1
+    h.vm.thp_split_pmd += 1
+    enqueue_deferred(h, b, <unsigned int>i)
+
+cdef inline int64_t zap_small(host_t *h, backing_t *b, block_t *block, int lo, int hi) noexcept nogil:
+    """Remove the 4K entries of pages lo .. hi - 1; returns their number."""
+    cdef int64_t removed = 0, of_folio = 0, freed
+    cdef uint64_t hit
+    cdef int w, first, last
+    for w in range(lo // WORD_PAGES, (hi - 1) // WORD_PAGES + 1):
+        first = lo - w * WORD_PAGES if lo > w * WORD_PAGES else 0
+        last = hi - w * WORD_PAGES if hi < (w + 1) * WORD_PAGES else WORD_PAGES
+        hit = block.present[w] & span(first, last)
+        if hit:
+            removed += popcount(hit)
+            if block.folio == FOLIO_HUGE_PARTIAL:
+                of_folio += popcount(hit & ~block.gone[w])
+            block.present[w] &= ~hit
+            block.ept[w] &= ~hit
+            block.gone[w] |= hit
+    freed = removed - of_folio
+    b.deferred_frames += of_folio
+    if of_folio and folio_mapped(block) == 0:
+        dequeue_deferred(b, block)
+        block.folio = FOLIO_SMALL
+        b.deferred_frames -= BLOCK_PAGES
+        freed += BLOCK_PAGES
+    b.rss_pages -= removed
+    b.held_frames -= freed
+    h.freed_small += freed
+    give(h, freed)
+    return removed
+
+cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int hi, bint whole, zap_t *z) noexcept nogil:
+    """Remove pages lo .. hi - 1 of block i; whole: one call covers the block. Returns the 4K entries removed."""
+    cdef block_t *block = &b.blocks[i]
+    cdef int64_t removed = 0
+    cdef bint is_split
+    if block.pmd == PMD_HUGE and whole:
+        zap_huge(h, b, block)
+        z.huge += 1
+        b.n.discarded_pages += BLOCK_PAGES
+    elif block.pmd != PMD_NONE:
+        is_split = block.pmd == PMD_HUGE
+        if is_split:
+            split_pmd(h, b, i)
+            z.pmd_splits += 1
+        removed = zap_small(h, b, block, lo, hi)
+        if is_split and not h.thp_deposit:
+            if h.frames_free == 0:  # the table needs a frame, and the folio has just given up some
+                split_folio(h, b, block)
+                z.folio_splits += 1
+            b.host_tables += 1
+            take(h, 1)
+        z.small += removed
+        b.n.discarded_pages += removed
+    if whole:
+        free_tables(h, b, block)
+    return removed
+
+cdef inline void zap_call(host_t *h, backing_t *b, uint64_t at, uint64_t end, zap_t *z) noexcept nogil:
+    """One madvise call over pages at .. end - 1."""
+    cdef int64_t small = 0, huge = z.huge
+    cdef int lo, hi
+    while at < end:
+        lo = at & (BLOCK_PAGES - 1)
+        hi = <int>(lo + end - at) if lo + end - at < BLOCK_PAGES else BLOCK_PAGES
+        small += zap_block(h, b, at >> BLOCK_ORDER, lo, hi, hi - lo == BLOCK_PAGES, z)
+        at += hi - lo
+    z.calls += 1
+    z.small_calls += small > 0
+    z.hits += small > 0 or z.huge > huge
+
+cdef inline void zap_singles(host_t *h, backing_t *b, uint64_t at, uint64_t end, zap_t *z) noexcept nogil:
+    """One madvise call for each of pages at .. end - 1, a block at a time."""
+    cdef int64_t small
+    cdef int lo, hi
+    while at < end:
+        lo = at & (BLOCK_PAGES - 1)
+        hi = <int>(lo + end - at) if lo + end - at < BLOCK_PAGES else BLOCK_PAGES
+        small = zap_block(h, b, at >> BLOCK_ORDER, lo, hi, False, z)
+        z.calls += hi - lo
+        z.small_calls += small
+        z.hits += small
+        at += hi - lo
+
+cdef inline void backing_discard(
+    host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, uint64_t npages, uint64_t call_pages,
+    int running_vcpus, double *host_ns, double *stolen_ns,
+) noexcept nogil:
+    """Discard a range by calls of call_pages each (the last may be shorter), in address order.
+
+    call_pages: 1 for a loop over single pages, npages for one call. running_vcpus: vCPUs of the guest in guest mode.
+    The range must lie below npfn, call_pages must not be 0. Adds the VMM thread's kernel time to host_ns and the time
+    that running vCPUs lose, summed over them, to stolen_ns.
+    """
+    cdef zap_t z
+    cdef uint64_t at = pfn, end = at + npages
+    z.calls = z.small_calls = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
+    if call_pages == 1:
+        zap_singles(h, b, at, end, &z)
+    else:
+        while at < end:
+            zap_call(h, b, at, at + call_pages if call_pages < end - at else end, &z)
+            at += call_pages if call_pages < end - at else end - at
+    b.n.discard_calls += z.calls
+    b.n.discard_pages += npages
+    price_zap(c, &z, running_vcpus, host_ns, stolen_ns)

@@ -1,0 +1,112 @@
+"""Guests come and go: the backing's memory, and the host's list of guests.
+
+Starting a VMM takes its own frames at once; guest RAM is not populated. A death gives everything back at once, without
+the reaper's delay.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memset
+
+from hinting._core.costs cimport costs_t
+from hinting._core.host.deferred cimport reclaim_for
+from hinting._core.host.frames cimport give, take
+from hinting._core.host.state cimport (
+    BLOCK_ORDER,
+    BLOCK_PAGES,
+    DIRECTORY_ORDER,
+    HOST_NOMEM,
+    HOST_OK,
+    backing_t,
+    block_t,
+    host_t,
+)
+from hinting._core.memory cimport munmap, zero_pages
+
+cdef enum:
+    FRAMES_PER_MIB = 256
+
+cdef inline int64_t vmm_frames(const costs_t *c, int vcpus, int iothreads, bint graphics) noexcept nogil:
+    """Frames of a QEMU process beside guest RAM and tables. graphics: count size.vmm_graphics_mib."""
+    cdef double mib = c.size_vmm_fixed_mib + vcpus * c.size_vmm_per_vcpu_mib + iothreads * c.size_vmm_iothread_mib
+    if graphics:
+        mib += c.size_vmm_graphics_mib
+    return <int64_t>(mib * FRAMES_PER_MIB)
+
+cdef inline int backing_init(backing_t *b, uint64_t npfn, uint64_t ram_frames) noexcept nogil:
+    """An empty backing of npfn guest page frames, of which ram_frames are no holes; HOST_NOMEM without address space."""
+    cdef size_t blocks_bytes
+    memset(b, 0, sizeof(backing_t))
+    b.npfn = npfn
+    b.ram_frames = ram_frames
+    b.nblocks = (npfn + BLOCK_PAGES - 1) >> BLOCK_ORDER
+    blocks_bytes = b.nblocks * sizeof(block_t)
+    b.mapped_bytes = blocks_bytes + (npfn >> DIRECTORY_ORDER) + 1
+    b.blocks = <block_t *>zero_pages(b.mapped_bytes)
+    if b.blocks == NULL:
+        b.mapped_bytes = 0
+        return HOST_NOMEM
+    b.directories = <uint8_t *>b.blocks + blocks_bytes
+    return HOST_OK
+
+cdef inline void backing_free(backing_t *b) noexcept nogil:
+    """Give the emulator's memory back; the counters stay readable."""
+    if b.blocks != NULL:
+        munmap(b.blocks, b.mapped_bytes)
+    b.blocks = NULL
+    b.directories = NULL
+    b.mapped_bytes = 0
+
+cdef inline int host_add_guest(host_t *h, backing_t *b, const costs_t *c, int64_t vmm, double *ns) noexcept nogil:
+    """Start a guest whose VMM takes `vmm` frames; adds the time of reclaim to ns. HOST_NOMEM leaves the host as it was."""
+    cdef int size
+    cdef void *grown
+    if h.nr_guests == h.guests_size:
+        size = 2 * h.guests_size + 8
+        grown = realloc(h.guests, size * sizeof(backing_t *))
+        if grown == NULL:
+            return HOST_NOMEM
+        h.guests = <backing_t **>grown
+        h.guests_size = size
+    if reclaim_for(h, c, vmm, ns) != HOST_OK:
+        return HOST_NOMEM
+    take(h, vmm)
+    b.vmm_frames = vmm
+    b.id = h.launches
+    b.attached = True
+    h.launches += 1
+    h.guests[h.nr_guests] = b
+    h.nr_guests += 1
+    return HOST_OK
+
+cdef inline int host_find_guest(const host_t *h, const backing_t *b) noexcept nogil:
+    """Index of a guest in launch order, -1 if it is gone."""
+    cdef int i
+    for i in range(h.nr_guests):
+        if h.guests[i] == b:
+            return i
+    return -1
+
+cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
+    """The VMM exits: every frame is free again. The backing must not be touched after this, only freed."""
+    cdef int i = host_find_guest(h, b)
+    if i < 0:
+        return
+    give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
+    b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
+    b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0
+    b.deferred_head = b.deferred_tail = 0
+    b.attached = False
+    h.nr_guests -= 1
+    while i < h.nr_guests:
+        h.guests[i] = h.guests[i + 1]
+        i += 1
+
+cdef inline int host_set_base(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
+    """Let the host OS and its daemons use `frames`; adds the time of reclaim to ns."""
+    if reclaim_for(h, c, frames - h.host_base_frames, ns) != HOST_OK:
+        return HOST_NOMEM
+    take(h, frames - h.host_base_frames)
+    h.host_base_frames = frames
+    return HOST_OK

@@ -1,0 +1,118 @@
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from hinting._core.costs import Costs
+
+__all__: list[str]
+
+class Touch(NamedTuple):
+    ok: bool
+    stall_ns: float
+
+class Discard(NamedTuple):
+    host_ns: float
+    stolen_ns: float
+
+class BlockState(NamedTuple):
+    pmd: Literal["none", "table", "huge"]
+    folio: Literal["small", "huge", "huge-partial"]
+    ept_huge: bool
+    ept_table: bool
+    present: int
+    mapped: int
+
+class Watermarks(NamedTuple):
+    min: int
+    low: int
+    high: int
+
+def host_zones(frames: int) -> tuple[int, int, int]: ...
+def host_watermarks(
+    zones: Iterable[int], *, thp: bool = True, scale_factor: int = 10, min_kbytes: int | None = None
+) -> tuple[int, list[Watermarks]]: ...
+def vmm_memory_frames(costs: Costs, vcpus: int, iothreads: int = 0, graphics: bool = False) -> int: ...
+
+class HostMemory:
+    costs: Costs
+    base_frames: int
+    fragmentation: float
+    def __init__(
+        self,
+        frames_total: int,
+        base_frames: int = 0,
+        *,
+        costs: Costs,
+        watermarks: tuple[int, int, int] | None = None,
+        fragmentation: float = 0.1,
+        fragmentation_growth: float = 0.0,
+        seed: int = 0,
+        thp: bool = True,
+        thp_defrag: bool = True,
+        pt_reclaim: bool = False,
+        ept_reclaim: bool = True,
+        thp_deposit: bool = False,
+    ) -> None: ...
+    @property
+    def frames_total(self) -> int: ...
+    @property
+    def frames_free(self) -> int: ...
+    @property
+    def watermarks(self) -> Watermarks: ...
+    @property
+    def wakes_kswapd(self) -> bool: ...
+    @property
+    def vmstat(self) -> dict[str, int]: ...
+    @property
+    def guests(self) -> list[Backing]: ...
+    def add_guest(
+        self, npfn: int, vmm_frames: int = 0, *, ram_frames: int | None = None, oom_score_adj: int = 0
+    ) -> Backing: ...
+    def admits(
+        self,
+        ram_frames: int,
+        vmm_frames: int = 0,
+        *,
+        overcommit: int = 0,
+        ratio: float = 0.5,
+        reservation: float = 0.0,
+    ) -> bool: ...
+    def oom_victim(self) -> Backing | None: ...
+    def oom_kill(self) -> Backing | None: ...
+    def kswapd(self) -> float: ...
+    def check(self) -> None: ...
+
+class Backing:
+    host: HostMemory
+    def touch(self, pfn: int, npages: int = 1) -> Touch: ...
+    def discard(
+        self, pfn: int, npages: int = 1, call_pages: int | None = None, *, running_vcpus: int = 0
+    ) -> Discard: ...
+    def is_mapped(self, pfn: int) -> bool: ...
+    def is_present(self, pfn: int) -> bool: ...
+    def block_state(self, block: int) -> BlockState: ...
+    def remove(self) -> None: ...
+    def check(self) -> None: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def is_attached(self) -> bool: ...
+    @property
+    def npfn(self) -> int: ...
+    @property
+    def rss_pages(self) -> int: ...
+    @property
+    def held_frames(self) -> int: ...
+    @property
+    def vmm_frames(self) -> int: ...
+    @property
+    def table_frames(self) -> tuple[int, int]: ...
+    @property
+    def huge_blocks(self) -> int: ...
+    @property
+    def deferred(self) -> tuple[int, int]: ...
+    @property
+    def oom_badness(self) -> int: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+    @property
+    def map_bytes(self) -> int: ...

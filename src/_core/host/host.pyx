@@ -1,0 +1,462 @@
+"""Memory of a KVM host and of its guests: the Python face of the host core.
+
+Emulates frames, second-level and host page tables, huge folios, discards and the OOM killer of a host without swap
+(Linux 6.12). One method call is one event; the engine works on the structs and crosses to Python once a batch.
+"""
+
+from collections import namedtuple
+
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from hinting._core.common cimport PAGE_BYTES, pfn_t
+from hinting._core.costs cimport Costs
+from hinting._core.host.check cimport (
+    CHECK_BEYOND_END,
+    CHECK_BLOCK_STATE,
+    CHECK_DIRECTORY,
+    CHECK_HELD,
+    CHECK_IDENTITY,
+    CHECK_MAPPED_NOT_PRESENT,
+    CHECK_NEGATIVE,
+    CHECK_OK,
+    CHECK_QUEUE,
+    CHECK_RSS,
+    CHECK_TABLES,
+    backing_check,
+    host_check,
+)
+from hinting._core.host.deferred cimport shrink_deferred
+from hinting._core.host.discard cimport backing_discard
+from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
+from hinting._core.host.frames cimport wakes_kswapd
+from hinting._core.host.guest cimport (
+    backing_free,
+    backing_init,
+    host_add_guest,
+    host_remove_guest,
+    host_set_base,
+    vmm_frames,
+)
+from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
+from hinting._core.host.state cimport HOST_OK, OVERCOMMIT_NEVER, backing_t, block_t
+from hinting._core.host.watermark cimport HOST_ZONES, min_free_kbytes, x86_zones, zone_watermarks
+from hinting._core.host.words cimport popcount_block
+
+from hinting.errors import CheckError, HostError
+
+__all__ = [
+    "Backing",
+    "BlockState",
+    "Discard",
+    "HostMemory",
+    "Touch",
+    "Watermarks",
+    "host_watermarks",
+    "host_zones",
+    "vmm_memory_frames",
+]
+
+MAX_FRAMES = 1 << 40
+MAX_NPFN = (1 << 32) - 1
+
+Touch = namedtuple("Touch", "ok stall_ns")
+Discard = namedtuple("Discard", "host_ns stolen_ns")
+BlockState = namedtuple("BlockState", "pmd folio ept_huge ept_table present mapped")
+Watermarks = namedtuple("Watermarks", "min low high")
+
+_PMD = ("none", "table", "huge")
+_FOLIO = ("small", "huge", "huge-partial")
+_CHECKS = {
+    CHECK_IDENTITY: "frames_total is not free + base + what the guests hold",
+    CHECK_NEGATIVE: "a number of frames is negative",
+    CHECK_BLOCK_STATE: "the page tables, folio and bits of a block contradict each other",
+    CHECK_MAPPED_NOT_PRESENT: "a page is mapped at the second level but has no frame",
+    CHECK_BEYOND_END: "a page beyond the end of RAM has a frame",
+    CHECK_RSS: "rss_pages or huge_blocks differ from the recount",
+    CHECK_HELD: "held_frames differ from the recount",
+    CHECK_TABLES: "page-table frames differ from the recount",
+    CHECK_QUEUE: "the deferred-split queue differs from the recount",
+    CHECK_DIRECTORY: "a page is backed or mapped without a page directory",
+}
+
+
+def _whole(str name, value, low, high):
+    """An int within bounds, or HostError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise HostError(f"{name} must be a whole number between {low} and {high}, got {value!r}")
+    return value
+
+
+def _real(str name, value, low, high):
+    """A number within bounds, or HostError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise HostError(f"{name} must be a number between {low:g} and {high:g}, got {value!r}")
+    return float(value)
+
+
+cdef int _raise_check(int result) except -1:
+    if result != CHECK_OK:
+        raise CheckError(f"host: {_CHECKS[result]}")
+    return 0
+
+
+def host_zones(frames):
+    """Managed frames of zones DMA, DMA32 and Normal of an x86 host with this many frames."""
+    cdef int64_t managed[HOST_ZONES]
+    x86_zones(_whole("host.frames_total", frames, 1, MAX_FRAMES), managed)
+    return tuple(managed[i] for i in range(HOST_ZONES))
+
+
+def host_watermarks(zones, *, thp=True, scale_factor=10, min_kbytes=None):
+    """Watermarks of each zone, in frames, by the kernel's rules.
+
+    zones: managed frames of each zone; empty ones do not count. thp: transparent huge pages are enabled, which raises
+    min_free_kbytes. scale_factor: vm.watermark_scale_factor, 1/10000. min_kbytes: vm.min_free_kbytes if it was set.
+
+    Returns (min_free_kbytes, one Watermarks a zone).
+    """
+    cdef int64_t mark[3]
+    cdef int64_t frames, kib
+    managed = [_whole("host.zones", zone, 0, MAX_FRAMES) for zone in zones]
+    frames = _whole("host.zones (sum)", sum(managed), 1, MAX_FRAMES)
+    _whole("host.scale_factor", scale_factor, 1, 3000)
+    if min_kbytes is None:
+        kib = min_free_kbytes(frames, sum(1 for zone in managed if zone), thp)
+    else:
+        kib = _whole("host.min_kbytes", min_kbytes, 0, 4 * frames)
+    marks = []
+    for zone in managed:
+        zone_watermarks(zone, frames, kib, scale_factor, mark)
+        marks.append(Watermarks(mark[0], mark[1], mark[2]))
+    return kib, marks
+
+
+def vmm_memory_frames(Costs costs not None, int vcpus, int iothreads=0, bint graphics=False):
+    """Frames of a QEMU process beside guest RAM and page tables."""
+    return vmm_frames(&costs.c, vcpus, iothreads, graphics)
+
+
+cdef class HostMemory:
+    """Memory of one host, in 4 KiB frames.
+
+    frames_total: managed by the page allocator. base_frames: host OS and daemons. watermarks: (min, low, high) in
+    frames, by default those of an x86 host of this size. fragmentation: share of huge frames that cannot be had, 0 to 1;
+    fragmentation_growth is added to it when as many frames as the host has were freed by 4K discards. seed: of those
+    draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
+    of a whole block frees its empty page table (Linux 6.14 and later). ept_reclaim: a zap of a whole block frees its
+    second-level table (KVM before 5.18; later ones keep it). thp_deposit: count the page-table frame that Linux keeps
+    ready for the split of each huge mapping.
+
+    Raises HostError naming the argument.
+    """
+
+    def __cinit__(
+        self,
+        frames_total,
+        base_frames=0,
+        *,
+        Costs costs not None,
+        watermarks=None,
+        fragmentation=0.1,
+        fragmentation_growth=0.0,
+        seed=0,
+        bint thp=True,
+        bint thp_defrag=True,
+        bint pt_reclaim=False,
+        bint ept_reclaim=True,
+        bint thp_deposit=False,
+    ):
+        memset(&self.h, 0, sizeof(self.h))
+        self.costs = costs
+        self.backings = []
+        self.h.frames_total = _whole("host.frames_total", frames_total, 1, MAX_FRAMES)
+        self.h.host_base_frames = _whole("host.base_frames", base_frames, 0, frames_total)
+        self.h.frames_free = self.h.frames_total - self.h.host_base_frames
+        if watermarks is None:
+            marks = host_watermarks(host_zones(frames_total), thp=thp)[1]
+            watermarks = tuple(map(sum, zip(*marks, strict=True)))
+        if not isinstance(watermarks, tuple) or len(watermarks) != 3 or list(watermarks) != sorted(watermarks):
+            raise HostError(f"host.watermarks must be (min, low, high) in frames, ascending, got {watermarks!r}")
+        self.h.wmark_min = _whole("host.watermarks", watermarks[0], 0, frames_total)
+        self.h.wmark_low = _whole("host.watermarks", watermarks[1], 0, frames_total)
+        self.h.wmark_high = _whole("host.watermarks", watermarks[2], 0, frames_total)
+        self.h.fragmentation = _real("host.fragmentation", fragmentation, 0, 1)
+        self.h.fragmentation_growth = _real("host.fragmentation_growth", fragmentation_growth, 0, 1e6)
+        self.h.seed = _whole("host.seed", seed, 0, (1 << 64) - 1)
+        self.h.thp = thp
+        self.h.thp_defrag = thp_defrag
+        self.h.pt_reclaim = pt_reclaim
+        self.h.ept_reclaim = ept_reclaim
+        self.h.thp_deposit = thp_deposit
+
+    def __dealloc__(self):
+        free(self.h.guests)
+
+    @property
+    def frames_total(self):
+        """Frames that the page allocator manages."""
+        return self.h.frames_total
+
+    @property
+    def frames_free(self):
+        """Free frames."""
+        return self.h.frames_free
+
+    @property
+    def watermarks(self):
+        """Watermarks, in frames, all zones together."""
+        return Watermarks(self.h.wmark_min, self.h.wmark_low, self.h.wmark_high)
+
+    @property
+    def base_frames(self):
+        """Frames of the host OS and its daemons; HostError if more is asked for than can be had."""
+        return self.h.host_base_frames
+
+    @base_frames.setter
+    def base_frames(self, frames):
+        cdef double ns = 0
+        _whole("host.base_frames", frames, 0, self.h.frames_total)
+        if host_set_base(&self.h, &self.costs.c, frames, &ns) != HOST_OK:
+            most = max(0, self.h.host_base_frames + self.h.frames_free - self.h.wmark_min)
+            raise HostError(f"host.base_frames must leave free frames above the min watermark, at most {most}, got {frames}")
+
+    @property
+    def fragmentation(self):
+        """Share of huge frames that cannot be had, 0 to 1."""
+        return self.h.fragmentation
+
+    @fragmentation.setter
+    def fragmentation(self, share):
+        self.h.fragmentation = _real("host.fragmentation", share, 0, 1)
+
+    @property
+    def wakes_kswapd(self):
+        """Whether an allocation now wakes kswapd."""
+        return wakes_kswapd(&self.h)
+
+    @property
+    def vmstat(self):
+        """Counters named as in /proc/vmstat."""
+        return <dict>self.h.vm
+
+    @property
+    def guests(self):
+        """Backings of the living guests, oldest first."""
+        self.backings = [b for b in self.backings if (<Backing>b).b.attached]
+        return list(self.backings)
+
+    def add_guest(self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0):
+        """Start a guest; its RAM is not backed until it is touched.
+
+        npfn: one past the last guest page frame. vmm_frames: frames of the VMM itself, taken at once. ram_frames:
+        configured RAM without holes, npfn by default. oom_score_adj: -1000 (never killed) to 1000.
+
+        Raises HostError naming the argument, or if the VMM's own frames cannot be had.
+        """
+        cdef Backing backing = Backing.__new__(Backing)
+        cdef double ns = 0
+        _whole("guest.npfn", npfn, 1, MAX_NPFN)
+        ram = _whole("guest.ram_frames", npfn if ram_frames is None else ram_frames, 1, npfn)
+        _whole("guest.vmm_frames", vmm_frames, 0, MAX_FRAMES)
+        _whole("guest.oom_score_adj", oom_score_adj, -1000, 1000)
+        if backing_init(&backing.b, npfn, ram) != HOST_OK:
+            raise MemoryError(f"no address space for a guest of {npfn} pages")
+        backing.b.oom_score_adj = oom_score_adj
+        if host_add_guest(&self.h, &backing.b, &self.costs.c, vmm_frames, &ns) != HOST_OK:
+            most = max(0, self.h.frames_free - self.h.wmark_min)
+            raise HostError(f"guest.vmm_frames must be between 0 and {most} on this host now, got {vmm_frames}")
+        backing.host = self
+        self.backings.append(backing)
+        return backing
+
+    def admits(self, ram_frames, vmm_frames=0, *, overcommit=0, ratio=0.5, reservation=0.0):
+        """Whether the RAM mapping of a new guest passes (criterion "admit").
+
+        overcommit: vm.overcommit_memory, 0 to 2. ratio: vm.overcommit_ratio / 100. reservation: configured RAM of all
+        guests may be at most this many times frames_total, 0 for no such rule.
+        """
+        return host_admits(
+            &self.h,
+            _whole("guest.ram_frames", ram_frames, 1, MAX_NPFN),
+            _whole("guest.vmm_frames", vmm_frames, 0, MAX_FRAMES),
+            _whole("host.overcommit", overcommit, 0, OVERCOMMIT_NEVER),
+            _real("host.ratio", ratio, 0, 1e6),
+            _real("host.reservation", reservation, 0, 1e6),
+        )
+
+    def oom_victim(self):
+        """Backing that the OOM killer would choose, or None."""
+        cdef int i = host_oom_victim(&self.h)
+        return None if i < 0 else self._owner(self.h.guests[i])
+
+    def oom_kill(self):
+        """Kill the victim; returns its backing, which is gone from the host, or None if nobody may be killed."""
+        victim = self.oom_victim()
+        if victim is not None:
+            host_oom_kill(&self.h)
+            backing_free(&(<Backing>victim).b)
+        return victim
+
+    def kswapd(self):
+        """Reclaim up to the high watermark; returns its time, ns."""
+        cdef double ns = 0
+        shrink_deferred(&self.h, &self.costs.c, self.h.wmark_high, &ns)
+        return ns
+
+    def check(self):
+        """Recount everything; CheckError if a number or a state is wrong."""
+        _raise_check(host_check(&self.h))
+
+    cdef Backing _owner(self, const backing_t *b):
+        for backing in self.backings:
+            if &(<Backing>backing).b == b:
+                return backing
+        return None
+
+
+cdef class Backing:
+    """Frames and second-level maps of one guest's RAM; made by HostMemory.add_guest.
+
+    Page numbers are guest page frame numbers. Every method but the counters raises HostError once the guest is gone.
+    """
+
+    def __init__(self):
+        raise TypeError("a Backing is made by HostMemory.add_guest")
+
+    def __dealloc__(self):
+        backing_free(&self.b)
+
+    cdef int _range(self, pfn, npages) except -1:
+        if not self.b.attached:
+            raise HostError(f"guest {self.b.id} is gone")
+        _whole("pfn", pfn, 0, self.b.npfn - 1)
+        _whole("npages", npages, 1, self.b.npfn - pfn)
+        return 0
+
+    def touch(self, pfn, npages=1):
+        """Touch pages in address order.
+
+        Returns (ok, stall_ns): ok is False if a frame could not be had; the same call then goes on after a kill.
+        """
+        cdef double ns = 0
+        cdef int result
+        self._range(pfn, npages)
+        cdef pfn_t at = pfn
+        cdef uint64_t n = npages
+        with nogil:
+            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, &ns)
+        return Touch(result == HOST_OK, ns)
+
+    def discard(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
+        """Give pages back by MADV_DONTNEED.
+
+        call_pages: pages of each call, all by default. running_vcpus: vCPUs of this guest that are in guest mode.
+        Returns (host_ns, stolen_ns): kernel time of the VMM thread, and time lost by running vCPUs, summed over them.
+        """
+        cdef double host_ns = 0, stolen_ns = 0
+        self._range(pfn, npages)
+        cdef pfn_t at = pfn
+        cdef uint64_t n = npages
+        cdef uint64_t each = _whole("call_pages", npages if call_pages is None else call_pages, 1, MAX_NPFN)
+        cdef int running = _whole("running_vcpus", running_vcpus, 0, 1 << 20)
+        with nogil:
+            backing_discard(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
+        return Discard(host_ns, stolen_ns)
+
+    def is_mapped(self, pfn):
+        """Whether the guest can touch the page without an exit."""
+        self._range(pfn, 1)
+        return backing_is_mapped(&self.b, pfn)
+
+    def is_present(self, pfn):
+        """Whether the page has a frame."""
+        self._range(pfn, 1)
+        return backing_is_present(&self.b, pfn)
+
+    def block_state(self, block):
+        """State of an aligned 2 MiB block: host page table, folio, second level, and pages with a frame / mapped."""
+        _whole("block", block, 0, self.b.nblocks - 1)
+        self._range(block << 9, 1)
+        cdef block_t *p = &self.b.blocks[<uint64_t>block]
+        return BlockState(
+            _PMD[p.pmd],
+            _FOLIO[p.folio],
+            bool(p.ept_huge),
+            bool(p.ept_table),
+            popcount_block(p.present),
+            popcount_block(p.ept),
+        )
+
+    def remove(self):
+        """The VMM exits; every frame is free again."""
+        self._range(0, 1)
+        host_remove_guest(&self.host.h, &self.b)
+        backing_free(&self.b)
+        self.host.backings.remove(self)
+
+    def check(self):
+        """Recount this guest; CheckError if a number or a state is wrong."""
+        self._range(0, 1)
+        _raise_check(backing_check(&self.host.h, &self.b))
+
+    @property
+    def id(self):
+        """Number of the launch on this host, from 0."""
+        return self.b.id
+
+    @property
+    def is_attached(self):
+        """Whether the guest is alive."""
+        return self.b.attached
+
+    @property
+    def npfn(self):
+        """One past the last guest page frame."""
+        return self.b.npfn
+
+    @property
+    def rss_pages(self):
+        """Guest pages with a frame: what ps shows of guest RAM."""
+        return self.b.rss_pages
+
+    @property
+    def held_frames(self):
+        """Frames that guest RAM costs the host, with those that unsplit huge folios keep."""
+        return self.b.held_frames
+
+    @property
+    def vmm_frames(self):
+        """Frames of the VMM itself."""
+        return self.b.vmm_frames
+
+    @property
+    def table_frames(self):
+        """Page-table frames: (host, second level)."""
+        return self.b.host_tables, self.b.ept_tables
+
+    @property
+    def huge_blocks(self):
+        """Blocks that are one mapped huge folio."""
+        return self.b.huge_blocks
+
+    @property
+    def deferred(self):
+        """Deferred-split queue: (folios, frames a split of all would free)."""
+        return self.b.deferred_blocks, self.b.deferred_frames
+
+    @property
+    def oom_badness(self):
+        """Score for the OOM killer, pages."""
+        return oom_badness(&self.host.h, &self.b)
+
+    @property
+    def counters(self):
+        """Counters since the start of the guest, by name."""
+        return <dict>self.b.n
+
+    @property
+    def map_bytes(self):
+        """Address space that the emulator keeps for this backing, bytes."""
+        return self.b.mapped_bytes

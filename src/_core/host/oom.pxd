@@ -1,0 +1,72 @@
+"""Who dies when no frame can be had, and which guest may start at all.
+
+Follows oom_badness and select_bad_process, and __vm_enough_memory for vm.overcommit_memory (Linux 6.12), on a host
+without swap. On equal scores the oldest guest is chosen.
+"""
+
+from libc.stdint cimport int64_t
+
+from hinting._core.host.guest cimport host_remove_guest
+from hinting._core.host.state cimport (
+    OOM_SCORE_ADJ_MIN,
+    OVERCOMMIT_ALWAYS,
+    OVERCOMMIT_GUESS,
+    backing_t,
+    host_t,
+)
+
+cdef inline int64_t oom_badness(const host_t *h, const backing_t *b) noexcept nogil:
+    """Score of a VMM in pages: resident pages, page-table pages of the process, oom_score_adj."""
+    return b.rss_pages + b.vmm_frames + b.host_tables + b.oom_score_adj * (h.frames_total / 1000)
+
+cdef inline int host_oom_victim(const host_t *h) noexcept nogil:
+    """Index of the guest to kill, -1 if none may be killed."""
+    cdef int i, victim = -1
+    cdef int64_t score, worst = 0
+    for i in range(h.nr_guests):
+        if h.guests[i].oom_score_adj == OOM_SCORE_ADJ_MIN:
+            continue
+        score = oom_badness(h, h.guests[i])
+        if victim < 0 or score > worst:
+            victim = i
+            worst = score
+    return victim
+
+cdef inline backing_t *host_oom_kill(host_t *h) noexcept nogil:
+    """Kill the victim and count it; returns its backing, which is detached, or NULL."""
+    cdef int i = host_oom_victim(h)
+    cdef backing_t *b
+    if i < 0:
+        return NULL
+    b = h.guests[i]
+    h.vm.oom_kill += 1
+    host_remove_guest(h, b)
+    return b
+
+cdef inline int64_t committed_frames(const host_t *h) noexcept nogil:
+    """Private writable memory of all VMMs: configured RAM and the VMMs' own."""
+    cdef int i
+    cdef int64_t frames = 0
+    for i in range(h.nr_guests):
+        frames += h.guests[i].ram_frames + h.guests[i].vmm_frames
+    return frames
+
+cdef inline bint host_admits(
+    const host_t *h, int64_t ram_frames, int64_t vmm, int mode, double ratio, double reservation
+) noexcept nogil:
+    """Criterion "admit": whether the RAM mapping of a new guest passes.
+
+    mode: vm.overcommit_memory, OVERCOMMIT_*. ratio: vm.overcommit_ratio / 100. reservation: the sum of configured RAM
+    may be at most this many times frames_total; 0 for no such rule. Reserves for administrator and user are left out.
+    """
+    cdef int i
+    cdef int64_t configured = ram_frames
+    for i in range(h.nr_guests):
+        configured += h.guests[i].ram_frames
+    if reservation > 0 and <double>configured > reservation * <double>h.frames_total:
+        return False
+    if mode == OVERCOMMIT_ALWAYS:
+        return True
+    if mode == OVERCOMMIT_GUESS:
+        return ram_frames <= h.frames_total
+    return <double>(committed_frames(h) + ram_frames + vmm) <= ratio * <double>h.frames_total

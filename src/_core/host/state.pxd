@@ -1,0 +1,114 @@
+"""What the emulated KVM host knows: its frames, and the backing of every guest's RAM.
+
+Frames and pages are 4 KiB; a block is an aligned 2 MiB run of 512 pages. One owner for each piece: the frame pool is
+frames.pxd, the queue of partly unmapped huge folios deferred.pxd, blocks are written by fault.pxd and discard.pxd,
+guests come and go in guest.pxd. Zero bytes mean "not backed", so the block array costs nothing until it is touched.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef enum:
+    HOST_OK = 0
+    HOST_NOMEM = -1                     # no frame above the min watermark, even after reclaim
+
+    BLOCK_ORDER = 9
+    BLOCK_PAGES = 1 << BLOCK_ORDER
+    WORD_PAGES = 64
+    BLOCK_WORDS = BLOCK_PAGES / WORD_PAGES
+    DIRECTORY_ORDER = 18                # pages one page directory covers: 1 GiB
+
+    PMD_NONE = 0
+    PMD_TABLE = 1                       # a table of 512 entries exists, also if all are empty
+    PMD_HUGE = 2
+
+    FOLIO_SMALL = 0                     # each present page has a frame of its own
+    FOLIO_HUGE = 1                      # one huge frame, wholly mapped
+    FOLIO_HUGE_PARTIAL = 2              # one huge frame, partly unmapped and not split; other pages may be small
+
+    DIRECTORY_HOST = 1
+    DIRECTORY_EPT = 2
+
+    OOM_SCORE_ADJ_MIN = -1000           # never killed
+
+    OVERCOMMIT_GUESS = 0                # vm.overcommit_memory
+    OVERCOMMIT_ALWAYS = 1
+    OVERCOMMIT_NEVER = 2
+
+ctypedef struct block_t:                # 208 bytes, 0.41 a page
+    uint64_t present[BLOCK_WORDS]       # page has a frame
+    uint64_t ept[BLOCK_WORDS]           # page can be touched without an exit; all ones under a 2M entry
+    uint64_t gone[BLOCK_WORDS]          # page was discarded since the block last was a whole huge folio
+    uint32_t prev                       # deferred-split queue: block number + 1, 0 at the ends
+    uint32_t next
+    uint32_t thp_attempts               # huge frames asked for
+    uint8_t pmd                         # PMD_*: host page table
+    uint8_t folio                       # FOLIO_*: who owns the frames
+    uint8_t ept_huge                    # the second level maps 2 MiB
+    uint8_t ept_table                   # a second-level table page exists
+
+ctypedef struct counters_t:             # of one guest, since its start
+    uint64_t faults_4k                  # second-level faults that took a frame
+    uint64_t faults_2m                  # second-level faults that took a huge frame
+    uint64_t map_faults                 # second-level faults on pages that had a frame
+    uint64_t thp_fallbacks              # huge frames asked for and not had
+    uint64_t refaulted_pages            # pages that got a frame again after a discard
+    uint64_t discard_calls              # madvise calls
+    uint64_t discard_pages              # pages these calls named
+    uint64_t discarded_pages            # of these, pages that were backed
+    uint64_t thp_splits                 # huge folios this guest lost to a partial discard
+    uint64_t folio_splits               # huge folios split under pressure
+
+ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
+    uint64_t npfn                       # one past the last guest page frame; holes are never touched
+    uint64_t nblocks
+    block_t *blocks
+    uint8_t *directories                # per GiB: DIRECTORY_*
+    size_t mapped_bytes                 # of the mapping that holds both arrays
+    uint64_t ram_frames                 # configured RAM, without holes
+    uint32_t id                         # number of the launch, from 0
+    bint attached                       # the host counts it
+    int oom_score_adj                   # -1000 .. 1000
+    int64_t rss_pages                   # guest pages with a frame: what ps shows
+    int64_t held_frames                 # frames that guest pages cost the host
+    int64_t vmm_frames                  # of the VMM itself
+    int64_t host_tables                 # page-table frames of the VMM process
+    int64_t ept_tables                  # second-level page-table frames
+    int64_t huge_blocks                 # blocks that are one mapped huge folio
+    int64_t deferred_blocks             # blocks on the deferred-split queue
+    int64_t deferred_frames             # unmapped, but held by a folio on the queue
+    uint32_t deferred_head              # block number + 1: next to split
+    uint32_t deferred_tail
+    counters_t n
+
+ctypedef struct vmstat_t:               # named as in /proc/vmstat
+    uint64_t pgfault                    # faults of guest pages that the host mm handled
+    uint64_t allocstall                 # faults that had to reclaim for themselves
+    uint64_t thp_fault_alloc
+    uint64_t thp_fault_fallback
+    uint64_t thp_split_pmd
+    uint64_t thp_split_page
+    uint64_t thp_deferred_split_page
+    uint64_t oom_kill
+
+ctypedef struct host_t:
+    int64_t frames_total                # all that the page allocator manages
+    int64_t frames_free
+    int64_t host_base_frames            # host OS and daemons
+    int64_t wmark_min                   # frames, all zones together
+    int64_t wmark_low
+    int64_t wmark_high
+    uint64_t seed                       # of the draws for huge frames
+    double fragmentation                # share of huge frames that cannot be had, 0 .. 1
+    double fragmentation_growth         # added when all of frames_total were once freed as 4K
+    int64_t freed_small                 # frames freed by 4K discards since the start
+    bint thp                            # guest RAM is THP-eligible (QEMU: MADV_HUGEPAGE)
+    bint thp_defrag                     # a huge fault compacts before it falls back (defrag=madvise)
+    bint pt_reclaim                     # a discard of a whole block frees its empty table (6.14 and later)
+    bint ept_reclaim                    # a zap of a whole block frees its second-level table (KVM before 5.18)
+    bint thp_deposit                    # count the table that a huge mapping keeps ready for its split
+    backing_t **guests                  # by launch, oldest first
+    int nr_guests
+    int guests_size                     # pointers allocated
+    uint32_t launches
+    vmstat_t vm

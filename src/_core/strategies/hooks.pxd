@@ -1,0 +1,62 @@
+"""The hook table that every strategy fills, and what it may ask of whoever runs the guest.
+
+Hooks run where the kernel's own would: `on_free` at the position of arch_free_page, before the page reaches any list
+and without the zone lock; `on_alloc` at the position of arch_alloc_page; `on_merged` after an ordinary free entered a
+block in a free list. A NULL hook costs one predictable branch.
+"""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from hinting._core.common cimport MAX_CPUS, pfn_t
+from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.state cimport mm_t, page_hook_t
+
+cdef enum:
+    THREAD_SLEEPS = 0                   # nothing left to do on this CPU
+    THREAD_REPORTS = 1                  # blocks are isolated and wait for the host
+
+    HOST_DONTNEED = 0                   # what the host does with a reported block
+    HOST_FREE = 1
+
+ctypedef struct block_t:
+    pfn_t pfn
+    int order
+
+ctypedef struct work_t:                 # what the strategy's own code did, for whoever charges time for it
+    int64_t captured                    # pages or blocks noted by the free hook
+    int64_t probes                      # page states looked at by a scan
+    int64_t compares                    # entries compared while looking for a duplicate
+    int64_t drained                     # pages drained from per-CPU lists on request of the strategy
+    int64_t locks                       # zone lock round trips
+    int64_t isolated                    # blocks isolated
+    int64_t returned                    # blocks put back
+
+ctypedef int (*thread_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef void (*done_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef bint (*timer_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef const block_t *(*report_hook_t)(void *self, int cpu, int64_t *n) noexcept nogil
+
+ctypedef struct strategy_t:
+    void *self
+    page_hook_t on_free
+    page_hook_t on_alloc
+    page_hook_t on_merged
+    thread_hook_t on_thread             # run this CPU's thread until it sleeps or has something to report
+    done_hook_t on_host_done            # the host has dropped what this CPU reported
+    timer_hook_t on_timer               # every timer_ns on each CPU; True wakes the CPU's thread
+    report_hook_t report                # the blocks that this CPU's thread waits for
+    int64_t timer_ns                    # 0: no timer
+    int64_t wake_latency_ns             # from a wake-up to the thread's first step
+    int64_t call_pages                  # pages of one discard call on the host, 0: a whole block
+    int host_action                     # HOST_*
+    bint synchronous                    # the thread spins on its vCPU until the host is done
+    uint8_t wake[MAX_CPUS]              # this CPU's thread was woken and has not run yet
+    work_t work
+
+cdef class Strategy:
+    """A strategy attached to at most one guest. Subclasses fill the table in their constructor."""
+
+    cdef strategy_t s
+    cdef readonly Allocator allocator
+
+    cdef int prepare(self, Allocator allocator) except -1

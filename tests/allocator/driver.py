@@ -1,0 +1,226 @@
+"""Random operations on two allocators side by side; the first difference ends the run."""
+
+from collections import deque
+from random import Random
+
+from allocator.scenario import Scenario, gfp_kinds
+
+__all__ = ["Difference", "Driver", "run"]
+
+PCP_FIELDS = {
+    "linux-5.0": ("count", "batch", "high", "diff"),
+    "linux-6.1": ("count", "batch", "high", "free_factor", "diff"),
+    "linux-6.12": ("count", "batch", "high", "high_min", "high_max", "alloc_factor", "free_count", "diff"),
+}
+ZONE_FIELDS = ("free", "counter", "boost", "nr_reserved_highatomic", "boosted", "below_high")
+ORDERS = [0] * 60 + [1] * 9 + [2] * 7 + [3] * 6 + [4] * 4 + [5] * 3 + [6] * 2 + [7] * 2 + [8] * 2 + [9] * 4 + [10]
+
+
+class Difference(AssertionError):
+    """The two allocators disagree."""
+
+
+class Driver:
+    """Plays one seed. `oracle` must be the plain model (the driver looks into it for free blocks)."""
+
+    def __init__(self, kernel: str, seed: int, make_oracle, make_other):
+        self.random = Random(f"{kernel} {seed}")
+        self.kernel = kernel
+        self.seed = seed
+        scenario = self.scenario = Scenario(kernel, self.random)
+        self.oracle = make_oracle(kernel, scenario.zones, scenario.ncpus)
+        self.other = make_other(kernel, scenario.zones, scenario.ncpus)
+        for allocator in (self.oracle, self.other):
+            scenario.load(allocator)
+        self.gfps = gfp_kinds(kernel)
+        self.pages = []  # allocated single pages
+        self.blocks = []  # allocated (pfn, order) of larger blocks
+        self.isolated = []
+        self.recent = deque(maxlen=12)
+        self.steps = 0
+        self.failures = 0
+        self.growing = True
+        operations = {
+            self.alloc: 46,
+            self.free_page: 22,
+            self.free_block: 12,
+            self.free_list: 4,
+            self.bulk: 3,
+            self.split: 3,
+            self.isolate: 3,
+            self.putback: 3,
+            self.fold: 1,
+            self.drain: 0.5,
+            self.decay: 1,
+        }
+        if kernel == "linux-5.0":
+            del operations[self.bulk]
+        if kernel != "linux-6.12":
+            del operations[self.decay]
+        self.operations = [op for op, weight in operations.items() for _ in range(round(2 * weight))]
+
+    def play(self, steps: int, compare_every: int = 50, check_every: int = 2000) -> None:
+        """Do so many operations; compare results at each, all state now and then and at the end."""
+        random = self.random
+        self.compare()
+        for _ in range(steps):
+            self.steps += 1
+            if self.steps % 400 == 0:
+                self.growing = random.random() < 0.6
+            operation = self.operations[int(random.random() * len(self.operations))]
+            if self.growing and operation in (self.free_page, self.free_block) and random.random() < 0.6:
+                operation = self.alloc
+            operation()
+            if self.steps % compare_every == 0:
+                self.compare()
+            if self.steps % check_every == 0:
+                self.check()
+        self.compare()
+        self.check()
+
+    # One operation each
+
+    def both(self, name, *arguments):
+        """Call both, expect the same; the result."""
+        self.recent.append((name, arguments))
+        expected = getattr(self.oracle, name)(*arguments)
+        got = getattr(self.other, name)(*arguments)
+        if expected != got and (name != "bulk" or list(expected) != list(got)):
+            self.fail(f"returned {got}, expected {expected}")
+        return expected
+
+    def cpu(self):
+        return int(self.random.random() * self.scenario.ncpus)
+
+    def pop(self, items):
+        """Take a random item out of a list."""
+        at = int(self.random.random() * len(items))
+        items[at], items[-1] = items[-1], items[at]
+        return items.pop()
+
+    def hold(self, pfn, order):
+        if order == 0:
+            self.pages.append(pfn)
+        else:
+            self.blocks.append((pfn, order))
+
+    def alloc(self):
+        order = ORDERS[int(self.random.random() * len(ORDERS))]
+        gfp = self.gfps[int(self.random.random() * len(self.gfps))]
+        pfn = self.both("alloc", order, gfp, self.cpu())
+        if pfn == -1:
+            self.failures += 1
+            if self.random.random() < 0.2:
+                self.growing = False
+        else:
+            self.hold(pfn, order)
+
+    def bulk(self):
+        gfp = self.random.choice(self.gfps)
+        self.pages += self.both("bulk", gfp, self.random.choice((1, 2, 5, 31, 64)), self.cpu())
+
+    def free_page(self):
+        if self.pages:
+            self.both("free", self.pop(self.pages), 0, self.cpu())
+
+    def free_block(self):
+        if self.blocks:
+            pfn, order = self.pop(self.blocks)
+            self.both("free", pfn, order, self.cpu())
+
+    def free_list(self):
+        n = min(len(self.pages), self.random.choice((1, 3, 20, 60)))
+        if self.random.random() < 0.5:
+            pfns = [self.pop(self.pages) for _ in range(n)]
+        else:
+            pfns = self.pages[len(self.pages) - n :]
+            del self.pages[len(self.pages) - n :]
+        self.both("free_list", pfns, self.cpu())
+
+    def split(self):
+        if self.blocks:
+            pfn, order = self.pop(self.blocks)
+            if order > 5 and self.random.random() < 0.8:
+                self.blocks.append((pfn, order))
+                return
+            self.both("split", pfn, order)
+            self.pages += range(pfn, pfn + (1 << order))
+
+    def drain(self):
+        self.both("drain", *self.random.choice(((), (self.cpu(),))))
+
+    def decay(self):
+        self.both("decay", self.cpu())
+
+    def fold(self):
+        self.both("fold", self.cpu())
+
+    def isolate(self):
+        zone = self.random.choice(self.oracle.zones)
+        if not zone.free or len(self.isolated) > 6:
+            return
+        heads = list(zone.free)
+        pfn = self.random.choice(heads)
+        if self.random.random() < 0.5:  # large blocks more often than their number suggests
+            pfn = max(self.random.sample(heads, min(8, len(heads))), key=lambda head: zone.free[head][0])
+        order = zone.free[pfn][0]
+        if self.both("isolate", pfn, order):
+            self.isolated.append((pfn, order))
+
+    def putback(self):
+        if self.isolated:
+            self.both("putback", *self.pop(self.isolated))
+
+    # Comparing
+
+    def compare(self):
+        """All lists, block types, sizes and counters."""
+        for name in ("free_lists", "pcp_lists"):
+            self.compare_lists(name, getattr(self.oracle, name)(), getattr(self.other, name)())
+        expected, got = self.oracle.block_types(), self.other.block_types()
+        if list(expected) != list(got):
+            self.fail(f"block types {list(got)}, expected {expected}")
+        for zone in self.scenario.zones:
+            index = zone["index"]
+            fields = (*ZONE_FIELDS, *(("nr_free_highatomic",) if self.kernel == "linux-6.12" else ()))
+            self.compare_fields(
+                f"zone {index}", fields, self.oracle.zone_state(index), self.other.zone_state(index)
+            )
+            for cpu in range(self.scenario.ncpus):
+                self.compare_fields(
+                    f"zone {index} CPU {cpu}",
+                    PCP_FIELDS[self.kernel],
+                    self.oracle.pcp_state(index, cpu),
+                    self.other.pcp_state(index, cpu),
+                )
+
+    def compare_lists(self, name, expected, got):
+        if expected == got:
+            return
+        for key in sorted(set(expected) | set(got)):
+            if expected.get(key, []) != list(got.get(key, [])):
+                self.fail(f"{name}{list(key)} {list(got.get(key, []))}, expected {expected.get(key, [])}")
+
+    def compare_fields(self, where, fields, expected, got):
+        for field in fields:
+            if expected[field] != got[field]:
+                self.fail(f"{where}: {field} {got[field]}, expected {expected[field]}")
+
+    def check(self):
+        self.oracle.check()
+        self.other.check()
+
+    def fail(self, what):
+        done = "\n".join(f"  {name}{arguments}" for name, arguments in self.recent)
+        raise Difference(f"{self.kernel} seed {self.seed} operation {self.steps}: {what}\nlast operations:\n{done}")
+
+
+def run(kernel: str, seed: int, steps: int, make_oracle, make_other) -> Driver:
+    """Play a seed; if the states differ somewhere, play it again to name the very operation."""
+    driver = Driver(kernel, seed, make_oracle, make_other)
+    try:
+        driver.play(steps)
+    except Difference:
+        Driver(kernel, seed, make_oracle, make_other).play(driver.steps, compare_every=1)
+        raise
+    return driver

@@ -1,0 +1,194 @@
+"""Allocation requests: zones and flags, fast path, slow path without reclaim, bulk, highatomic reserve.
+
+Linux __alloc_pages, get_page_from_freelist, rmqueue, __alloc_pages_slowpath, __alloc_pages_bulk.
+"""
+
+from reference import buddy
+from reference.constants import (
+    GFP,
+    HARDER,
+    HIGHATOMIC,
+    HIGHATOMIC_RESERVE,
+    HIGHEST_ZONE,
+    KSWAPD,
+    MERGEABLE,
+    MIN_RESERVE,
+    NO_WATERMARKS,
+    NOFRAGMENT,
+    NON_BLOCK,
+    NORMAL,
+    OOM,
+    PAGEBLOCK_ORDER,
+    PAGEBLOCK_PAGES,
+    PCP_ORDERS,
+    WM_HIGH,
+    WM_LOW,
+    WM_MASK,
+    WM_MIN,
+)
+from reference.fallback import take
+from reference.pcp import pcp_alloc, pcp_take
+from reference.watermark import watermark_fast
+
+
+class Request:
+    """What the gfp bits say: highest zone, zones to try in order, migratetype."""
+
+    def __init__(self, kernel: str, zones: list, gfp: int):
+        if gfp & 0xF not in HIGHEST_ZONE:
+            raise ValueError(f"gfp: zone bits {gfp & 0xF:#x} are not a legal combination")
+        self.gfp = gfp
+        self.names = {name for name, bit in GFP[kernel].items() if gfp & bit}
+        self.hz = HIGHEST_ZONE[gfp & 0xF]
+        self.mt = (gfp >> 3) & 3
+        if self.mt == 3:
+            raise ValueError("gfp: MOVABLE and RECLAIMABLE exclude each other")
+        candidates = [z for z in zones if z.index <= self.hz and z.managed > 0]
+        self.zones = sorted(candidates, key=lambda z: -z.index)
+
+    def has(self, name: str) -> bool:
+        return name in self.names
+
+
+def fast_flags(kernel, request):
+    """Flags of the first attempt. In 5.0 a defect never sets NOFRAGMENT."""
+    flags = WM_LOW
+    if request.has("KSWAPD_RECLAIM"):
+        flags |= KSWAPD
+    if kernel != "linux-5.0" and request.zones and request.zones[0].index == NORMAL:
+        flags |= NOFRAGMENT
+    return flags
+
+
+def slow_flags(kernel, request, order):
+    """Flags of the slow path (gfp_to_alloc_flags)."""
+    flags = WM_MIN
+    if request.has("HIGH"):
+        flags |= MIN_RESERVE
+    if request.has("KSWAPD_RECLAIM"):
+        flags |= KSWAPD
+    if kernel == "linux-5.0":
+        if request.has("ATOMIC") and not request.has("NOMEMALLOC"):
+            flags |= HARDER
+    elif not request.has("DIRECT_RECLAIM") and not request.has("NOMEMALLOC"):
+        flags |= NON_BLOCK
+        if order > 0 and flags & MIN_RESERVE:
+            flags |= HIGHATOMIC_RESERVE
+    return flags
+
+
+def allocate(kernel, request, cpu, order):
+    """One request; None where it fails or where the kernel would reclaim or compact."""
+    pfn = scan(request, cpu, order, fast_flags(kernel, request))
+    if pfn is not None:
+        return pfn
+    flags = slow_flags(kernel, request, order)
+    pfn = scan(request, cpu, order, flags)
+    if pfn is not None:
+        return pfn
+    if request.has("MEMALLOC") and not request.has("NOMEMALLOC"):
+        flags = NO_WATERMARKS
+    return scan(request, cpu, order, flags)
+
+
+def scan(request, cpu, order, flags):
+    """Try the zones from the highest down, first without mixing pageblocks if so wanted."""
+    while True:
+        for z in request.zones:
+            if not zone_allows(z, request, order, flags):
+                continue
+            pfn = from_zone(z, cpu, order, request.mt, flags)
+            if pfn is not None:
+                if flags & HIGHATOMIC_RESERVE or (z.is_5_0() and order > 0 and flags & HARDER):
+                    reserve_highatomic(z, cpu, pfn, order)
+                return pfn
+        if not flags & NOFRAGMENT:
+            return None
+        flags &= ~NOFRAGMENT
+
+
+def zone_allows(z, request, order, flags):
+    """The watermark tests of the scan; 6.12 first looks at the high watermark and remembers a failure."""
+    if z.is_6_12() and not z.below_high:
+        if watermark_fast(z, order, z.effective_watermark(WM_HIGH), request.hz, flags, request.gfp):
+            return True
+        z.below_high = True
+    if flags & NO_WATERMARKS:
+        return True
+    return watermark_fast(z, order, z.effective_watermark(flags & WM_MASK), request.hz, flags, request.gfp)
+
+
+def from_zone(z, cpu, order, mt, flags):
+    """A block from one zone: per-CPU lists, then buddy lists. Ends the wish to wake kswapd for a boost."""
+    pfn = None
+    if order in PCP_ORDERS[z.kernel]:
+        pfn = pcp_alloc(z, cpu, order, mt, flags)
+    if pfn is None and not (z.is_5_0() and order == 0):
+        pfn = from_buddy(z, cpu, order, mt, flags)
+    z.boosted = False
+    return pfn
+
+
+def from_buddy(z, cpu, order, mt, flags):
+    pfn = None
+    if flags & (HARDER if z.is_5_0() else HIGHATOMIC_RESERVE):
+        pfn = buddy.take_smallest(z, cpu, order, HIGHATOMIC)
+    if pfn is None:
+        pfn, _ = take(z, cpu, order, mt, flags)
+    if pfn is None and not z.is_5_0() and flags & (OOM | NON_BLOCK):
+        pfn = buddy.take_smallest(z, cpu, order, HIGHATOMIC)
+    if pfn is not None and not z.is_6_12():
+        buddy.account(z, cpu, -(1 << order))
+    return pfn
+
+
+def reserve_highatomic(z, cpu, pfn, order):
+    """Keep the pageblock of an atomic high-order allocation for others of its kind (reserve_highatomic_pageblock)."""
+    one_percent = z.managed // 100
+    if z.is_6_12():
+        if one_percent < PAGEBLOCK_PAGES:
+            return
+        limit = -(-one_percent // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+    else:
+        limit = one_percent + PAGEBLOCK_PAGES
+    if z.nr_reserved_highatomic >= limit or z.block_type(pfn) not in MERGEABLE:
+        return
+    if not z.is_6_12():
+        z.nr_reserved_highatomic += PAGEBLOCK_PAGES
+        z.set_block_type(pfn, HIGHATOMIC)
+        buddy.move_block(z, cpu, pfn, HIGHATOMIC)
+    elif order >= PAGEBLOCK_ORDER:
+        buddy.set_block_types(z, pfn, order, HIGHATOMIC)
+        z.nr_reserved_highatomic += 1 << order
+    elif buddy.move_block(z, cpu, pfn, HIGHATOMIC) is not None:
+        z.set_block_type(pfn, HIGHATOMIC)
+        z.nr_reserved_highatomic += PAGEBLOCK_PAGES
+
+
+def allocate_bulk(kernel, request, cpu, n, hand_out):
+    """Hand out up to n single pages from the per-CPU lists of one zone; where that fails, one ordinary page.
+
+    Each page counts as allocated (hand_out) before the next one is taken.
+    """
+    taken = 0
+    if n > 1 and not request.has("ACCOUNT"):
+        z = bulk_zone(request, n)
+        while z is not None and taken < n:
+            pfn = pcp_take(z, cpu, 0, request.mt, WM_LOW)
+            if pfn is None:
+                break
+            hand_out(pfn)
+            taken += 1
+    if taken == 0:
+        pfn = allocate(kernel, request, cpu, 0)
+        if pfn is not None:
+            hand_out(pfn)
+
+
+def bulk_zone(request, n):
+    """The first zone that keeps its low watermark after n pages."""
+    for z in request.zones:
+        mark = z.effective_watermark(WM_LOW) + n
+        if watermark_fast(z, 0, mark, request.zones[0].index, WM_LOW, request.gfp):
+            return z
+    return None
