@@ -1,1 +1,33 @@
-"""hinting: a high-fidelity emulator of guest free page hinting."""
+"""hinting: a high-fidelity emulator of guest free page hinting.
+
+A guest's page allocator that decides like Linux, page frame by page frame; the strategies by which guests hand free
+memory back; and a KVM host that overcommits its memory.
+"""
+
+from hinting import gfp, kernels, strategies, workloads
+from hinting.errors import HintingError
+from hinting.guest import Guest
+from hinting.host import Host
+from hinting.simulation import VM, Simulation
+
+__all__ = [
+    "VM",
+    "Guest",
+    "HintingError",
+    "Host",
+    "Simulation",
+    "get_include",
+    "gfp",
+    "kernels",
+    "strategies",
+    "workloads",
+]
+
+__version__ = "0.1.0"
+
+
+def get_include() -> str:
+    """Folder to pass as include_path when other Cython code cimports hinting._core from an editable install."""
+    from pathlib import Path
+
+    return str(Path(__file__).resolve().parents[1])

@@ -68,6 +68,14 @@ cdef class Strategy:
         with nogil:
             self.s.on_host_done(self.s.self, &self.allocator.m, cpu)
 
+    def counters(self):
+        """The counters that the strategy's kernel code keeps, by the kernel's labels."""
+        return {}
+
+    def statistics(self):
+        """What the kernel code does not count."""
+        return {}
+
     @property
     def work(self):
         """What the strategy's own code did: counts by kind."""

@@ -49,3 +49,4 @@ ctypedef struct v8_t:
 
 cdef class V8(Strategy):
     cdef v8_t v
+    cdef readonly bint counted          # the build has counters

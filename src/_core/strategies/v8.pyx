@@ -244,7 +244,8 @@ cdef class V8(Strategy):
 
     def __init__(self, *, int64_t entries, int min_order, str drain, bint scan_drop_non_buddy, str dedup,
                  str return_position, str host_action, int64_t call_pages, int64_t wake_latency_ns,
-                 int64_t idle_flush_ns, int64_t isolation_cap):
+                 int64_t idle_flush_ns, int64_t isolation_cap, bint counted):
+        self.counted = counted
         self.v.entries = entries
         self.v.min_order = min_order
         self.v.drain = _DRAIN[drain]
@@ -298,8 +299,13 @@ cdef class V8(Strategy):
             free(self.v.cpu)
 
     def counters(self):
-        """The nine counters of the v8-stats build, KiB, under the labels of its sysfs file (one is misspelt there)."""
+        """The nine counters of the v8-stats build, KiB, under the labels of its sysfs file (one is misspelt there).
+
+        Empty for the posted series, which has none.
+        """
         values = dict(self.v.c)
+        if not self.counted:
+            return {}
         return {label: values[name] for name, label in _LABELS}
 
     def statistics(self):

@@ -1,0 +1,209 @@
+"""Guests on a host in virtual time: launch, run, step, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hinting import gfp
+from hinting._core.costs import Costs
+from hinting._core.engine.simulation import Engine, Machine
+from hinting._core.host.host import vmm_memory_frames
+from hinting.errors import GuestError, HintingError
+from hinting.guest import Guest
+from hinting.host import Host
+from hinting.units import PAGE_BYTES, parse_duration
+from hinting.workloads.boot import boot as boot_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["VM", "Mark", "Simulation"]
+
+#: Longest stretch that one vCPU runs before others are looked at.
+SLICE_NS = 1_000_000
+#: From a wake-up of a guest's kswapd to the end of its watermark boost.
+KSWAPD_NS = 10_000_000
+_END = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment that a guest's program noted.
+
+    number: given by the program. t_ns: emulated time. host_used_bytes: memory in use on the host. held_bytes: what
+    this guest costs the host, its VMM and page tables included.
+    """
+
+    number: int
+    t_ns: int
+    host_used_bytes: int
+    held_bytes: int
+
+
+class VM:
+    """A guest that was launched on a host."""
+
+    def __init__(self, simulation: Simulation, guest: Guest, machine: Machine) -> None:
+        self._simulation = simulation
+        self.guest = guest
+        self.machine = machine
+
+    def submit(self, ops: np.ndarray, *, vcpu: int = 0) -> None:
+        """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong."""
+        self.machine.append(ops, vcpu)
+
+    def run_until_idle(self, timeout: int | str | None = None) -> bool:
+        """Let time pass until this guest has done all its rows or is lost; False if the timeout came first."""
+        end = _END if timeout is None else self._simulation.now_ns + parse_duration(timeout, "timeout")
+        self._simulation.engine.run_until_idle(self.machine, end)
+        return self.machine.is_idle
+
+    @property
+    def number(self) -> int:
+        """Number of the guest on its host, from 0."""
+        return self.machine.number
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the host's OOM killer ended this guest."""
+        return self.machine.is_lost
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing left to do."""
+        return self.machine.is_idle
+
+    def marks(self) -> list[Mark]:
+        """The marks that the guest's programs set, in order."""
+        return [Mark(n, t, used * PAGE_BYTES, held * PAGE_BYTES) for n, t, used, held in self.machine.marks()]
+
+    def counters(self) -> dict[str, int]:
+        """The strategy's counters under the kernel's labels."""
+        return self.guest.counters()
+
+    def counts(self) -> dict[str, int]:
+        """Counts since launch: faults, reports, kills; memory in pages."""
+        return self.machine.counts()
+
+    def accounts(self) -> dict[str, float]:
+        """CPU time by account, ns."""
+        return self.machine.accounts()
+
+
+class Simulation:
+    """Virtual time over one host and the guests launched on it.
+
+    host: a Host. seed: of the guests' boots (guest i gets an own stream). The run is deterministic: same arguments,
+    same results.
+
+    >>> from hinting import Guest, Host, Simulation, workloads
+    >>> sim = Simulation(Host("4GiB"), seed=1)
+    >>> vm = sim.launch(Guest("1GiB"), workload=workloads.memhog("64MiB"))
+    >>> sim.run(until="60s")
+    >>> sim.now
+    60.0
+    """
+
+    def __init__(self, host: Host, *, seed: int = 0) -> None:
+        self.host = host
+        self._seeds = np.random.SeedSequence(seed)
+        self._costs = Costs(host.costs)
+        self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
+        self.vms: list[VM] = []
+
+    def launch(self, guest: Guest, *, workload: np.ndarray | None = None, boot: bool = True) -> VM:
+        """Start a guest at the present time; it boots, then runs the workload on vCPU 0.
+
+        boot: False for a guest whose memory is all untouched. Raises HostError if the host has no memory for the VMM.
+        """
+        if any(vm.guest is guest for vm in self.vms):
+            raise GuestError("this guest was launched already: make a new one for each launch")
+        vmm = vmm_memory_frames(self._costs, guest.vcpus)
+        backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
+        kernel = guest.allocator.kernel
+        requests = {
+            "user": gfp.HIGHUSER_MOVABLE, "huge": gfp.TRANSHUGE_LIGHT, "table": gfp.PGTABLE_USER, "kernel": gfp.KERNEL,
+            "reclaimable": gfp.RECLAIMABLE, "atomic": gfp.ATOMIC,
+        }
+        machine = self.engine.add(
+            guest.allocator, guest.strategy_core, backing, self._costs,
+            {name: gfp.value(request, kernel) for name, request in requests.items()}, guest.thp == "always",
+        )
+        vm = VM(self, guest, machine)
+        self.vms.append(vm)
+        seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
+        if boot:
+            vm.submit(boot_rows(guest.memory_map, guest.costs, seed))
+        if workload is not None:
+            vm.submit(workload)
+        return vm
+
+    def run(self, until: int | str | None = None) -> None:
+        """Let time pass until `until` (ns, or text such as "60s"); without it until nobody has anything to do.
+
+        Raises HintingError for a time in the past.
+        """
+        if until is None:
+            self.engine.run(_END)
+            return
+        end = parse_duration(until, "until")
+        if end < self.now_ns:
+            raise HintingError(f"until must not be in the past: it is {self.now_ns} ns, got {end} ns ({until!r})")
+        self.engine.run(end)
+
+    def step(self) -> bool:
+        """Let whoever is furthest behind run for at most a slice; False if nobody has anything to do."""
+        return self.engine.step()
+
+    def peek(self) -> float | None:
+        """When somebody has something to do next, emulated seconds; None if nobody has."""
+        next_ns = self.engine.peek()
+        return None if next_ns is None else next_ns / 1e9
+
+    @property
+    def now(self) -> float:
+        """Emulated time, seconds."""
+        return self.engine.now / 1e9
+
+    @property
+    def now_ns(self) -> int:
+        """Emulated time, ns."""
+        return self.engine.now
+
+    def check(self) -> None:
+        """Verify the invariants of the host and of every guest; raises CheckError."""
+        self.host.check()
+        for vm in self.vms:
+            vm.guest.check()
+
+    def timeline(self) -> pa.Table:
+        """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change."""
+        import pyarrow as pa
+
+        samples = self.engine.samples()
+        return pa.table({
+            "t_ns": samples[:, 0],
+            "guest": samples[:, 1],
+            "guest_held_bytes": samples[:, 2] * PAGE_BYTES,
+            "host_used_bytes": samples[:, 3] * PAGE_BYTES,
+        })
+
+    def metrics(self) -> pa.Table:
+        """Scalars as a tidy Arrow table: guest (-1: the host), metric, value, unit."""
+        import pyarrow as pa
+
+        rows: list[tuple[int, str, float, str]] = [
+            (-1, "host_used", float(self.host.used_bytes()), "bytes"),
+            (-1, "oom_kills", float(self.engine.oom_kills), "count"),
+            *((-1, name, float(value), "count") for name, value in self.host.vmstat().items()),
+        ]
+        for vm in self.vms:
+            rows += [(vm.number, name, float(value), "pages" if "pages" in name or "frames" in name else "count")
+                     for name, value in vm.counts().items()]
+            rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
+            rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
+        guest, metric, value, unit = zip(*rows, strict=True)
+        return pa.table({"guest": guest, "metric": metric, "value": value, "unit": unit})

@@ -1,0 +1,11 @@
+"""Strategies by which a guest hands free memory back, with their parameters.
+
+>>> from hinting import strategies
+>>> strategies.V8(entries=500).entries
+500
+"""
+
+from hinting.strategies.base import Parameter, StrategySpec, find, names
+from hinting.strategies.v8 import V8, V8Posted, V8Stats
+
+__all__ = ["V8", "Parameter", "StrategySpec", "V8Posted", "V8Stats", "find", "names"]

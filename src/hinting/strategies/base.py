@@ -1,0 +1,119 @@
+"""What a strategy is in Python: a name, checked parameters, and the compiled strategy that they make."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hinting._core.strategies.hooks import Strategy
+from hinting.errors import StrategyError, UnitError
+from hinting.units import parse_duration
+
+__all__ = ["Parameter", "StrategySpec", "find", "names", "parameter"]
+
+_REGISTRY: dict[str, type[StrategySpec]] = {}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter's legal values.
+
+    choices: all legal values, or low..high as a range. unit: "pages", "ns", ... ("ns" also accepts "10ms").
+    """
+
+    text: str
+    unit: str = ""
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[Any, ...] | None = None
+
+    @property
+    def legal(self) -> str:
+        """The legal values in words."""
+        if self.choices is not None:
+            return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        return f"a whole number between {self.low} and {self.high}" + (f" ({self.unit})" if self.unit else "")
+
+
+def parameter(default: Any, text: str, **legal: Any) -> Any:
+    """A dataclass field of a strategy, with its legal values."""
+    return dataclasses.field(default=default, metadata={"parameter": Parameter(text, **legal)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategySpec:
+    """Base of all strategies: a frozen set of parameters, checked when made. Raises StrategyError."""
+
+    #: Name on the command line and in results.
+    name: ClassVar[str] = ""
+    #: Where its rules come from.
+    source: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            _REGISTRY[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        for name, rule in self.parameters().items():
+            object.__setattr__(self, name, self._checked(name, rule, getattr(self, name)))
+
+    def _checked(self, name: str, rule: Parameter, value: Any) -> Any:
+        if rule.choices is None and rule.unit == "ns" and isinstance(value, str):
+            try:
+                value = parse_duration(value, name)
+            except UnitError as error:
+                raise StrategyError(f"strategy {self.name}: {error}") from None
+        if rule.choices is not None:
+            fine = any(value == choice and type(value) is type(choice) for choice in rule.choices)
+        else:
+            fine = isinstance(value, int) and not isinstance(value, bool) and rule.low <= value <= rule.high  # type: ignore[operator]
+        if not fine:
+            raise StrategyError(f"strategy {self.name}: {name} must be {rule.legal}, got {value!r}")
+        return value
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """The parameters by name."""
+        return {field.name: field.metadata["parameter"] for field in dataclasses.fields(cls)}
+
+    def core(self) -> Strategy:
+        """A new compiled strategy, for one guest."""
+        raise StrategyError(f"strategy {self.name} has no core")
+
+
+def names() -> tuple[str, ...]:
+    """Names of all strategies; "none" is a guest without one."""
+    return ("none", *sorted(_REGISTRY))
+
+
+def find(name: str, parameters: Mapping[str, Any] | None = None) -> StrategySpec | None:
+    """A strategy by name, with parameters that differ from their defaults; None for "none".
+
+    Text values are read as the parameter's type. Raises StrategyError naming what is unknown and what is legal.
+    """
+    given = dict(parameters or {})
+    if name == "none":
+        if given:
+            raise StrategyError(f"strategy none has no parameters, got {', '.join(given)}")
+        return None
+    if name not in _REGISTRY:
+        raise StrategyError(f"unknown strategy {name!r}, expected one of {', '.join(names())}")
+    spec = _REGISTRY[name]
+    legal = spec.parameters()
+    for key in given:
+        if key not in legal:
+            raise StrategyError(f"strategy {name}: unknown parameter {key!r}, expected one of {', '.join(legal)}")
+    return spec(**{key: _read(legal[key], value) for key, value in given.items()})
+
+
+def _read(rule: Parameter, value: Any) -> Any:
+    """Text from a command line as a parameter's value; anything unreadable stays for the check to refuse."""
+    if not isinstance(value, str):
+        return value
+    for choice in rule.choices or ():
+        if value.lower() == str(choice).lower():
+            return choice
+    return int(value) if rule.choices is None and value.lstrip("-").isdigit() else value

@@ -1,0 +1,13 @@
+"""What a guest does, as op arrays: one row an action, executed by the engine without Python.
+
+>>> from hinting import workloads
+>>> rows = workloads.memhog("64MiB")
+>>> rows.dtype.names[:3]
+('op', 'flags', 'order')
+"""
+
+from hinting._core.engine.ops import KINDS, NO_THP, OP_DTYPE, OPS, program
+from hinting.workloads.boot import boot
+from hinting.workloads.memhog import memhog
+
+__all__ = ["KINDS", "NO_THP", "OPS", "OP_DTYPE", "boot", "memhog", "program"]
