@@ -34,7 +34,7 @@ ctypedef struct costs_t:
     double virt_hypercall
     double virt_exit_to_user
     double virt_ioeventfd_signal
-    double virt_kick_total                  # ns; a sum, for checks: virt.vm_exit_entry + virt.ioeventfd_signal
+    double virt_kick_total                  # a sum, for checks
     double virt_vmm_wakeup
     double virt_vhost_wakeup
     double virt_busy_poll_pickup
@@ -63,8 +63,8 @@ ctypedef struct costs_t:
     double fault_memcg_charge
     double fault_thp_alloc
     double fault_thp_alloc_high             # direct compaction that found no huge frame
-    double fault_ept_4k_total               # ns; a sum, for checks: virt.vm_exit_entry + fault.gup_path_4k + guest.pcp_alloc_hit + fault.memcg_charge + mem.clear_4k + fault.tdp_map
-    double fault_ept_2m_total               # ns; a sum, for checks: virt.vm_exit_entry + fault.gup_path_4k + fault.thp_alloc + mem.clear_2m + fault.tdp_map
+    double fault_ept_4k_total               # a sum, for checks
+    double fault_ept_2m_total               # a sum, for checks
     double fault_read_zero_page
     double fault_async_pf
     double fault_uffd_missing

@@ -33,7 +33,7 @@ cdef class Costs:
                 found[name] = value
         if found.keys() != fields():
             differing = ", ".join(sorted(found.keys() ^ fields()))
-            raise CostError(f"costs: profile {profile.name!r} and costs_t must have the same costs, differ in {differing}")
+            raise CostError(f"costs: {profile.name!r} and costs_t must have the same costs, differ in {differing}")
         self.c = found
         self.name = profile.name
         self.hash = profile.hash

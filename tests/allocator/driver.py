@@ -3,17 +3,17 @@
 from collections import deque
 from random import Random
 
-from allocator.scenario import Scenario, gfp_kinds
+from allocator.scenario import Scenario, gfp_kinds, orders
+from reference.constants import ISOLATE, MAX_ORDER, MOVABLE
 
 __all__ = ["Difference", "Driver", "run"]
 
 PCP_FIELDS = {
     "linux-5.0": ("count", "batch", "high", "diff"),
     "linux-6.1": ("count", "batch", "high", "free_factor", "diff"),
-    "linux-6.12": ("count", "batch", "high", "high_min", "high_max", "alloc_factor", "free_count", "diff"),
+    "linux-6.12": ("count", "batch", "high", "high_min", "high_max", "alloc_factor", "free_count", "flags", "diff"),
 }
-ZONE_FIELDS = ("free", "counter", "boost", "nr_reserved_highatomic", "boosted", "below_high")
-ORDERS = [0] * 60 + [1] * 9 + [2] * 7 + [3] * 6 + [4] * 4 + [5] * 3 + [6] * 2 + [7] * 2 + [8] * 2 + [9] * 4 + [10]
+ZONE_FIELDS = ("free", "counter", "boost", "nr_reserved_highatomic", "boosted", "below_high", "reclaim_active")
 
 
 class Difference(AssertionError):
@@ -30,9 +30,15 @@ class Driver:
         scenario = self.scenario = Scenario(kernel, self.random)
         self.oracle = make_oracle(kernel, scenario.zones, scenario.ncpus)
         self.other = make_other(kernel, scenario.zones, scenario.ncpus)
+        cache_flags = self.random.choice((0, 2))
         for allocator in (self.oracle, self.other):
             scenario.load(allocator)
-        self.gfps = gfp_kinds(kernel)
+            if kernel == "linux-6.12":
+                for zone in scenario.zones:
+                    allocator.load_pcp_state(zone["index"], scenario.ncpus - 1, {"flags": cache_flags})
+        self.gfps = gfp_kinds(kernel, self.random)
+        self.orders = orders(self.random)
+        self.patience = self.random.choice((0.8, 0.99))  # chance to go on allocating after a failure
         self.pages = []  # allocated single pages
         self.blocks = []  # allocated (pfn, order) of larger blocks
         self.isolated = []
@@ -52,6 +58,8 @@ class Driver:
             self.fold: 1,
             self.drain: 0.5,
             self.decay: 1,
+            self.kswapd: 1,
+            self.offline: 0.5,
         }
         if kernel == "linux-5.0":
             del operations[self.bulk]
@@ -105,12 +113,12 @@ class Driver:
             self.blocks.append((pfn, order))
 
     def alloc(self):
-        order = ORDERS[int(self.random.random() * len(ORDERS))]
+        order = self.orders[int(self.random.random() * len(self.orders))]
         gfp = self.gfps[int(self.random.random() * len(self.gfps))]
         pfn = self.both("alloc", order, gfp, self.cpu())
         if pfn == -1:
             self.failures += 1
-            if self.random.random() < 0.2:
+            if self.random.random() > self.patience:
                 self.growing = False
         else:
             self.hold(pfn, order)
@@ -170,6 +178,29 @@ class Driver:
     def putback(self):
         if self.isolated:
             self.both("putback", *self.pop(self.isolated))
+
+    def kswapd(self):
+        """kswapd goes to work or to rest, and at rest may take back the boost."""
+        index = self.random.choice(self.scenario.zones)["index"]
+        state = self.oracle.zone_state(index)
+        works = self.random.random() < 0.3
+        boost = state["boost"] if works or self.random.random() < 0.5 else 0
+        self.both("load_zone_state", index, None, boost, 2 * works + 4 * state["below_high"])
+
+    def offline(self):
+        """Isolate a pageblock that has no free blocks on lists and is no half of a larger block, or release one."""
+        zone = self.random.choice(self.oracle.zones)
+        pfn = self.random.randrange(zone.start, zone.end)
+        first = pfn // 512 * 512
+        large = pfn // 1024 * 1024
+        if zone.used.get(large) == MAX_ORDER or zone.isolated.get(large) == MAX_ORDER:
+            return
+        if any(head < first + 512 and first < head + (1 << order) for head, (order, _) in zone.free.items()):
+            return
+        if zone.block_type(pfn) == ISOLATE:
+            self.both("set_block_type", pfn, MOVABLE)
+        elif self.random.random() < 0.2:
+            self.both("set_block_type", pfn, ISOLATE)
 
     # Comparing
 

@@ -5,7 +5,7 @@ from random import Random
 from reference.boot import boot_blocks
 from reference.constants import GFP, HIGHATOMIC, ISOLATE, MAX_ORDER, MOVABLE, RECLAIMABLE, UNMOVABLE
 
-__all__ = ["Scenario", "gfp_kinds"]
+__all__ = ["Scenario", "gfp_kinds", "orders"]
 
 GFP_KINDS = {
     "user": (("HIGHMEM", "MOVABLE", "DIRECT_RECLAIM", "KSWAPD_RECLAIM", "IO", "FS", "HARDWALL"), 8),
@@ -24,13 +24,23 @@ GFP_KINDS = {
     "dma32 movable": (("DMA32", "MOVABLE", "DIRECT_RECLAIM"), 1),
 }
 
+ORDERS = (60, 9, 7, 6, 4, 3, 2, 2, 2, 4, 1)
+
 LAYOUTS = ((0,), (1,), (2,), (2,), (0, 1), (1, 2), (1, 2), (2, 3), (0, 1, 2), (0, 1, 2, 3))
 
 
-def gfp_kinds(kernel: str) -> list[int]:
-    """gfp numbers of a kernel, each as often as its weight."""
+def gfp_kinds(kernel: str, random: Random) -> list[int]:
+    """gfp numbers of a kernel, each about as often as its weight; every guest has its own favourites."""
     bits = GFP[kernel]
-    return [sum(bits.get(name, 0) for name in names) for names, weight in GFP_KINDS.values() for _ in range(weight)]
+    kinds = []
+    for names, weight in GFP_KINDS.values():
+        kinds += [sum(bits.get(name, 0) for name in names)] * (weight * random.choice((0, 1, 1, 1, 5)))
+    return kinds or [0]
+
+
+def orders(random: Random) -> list[int]:
+    """Orders of allocations, each about as often as its weight."""
+    return [order for order, weight in enumerate(ORDERS) for _ in range(weight * random.choice((1, 1, 1, 1, 8)))]
 
 
 class Scenario:
@@ -59,7 +69,7 @@ class Scenario:
     def _zone(self, random, index, start, end, indices):
         batch = random.choice((1, 2, 3, 4, 7, 15, 31))
         low_mark = random.choice((0, 0, random.randrange(8, 250)))
-        step = low_mark // 4 + random.randrange(3) if low_mark else 0
+        step = low_mark // 4 + random.choice((0, 1, 100, 400)) if low_mark else 0
         reserve = [random.randrange(80) if len(indices) > 1 and j > index else 0 for j in range(5)]
         zone = {
             "index": index,
@@ -71,6 +81,7 @@ class Scenario:
             "batch": batch,
             "threshold": random.choice((0, 2, 8, 24, 125)),
             "boost_factor": random.choice((0, 0, 15_000)),
+            "boost": random.choice((0, 0, 0, random.randrange(600))),
         }
         through = batch == 1 and random.random() < 0.5
         high = 0 if through else batch * 6

@@ -19,7 +19,7 @@ class Model:
     """Zones of one kernel. All pages start reserved, all pageblocks MOVABLE. No reclaim, no compaction.
 
     A zone is a dict: index, start, end, managed, watermark, lowmem_reserve, batch, high (6.12: high_min, high_max),
-    threshold, and optionally present, boost, boost_factor, below_high, free_high_batch.
+    threshold, and optionally present, boost, boost_factor, below_high.
     """
 
     def __init__(self, kernel: str, zones: list, ncpus: int = 1):
@@ -56,6 +56,30 @@ class Model:
             raise ValueError(f"migratetype must be between 0 and 4, got {mt}")
         self._zone_of(pfn)
         self._block_types[pfn >> PAGEBLOCK_ORDER] = mt
+
+    def load_zone_state(
+        self, zone: int, counter: int | None = None, boost: int | None = None, flags: int | None = None
+    ) -> None:
+        """Set the free-page counter, the boost (pages) and flags (1 boosted, 2 kswapd at work, 4 below high)."""
+        z = self._zone(zone)
+        if counter is not None:
+            z.counter = counter
+        if boost is not None:
+            z.boost = boost
+        if flags is not None:
+            z.load_flags(flags)
+
+    def load_pcp_state(self, zone: int, cpu: int, state: dict) -> None:
+        """Set fields of a CPU's lists by their names in pcp_state."""
+        self._check_cpu(cpu)
+        one = self._zone(zone).pcps[cpu]
+        for name, value in state.items():
+            if name == "flags":
+                one.load_flags(value)
+            elif name in one.state():
+                setattr(one, name, value)
+            else:
+                raise ValueError(f"per-CPU state has no field {name!r}")
 
     # Allocating
 
@@ -211,6 +235,7 @@ class Model:
             "nr_free_highatomic": z.free_highatomic_pages(),
             "boosted": z.boosted,
             "below_high": z.below_high,
+            "reclaim_active": z.reclaim_active,
         }
 
     def check(self) -> None:

@@ -9,6 +9,9 @@ from reference.constants import (
     PCP_LISTS,
 )
 
+BOOSTED, RECLAIM_ACTIVE, BELOW_HIGH = 1, 2, 4  # zone flags
+PREV_FREE_HIGH_ORDER, FREE_HIGH_BATCH = 1, 2  # flags of a CPU's lists
+
 
 class Pcp:
     """Per-CPU page lists of one zone: pages free for their CPU, on no buddy list and not counted as free."""
@@ -25,15 +28,24 @@ class Pcp:
             self.alloc_factor = 0
             self.free_count = 0
             self.prev_free_high_order = False
-            self.free_high_batch = spec.get("free_high_batch", False)
+            self.free_high_batch = False
         else:
             self.high = spec["high"]
         if kernel == "linux-6.1":
             self.free_factor = 0
 
     def state(self) -> dict:
-        """All numbers and flags by name."""
-        return {name: value for name, value in vars(self).items() if name not in ("lists", "cached")}
+        """All numbers by name; the flags of 6.12 as bits, see load_flags."""
+        hidden = ("lists", "cached", "prev_free_high_order", "free_high_batch")
+        numbers = {name: value for name, value in vars(self).items() if name not in hidden}
+        if hasattr(self, "free_high_batch"):
+            numbers["flags"] = PREV_FREE_HIGH_ORDER * self.prev_free_high_order + FREE_HIGH_BATCH * self.free_high_batch
+        return numbers
+
+    def load_flags(self, flags: int) -> None:
+        """Set the flags of 6.12: 1 the last free was of a high order, 2 the CPU's cache holds many batches."""
+        self.prev_free_high_order = bool(flags & PREV_FREE_HIGH_ORDER)
+        self.free_high_batch = bool(flags & FREE_HIGH_BATCH)
 
 
 class Zone:
@@ -75,6 +87,12 @@ class Zone:
     def is_6_12(self) -> bool:
         return self.kernel == "linux-6.12"
 
+    def load_flags(self, flags: int) -> None:
+        """Set the flags: 1 boosted, 2 kswapd is at work, 4 below the high watermark (6.12)."""
+        self.boosted = bool(flags & BOOSTED)
+        self.reclaim_active = bool(flags & RECLAIM_ACTIVE)
+        self.below_high = bool(flags & BELOW_HIGH)
+
     def contains(self, pfn: int) -> bool:
         return self.start <= pfn < self.end
 
@@ -88,10 +106,6 @@ class Zone:
         """Is any pageblock of the zone of type ISOLATE?"""
         first, last = self.start >> PAGEBLOCK_ORDER, (self.end - 1) >> PAGEBLOCK_ORDER
         return ISOLATE in self.block_types[first : last + 1]
-
-    def nr_free(self, order: int) -> int:
-        """Number of free blocks of one order, over all types."""
-        return sum(len(self.lists[order, mt]) for mt in MIGRATETYPES)
 
     def free_pages(self) -> int:
         """Exact number of free pages; pages on ISOLATE lists do not count as free."""

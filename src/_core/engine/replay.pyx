@@ -1,8 +1,4 @@
-"""Feed a recording's rows to an allocator and compare what it decides with what the kernel decided.
-
-Two levels. Request: requests, frees and what came from outside go in, the allocator chooses every page. State: the
-recorded choices are forced row by row, and only the lists must come out right.
-"""
+"""Replay at request level: requests, frees and what came from outside go in, the allocator chooses every page."""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
@@ -76,41 +72,13 @@ from hinting._core.mm.pcp cimport (
 from hinting._core.mm.state cimport mm_t, pcp_t, ring_t, zone_t
 from hinting._core.mm.watermark cimport ALLOC_WMARK_MASK, wm_fast, wmark
 
-cdef enum row_t:
-    ROW_OTHER, ROW_ALLOC, ROW_FREE, ROW_RMQ, ROW_DRAINED, ROW_REFILL, ROW_DRAIN, ROW_MOVE, ROW_SETPB, ROW_ISOLATE
-    ROW_PUTBACK, ROW_ROTATE, ROW_VMFOLD, ROW_DECAY, ROW_RETURN, ROW_ALLOC_FAIL
-    ROW_OVERFLOW
-
 #: Event types that a replay looks at; all others are answers or marks.
 _ROWS = {
     "ALLOC": ROW_ALLOC, "FREE": ROW_FREE, "RMQ": ROW_RMQ, "DRAINED": ROW_DRAINED, "REFILL": ROW_REFILL,
     "DRAIN": ROW_DRAIN, "MOVE": ROW_MOVE, "SETPB": ROW_SETPB, "ISOLATE": ROW_ISOLATE, "PUTBACK": ROW_PUTBACK,
     "ROTATE": ROW_ROTATE, "VMFOLD": ROW_VMFOLD, "DECAY": ROW_DECAY, "HINT_RETURN": ROW_RETURN,
-    "ALLOC_FAIL": ROW_ALLOC_FAIL,
+    "ALLOC_FAIL": ROW_ALLOC_FAIL, "LEAVE": ROW_LEAVE,
 }
-
-cdef enum:
-    PATH_PCP = 0                        # ALLOC.aux
-    PATH_DIRECT = 1
-    PATH_BULK = 4
-    FREE_DIRECT = 2                     # FREE.aux
-    CALLER_REPORTING = 1                # ISOLATE.a
-
-ctypedef struct events_t:
-    int64_t n
-    const uint8_t *kind                 # row_t
-    const uint8_t *cpu
-    const int8_t *zone
-    const int64_t *pfn
-    const int8_t *order
-    const int8_t *mt
-    const int16_t *aux
-    const uint32_t *gfp
-    const int32_t *aflags
-    const int64_t *a
-    const int64_t *b
-    const int64_t *c
-    const int64_t *e                    # free-page counter of the preferred zone as the request saw it, -1
 
 ctypedef struct tally_t:
     int64_t rows                        # rows that were inputs
@@ -141,9 +109,6 @@ def _tell_overflows(uint8_t[::1] kind, const uint8_t[::1] cpu, const int16_t[::1
 
 cdef class Events:
     """The columns of a recording as C arrays, in the order in which the rows take effect."""
-
-    cdef events_t e
-    cdef object keep
 
     def __init__(self, columns, types, order=None):
         """columns: {name: array} of events.parquet. types: names by number. order: row numbers, None for as stored."""
@@ -403,4 +368,6 @@ def request_level(Allocator allocator not None, Events events not None, int64_t 
         for i in range(n):
             if e.kind[i] != ROW_OTHER:
                 _request_row(m, e, &t, &actual[0], i)
-    return t
+    return {"rows": t.rows, "allocations": t.allocations, "identical": t.identical, "refused": t.refused,
+            "assisted": t.assisted, "first_row": t.first_row, "first_expected": t.first_expected,
+            "first_chosen": t.first_chosen}

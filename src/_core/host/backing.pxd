@@ -17,7 +17,7 @@ from hinting._core.host.guest cimport (
     host_find_guest,
     host_remove_guest,
     host_set_base,
-    vmm_frames,
+    vmm_frames_of,
 )
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
 from hinting._core.host.state cimport HOST_NOMEM, HOST_OK, backing_t, block_t, host_t

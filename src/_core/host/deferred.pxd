@@ -5,14 +5,13 @@ gives each VMM a memory cgroup. The shrinker here empties the oldest guest's que
 shares; khugepaged and underused huge pages are not emulated.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.costs cimport costs_t
 from hinting._core.host.frames cimport can_take, give
 from hinting._core.host.state cimport (
     BLOCK_PAGES,
     BLOCK_WORDS,
-    FOLIO_HUGE_PARTIAL,
     FOLIO_SMALL,
     HOST_NOMEM,
     HOST_OK,

@@ -1,7 +1,7 @@
 """Giving guest memory back to the host: MADV_DONTNEED by the VMM.
 
-Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. MADV_FREE, hole
-punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
+Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. MADV_FREE,
+hole punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
 """
 
 from libc.stdint cimport int64_t, uint64_t

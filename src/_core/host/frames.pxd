@@ -28,7 +28,9 @@ cdef inline uint64_t splitmix64(uint64_t x) noexcept nogil:
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL
     return x ^ (x >> 31)
 
-cdef inline bint huge_frame_exists(const host_t *h, const backing_t *b, uint32_t block, uint32_t attempt) noexcept nogil:
+cdef inline bint huge_frame_exists(
+    const host_t *h, const backing_t *b, uint32_t block, uint32_t attempt
+) noexcept nogil:
     """Draw for a huge frame: a function of seed, guest, block and attempt, so that no draw depends on another."""
     cdef uint64_t x = splitmix64(h.seed ^ splitmix64(b.id))
     cdef double u, fragmentation = h.fragmentation

@@ -27,7 +27,7 @@ from hinting._core.memory cimport munmap, zero_pages
 cdef enum:
     FRAMES_PER_MIB = 256
 
-cdef inline int64_t vmm_frames(const costs_t *c, int vcpus, int iothreads, bint graphics) noexcept nogil:
+cdef inline int64_t vmm_frames_of(const costs_t *c, int vcpus, int iothreads, bint graphics) noexcept nogil:
     """Frames of a QEMU process beside guest RAM and tables. graphics: count size.vmm_graphics_mib."""
     cdef double mib = c.size_vmm_fixed_mib + vcpus * c.size_vmm_per_vcpu_mib + iothreads * c.size_vmm_iothread_mib
     if graphics:
@@ -35,7 +35,7 @@ cdef inline int64_t vmm_frames(const costs_t *c, int vcpus, int iothreads, bint 
     return <int64_t>(mib * FRAMES_PER_MIB)
 
 cdef inline int backing_init(backing_t *b, uint64_t npfn, uint64_t ram_frames) noexcept nogil:
-    """An empty backing of npfn guest page frames, of which ram_frames are no holes; HOST_NOMEM without address space."""
+    """An empty backing of npfn guest page frames, ram_frames of them no holes; HOST_NOMEM without address space."""
     cdef size_t blocks_bytes
     memset(b, 0, sizeof(backing_t))
     b.npfn = npfn
@@ -59,7 +59,10 @@ cdef inline void backing_free(backing_t *b) noexcept nogil:
     b.mapped_bytes = 0
 
 cdef inline int host_add_guest(host_t *h, backing_t *b, const costs_t *c, int64_t vmm, double *ns) noexcept nogil:
-    """Start a guest whose VMM takes `vmm` frames; adds the time of reclaim to ns. HOST_NOMEM leaves the host as it was."""
+    """Start a guest whose VMM takes `vmm` frames; adds the time of reclaim to ns.
+
+    HOST_NOMEM takes nothing.
+    """
     cdef int size
     cdef void *grown
     if h.nr_guests == h.guests_size:

@@ -1,9 +1,9 @@
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from hinting._core.costs import Costs
+from hinting._core.host.watermark import Watermarks
 
-__all__: list[str]
+__all__ = ["Backing", "BlockState", "Discard", "HostMemory", "Touch", "vmm_memory_frames"]
 
 class Touch(NamedTuple):
     ok: bool
@@ -21,15 +21,6 @@ class BlockState(NamedTuple):
     present: int
     mapped: int
 
-class Watermarks(NamedTuple):
-    min: int
-    low: int
-    high: int
-
-def host_zones(frames: int) -> tuple[int, int, int]: ...
-def host_watermarks(
-    zones: Iterable[int], *, thp: bool = True, scale_factor: int = 10, min_kbytes: int | None = None
-) -> tuple[int, list[Watermarks]]: ...
 def vmm_memory_frames(costs: Costs, vcpus: int, iothreads: int = 0, graphics: bool = False) -> int: ...
 
 class HostMemory:

@@ -6,11 +6,11 @@ Emulates frames, second-level and host page tables, huge folios, discards and th
 
 from collections import namedtuple
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from hinting._core.common cimport PAGE_BYTES, pfn_t
+from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport Costs
 from hinting._core.host.check cimport (
     CHECK_BEYOND_END,
@@ -37,13 +37,14 @@ from hinting._core.host.guest cimport (
     host_add_guest,
     host_remove_guest,
     host_set_base,
-    vmm_frames,
+    vmm_frames_of,
 )
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
 from hinting._core.host.state cimport HOST_OK, OVERCOMMIT_NEVER, backing_t, block_t
-from hinting._core.host.watermark cimport HOST_ZONES, min_free_kbytes, x86_zones, zone_watermarks
 from hinting._core.host.words cimport popcount_block
 
+from hinting._core.host.arguments import MAX_FRAMES, real, whole
+from hinting._core.host.watermark import Watermarks, host_watermarks, host_zones
 from hinting.errors import CheckError, HostError
 
 __all__ = [
@@ -52,19 +53,14 @@ __all__ = [
     "Discard",
     "HostMemory",
     "Touch",
-    "Watermarks",
-    "host_watermarks",
-    "host_zones",
     "vmm_memory_frames",
 ]
 
-MAX_FRAMES = 1 << 40
 MAX_NPFN = (1 << 32) - 1
 
 Touch = namedtuple("Touch", "ok stall_ns")
 Discard = namedtuple("Discard", "host_ns stolen_ns")
 BlockState = namedtuple("BlockState", "pmd folio ept_huge ept_table present mapped")
-Watermarks = namedtuple("Watermarks", "min low high")
 
 _PMD = ("none", "table", "huge")
 _FOLIO = ("small", "huge", "huge-partial")
@@ -82,68 +78,23 @@ _CHECKS = {
 }
 
 
-def _whole(str name, value, low, high):
-    """An int within bounds, or HostError."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise HostError(f"{name} must be a whole number between {low} and {high}, got {value!r}")
-    return value
-
-
-def _real(str name, value, low, high):
-    """A number within bounds, or HostError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise HostError(f"{name} must be a number between {low:g} and {high:g}, got {value!r}")
-    return float(value)
-
-
 cdef int _raise_check(int result) except -1:
     if result != CHECK_OK:
         raise CheckError(f"host: {_CHECKS[result]}")
     return 0
 
 
-def host_zones(frames):
-    """Managed frames of zones DMA, DMA32 and Normal of an x86 host with this many frames."""
-    cdef int64_t managed[HOST_ZONES]
-    x86_zones(_whole("host.frames_total", frames, 1, MAX_FRAMES), managed)
-    return tuple(managed[i] for i in range(HOST_ZONES))
-
-
-def host_watermarks(zones, *, thp=True, scale_factor=10, min_kbytes=None):
-    """Watermarks of each zone, in frames, by the kernel's rules.
-
-    zones: managed frames of each zone; empty ones do not count. thp: transparent huge pages are enabled, which raises
-    min_free_kbytes. scale_factor: vm.watermark_scale_factor, 1/10000. min_kbytes: vm.min_free_kbytes if it was set.
-
-    Returns (min_free_kbytes, one Watermarks a zone).
-    """
-    cdef int64_t mark[3]
-    cdef int64_t frames, kib
-    managed = [_whole("host.zones", zone, 0, MAX_FRAMES) for zone in zones]
-    frames = _whole("host.zones (sum)", sum(managed), 1, MAX_FRAMES)
-    _whole("host.scale_factor", scale_factor, 1, 3000)
-    if min_kbytes is None:
-        kib = min_free_kbytes(frames, sum(1 for zone in managed if zone), thp)
-    else:
-        kib = _whole("host.min_kbytes", min_kbytes, 0, 4 * frames)
-    marks = []
-    for zone in managed:
-        zone_watermarks(zone, frames, kib, scale_factor, mark)
-        marks.append(Watermarks(mark[0], mark[1], mark[2]))
-    return kib, marks
-
-
 def vmm_memory_frames(Costs costs not None, int vcpus, int iothreads=0, bint graphics=False):
     """Frames of a QEMU process beside guest RAM and page tables."""
-    return vmm_frames(&costs.c, vcpus, iothreads, graphics)
+    return vmm_frames_of(&costs.c, vcpus, iothreads, graphics)
 
 
 cdef class HostMemory:
     """Memory of one host, in 4 KiB frames.
 
     frames_total: managed by the page allocator. base_frames: host OS and daemons. watermarks: (min, low, high) in
-    frames, by default those of an x86 host of this size. fragmentation: share of huge frames that cannot be had, 0 to 1;
-    fragmentation_growth is added to it when as many frames as the host has were freed by 4K discards. seed: of those
+    frames, by default those of an x86 host of this size. fragmentation: share of huge frames that cannot be had, 0 to
+    1. fragmentation_growth: added to it when as many frames as the host has were freed by 4K discards. seed: of those
     draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
     of a whole block frees its empty page table (Linux 6.14 and later). ept_reclaim: a zap of a whole block frees its
     second-level table (KVM before 5.18; later ones keep it). thp_deposit: count the page-table frame that Linux keeps
@@ -171,20 +122,20 @@ cdef class HostMemory:
         memset(&self.h, 0, sizeof(self.h))
         self.costs = costs
         self.backings = []
-        self.h.frames_total = _whole("host.frames_total", frames_total, 1, MAX_FRAMES)
-        self.h.host_base_frames = _whole("host.base_frames", base_frames, 0, frames_total)
+        self.h.frames_total = whole("host.frames_total", frames_total, 1, MAX_FRAMES)
+        self.h.host_base_frames = whole("host.base_frames", base_frames, 0, frames_total)
         self.h.frames_free = self.h.frames_total - self.h.host_base_frames
         if watermarks is None:
             marks = host_watermarks(host_zones(frames_total), thp=thp)[1]
             watermarks = tuple(map(sum, zip(*marks, strict=True)))
         if not isinstance(watermarks, tuple) or len(watermarks) != 3 or list(watermarks) != sorted(watermarks):
             raise HostError(f"host.watermarks must be (min, low, high) in frames, ascending, got {watermarks!r}")
-        self.h.wmark_min = _whole("host.watermarks", watermarks[0], 0, frames_total)
-        self.h.wmark_low = _whole("host.watermarks", watermarks[1], 0, frames_total)
-        self.h.wmark_high = _whole("host.watermarks", watermarks[2], 0, frames_total)
-        self.h.fragmentation = _real("host.fragmentation", fragmentation, 0, 1)
-        self.h.fragmentation_growth = _real("host.fragmentation_growth", fragmentation_growth, 0, 1e6)
-        self.h.seed = _whole("host.seed", seed, 0, (1 << 64) - 1)
+        self.h.wmark_min = whole("host.watermarks", watermarks[0], 0, frames_total)
+        self.h.wmark_low = whole("host.watermarks", watermarks[1], 0, frames_total)
+        self.h.wmark_high = whole("host.watermarks", watermarks[2], 0, frames_total)
+        self.h.fragmentation = real("host.fragmentation", fragmentation, 0, 1)
+        self.h.fragmentation_growth = real("host.fragmentation_growth", fragmentation_growth, 0, 1e6)
+        self.h.seed = whole("host.seed", seed, 0, (1 << 64) - 1)
         self.h.thp = thp
         self.h.thp_defrag = thp_defrag
         self.h.pt_reclaim = pt_reclaim
@@ -217,10 +168,10 @@ cdef class HostMemory:
     @base_frames.setter
     def base_frames(self, frames):
         cdef double ns = 0
-        _whole("host.base_frames", frames, 0, self.h.frames_total)
+        whole("host.base_frames", frames, 0, self.h.frames_total)
         if host_set_base(&self.h, &self.costs.c, frames, &ns) != HOST_OK:
             most = max(0, self.h.host_base_frames + self.h.frames_free - self.h.wmark_min)
-            raise HostError(f"host.base_frames must leave free frames above the min watermark, at most {most}, got {frames}")
+            raise HostError(f"host.base_frames must be between 0 and {most} on this host now, got {frames}")
 
     @property
     def fragmentation(self):
@@ -229,7 +180,7 @@ cdef class HostMemory:
 
     @fragmentation.setter
     def fragmentation(self, share):
-        self.h.fragmentation = _real("host.fragmentation", share, 0, 1)
+        self.h.fragmentation = real("host.fragmentation", share, 0, 1)
 
     @property
     def wakes_kswapd(self):
@@ -257,10 +208,10 @@ cdef class HostMemory:
         """
         cdef Backing backing = Backing.__new__(Backing)
         cdef double ns = 0
-        _whole("guest.npfn", npfn, 1, MAX_NPFN)
-        ram = _whole("guest.ram_frames", npfn if ram_frames is None else ram_frames, 1, npfn)
-        _whole("guest.vmm_frames", vmm_frames, 0, MAX_FRAMES)
-        _whole("guest.oom_score_adj", oom_score_adj, -1000, 1000)
+        whole("guest.npfn", npfn, 1, MAX_NPFN)
+        ram = whole("guest.ram_frames", npfn if ram_frames is None else ram_frames, 1, npfn)
+        whole("guest.vmm_frames", vmm_frames, 0, MAX_FRAMES)
+        whole("guest.oom_score_adj", oom_score_adj, -1000, 1000)
         if backing_init(&backing.b, npfn, ram) != HOST_OK:
             raise MemoryError(f"no address space for a guest of {npfn} pages")
         backing.b.oom_score_adj = oom_score_adj
@@ -279,11 +230,11 @@ cdef class HostMemory:
         """
         return host_admits(
             &self.h,
-            _whole("guest.ram_frames", ram_frames, 1, MAX_NPFN),
-            _whole("guest.vmm_frames", vmm_frames, 0, MAX_FRAMES),
-            _whole("host.overcommit", overcommit, 0, OVERCOMMIT_NEVER),
-            _real("host.ratio", ratio, 0, 1e6),
-            _real("host.reservation", reservation, 0, 1e6),
+            whole("guest.ram_frames", ram_frames, 1, MAX_NPFN),
+            whole("guest.vmm_frames", vmm_frames, 0, MAX_FRAMES),
+            whole("host.overcommit", overcommit, 0, OVERCOMMIT_NEVER),
+            real("host.ratio", ratio, 0, 1e6),
+            real("host.reservation", reservation, 0, 1e6),
         )
 
     def oom_victim(self):
@@ -331,8 +282,8 @@ cdef class Backing:
     cdef int _range(self, pfn, npages) except -1:
         if not self.b.attached:
             raise HostError(f"guest {self.b.id} is gone")
-        _whole("pfn", pfn, 0, self.b.npfn - 1)
-        _whole("npages", npages, 1, self.b.npfn - pfn)
+        whole("pfn", pfn, 0, self.b.npfn - 1)
+        whole("npages", npages, 1, self.b.npfn - pfn)
         return 0
 
     def touch(self, pfn, npages=1):
@@ -359,8 +310,8 @@ cdef class Backing:
         self._range(pfn, npages)
         cdef pfn_t at = pfn
         cdef uint64_t n = npages
-        cdef uint64_t each = _whole("call_pages", npages if call_pages is None else call_pages, 1, MAX_NPFN)
-        cdef int running = _whole("running_vcpus", running_vcpus, 0, 1 << 20)
+        cdef uint64_t each = whole("call_pages", npages if call_pages is None else call_pages, 1, MAX_NPFN)
+        cdef int running = whole("running_vcpus", running_vcpus, 0, 1 << 20)
         with nogil:
             backing_discard(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
         return Discard(host_ns, stolen_ns)
@@ -377,7 +328,7 @@ cdef class Backing:
 
     def block_state(self, block):
         """State of an aligned 2 MiB block: host page table, folio, second level, and pages with a frame / mapped."""
-        _whole("block", block, 0, self.b.nblocks - 1)
+        whole("block", block, 0, self.b.nblocks - 1)
         self._range(block << 9, 1)
         cdef block_t *p = &self.b.blocks[<uint64_t>block]
         return BlockState(

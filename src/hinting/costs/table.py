@@ -70,10 +70,9 @@ class Measured:
 def check_value(where: str, cost: Cost, value: object) -> float:
     """`value` as a float; CostError naming `where`, the cost and what would be legal."""
     legal, is_legal = LEGAL[cost.unit]
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not is_legal(value):
-        raise CostError(f"{where}: {cost.id} must be {legal}, got {value!r}")
-    return float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and is_legal(value):
+        return float(value)
+    raise CostError(f"{where}: {cost.id} must be {legal}, got {value!r}")
 
 
 def parse(where: str, source: Traversable | Path) -> dict:

@@ -1,0 +1,35 @@
+"""A recording's rows as C arrays, shared by the levels of replay."""
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
+
+cdef enum row_t:
+    ROW_OTHER, ROW_ALLOC, ROW_FREE, ROW_RMQ, ROW_DRAINED, ROW_REFILL, ROW_DRAIN, ROW_MOVE, ROW_SETPB, ROW_ISOLATE
+    ROW_PUTBACK, ROW_ROTATE, ROW_VMFOLD, ROW_DECAY, ROW_RETURN, ROW_ALLOC_FAIL
+    ROW_OVERFLOW, ROW_LEAVE
+
+cdef enum:
+    PATH_PCP = 0                        # ALLOC.aux
+    PATH_DIRECT = 1
+    PATH_BULK = 4
+    FREE_DIRECT = 2                     # FREE.aux
+    CALLER_REPORTING = 1                # ISOLATE.a
+
+ctypedef struct events_t:
+    int64_t n
+    const uint8_t *kind                 # row_t
+    const uint8_t *cpu
+    const int8_t *zone
+    const int64_t *pfn
+    const int8_t *order
+    const int8_t *mt
+    const int16_t *aux
+    const uint32_t *gfp
+    const int32_t *aflags
+    const int64_t *a
+    const int64_t *b
+    const int64_t *c
+    const int64_t *e                    # free-page counter of the preferred zone as the request saw it, -1
+
+cdef class Events:
+    cdef events_t e
+    cdef object keep

@@ -1,0 +1,276 @@
+"""Replay at state level: the recorded choices are forced row by row, and only the lists must come out right."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memset
+
+from hinting._core.common cimport MAX_CPUS, MT_MOVABLE, MT_PCPTYPES, NR_MIGRATETYPES, NR_ZONES, pfn_t
+from hinting._core.engine.replay cimport (
+    FREE_DIRECT,
+    PATH_BULK,
+    PATH_PCP,
+    ROW_ALLOC,
+    ROW_DRAIN,
+    ROW_DRAINED,
+    ROW_FREE,
+    ROW_ISOLATE,
+    ROW_LEAVE,
+    ROW_MOVE,
+    ROW_OVERFLOW,
+    ROW_PUTBACK,
+    ROW_RETURN,
+    ROW_RMQ,
+    ROW_ROTATE,
+    ROW_SETPB,
+    Events,
+    events_t,
+)
+from hinting._core.mm.alloc cimport carve_used, prepare
+from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.buddy cimport (
+    FPI_NONE,
+    FPI_SKIP_REPORT_NOTIFY,
+    FPI_TO_TAIL,
+    account_list,
+    expand,
+    free_block,
+    list_del,
+    mark_reported,
+    move_tail,
+    rotate_to_front,
+)
+from hinting._core.mm.counter cimport pcp_of
+from hinting._core.mm.pages cimport (
+    TAG_ISOLATED,
+    TAG_MOVABLE,
+    TAG_ORDER,
+    TAG_USED,
+    block_type,
+    covering,
+    links_of,
+    node_of,
+    tag_get,
+    tag_is_buddy,
+    tag_is_used,
+    tag_set,
+    zone_of,
+)
+from hinting._core.mm.pcp cimport mark_pcp, pindex, ring_at, ring_pop_head, ring_pop_tail, ring_push_head, ring_push_tail
+from hinting._core.mm.state cimport link_t, mm_t, pcp_t, ring_t, zone_t
+
+ctypedef struct tally_t:
+    int64_t rows                        # rows that changed the state
+    int64_t allocations
+    int64_t identical                   # pages that were where an allocation takes them from
+    int64_t refused                     # rows that the state could not follow
+    int64_t first_row                   # first row that found its page elsewhere or not at all, -1
+    int drains[MAX_CPUS]                # CPU whose page lists the last drain of each CPU works on
+
+
+cdef int list_type(mm_t *m, pfn_t pfn, int order, bint *is_first) noexcept nogil:
+    """Migratetype of the list that a free block is on, and whether it is the first there."""
+    cdef link_t *links = links_of(m, order)
+    cdef uint32_t base = m.nblocks if order == 10 else m.span
+    cdef uint32_t node = links[node_of(pfn, order)].prev
+    is_first[0] = node >= base
+    while node < base:
+        node = links[node].prev
+    return ((node - base) >> 4) % NR_MIGRATETYPES
+
+
+cdef uint8_t head_tag(mm_t *m, pfn_t pfn) noexcept nogil:
+    """Tag of the free block whose first page is pfn, 0 if there is none."""
+    cdef pfn_t head = 0
+    cdef uint8_t tag = covering(m, pfn, &head)
+    return tag if tag_is_buddy(tag) and head == pfn else 0
+
+
+cdef bint remove_from(ring_t *r, pfn_t pfn) noexcept nogil:
+    """Take a page out of the middle of a per-CPU list; False if it is not there."""
+    cdef uint32_t i, at = r.len
+    for i in range(r.len):
+        if ring_at(r, i) == pfn:
+            at = i
+            break
+    if at == r.len:
+        return False
+    for i in range(at, 0, -1):
+        r.buf[(r.head + i) & r.mask] = r.buf[(r.head + i - 1) & r.mask]
+    ring_pop_head(r)
+    return True
+
+
+cdef bint take_block(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """RMQ: a block leaves the free lists, to the tail of a per-CPU list or to its requester."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i], mt = e.mt[i], cpu = e.cpu[i]
+    cdef zone_t *z = zone_of(m, pfn)
+    cdef uint8_t tag = head_tag(m, pfn)
+    cdef int high = tag & TAG_ORDER
+    cdef int lt
+    cdef bint is_first = False
+    if not tag or high < order:
+        return False
+    lt = list_type(m, pfn, high, &is_first)
+    list_del(m, z, pfn, high)
+    expand(m, z, pfn, high, order, lt)
+    account_list(m, z, cpu, -(<int64_t>1 << order), lt)
+    if e.aux[i] == 1:
+        if not ring_push_tail(m, &pcp_of(m, z, cpu).list[pindex(mt, order)], pfn):
+            return False
+        pcp_of(m, z, cpu).count += <int64_t>1 << order
+        mark_pcp(m, pfn, order, mt)
+    else:
+        tag_set(m, pfn, order, TAG_USED)
+    return is_first
+
+
+cdef bint hand_out(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """ALLOC: a page leaves its per-CPU list, or was taken from the free lists by the RMQ row before."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i]
+    cdef zone_t *z = zone_of(m, pfn)
+    cdef pcp_t *p = pcp_of(m, z, e.cpu[i])
+    cdef ring_t *r
+    cdef bint fine = True
+    if e.aux[i] == PATH_PCP or e.aux[i] == PATH_BULK:
+        r = &p.list[pindex(e.mt[i], order)]
+        fine = r.len > 0 and ring_at(r, 0) == pfn
+        if fine:
+            ring_pop_head(r)
+        elif not remove_from(r, pfn):
+            return False
+        p.count -= <int64_t>1 << order
+    tag_set(m, pfn, order, TAG_USED | (TAG_MOVABLE if e.mt[i] == MT_MOVABLE else 0))
+    return fine
+
+
+cdef bint take_in(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """FREE: a page enters its per-CPU list, or the free lists directly."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i], cpu = e.cpu[i]
+    cdef zone_t *z = zone_of(m, pfn)
+    cdef uint8_t tag = tag_get(m, pfn, order)
+    cdef int mt = block_type(m, pfn)
+    if z == NULL or not (tag_is_used(tag) and (tag & TAG_ORDER) == order) and not carve_used(m, pfn, order):
+        return False
+    prepare(m, cpu, pfn, order)
+    if e.aux[i] == FREE_DIRECT:
+        free_block(m, z, cpu, pfn, order, mt, FPI_TO_TAIL if e.a[i] & 2 else FPI_NONE)
+        return True
+    if not ring_push_head(m, &pcp_of(m, z, cpu).list[pindex(mt if mt < MT_PCPTYPES else MT_MOVABLE, order)], pfn):
+        return False
+    pcp_of(m, z, cpu).count += <int64_t>1 << order
+    mark_pcp(m, pfn, order, mt)
+    return True
+
+
+cdef bint drain_one(mm_t *m, events_t *e, int64_t i, int owner) noexcept nogil:
+    """DRAINED: a page goes from the tail of one of a CPU's lists to the free lists."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i]
+    cdef zone_t *z = zone_of(m, pfn)
+    cdef pcp_t *p = pcp_of(m, z, owner)
+    cdef int mt
+    cdef bint fine
+    cdef ring_t *r
+    for mt in range(MT_PCPTYPES):
+        r = &p.list[pindex(mt, order)]
+        fine = r.len > 0 and ring_at(r, r.len - 1) == pfn
+        if fine:
+            ring_pop_tail(r)
+        elif not remove_from(r, pfn):
+            continue
+        p.count -= <int64_t>1 << order
+        free_block(m, z, e.cpu[i], pfn, order, e.mt[i], FPI_NONE)
+        return fine
+    return False
+
+
+cdef bint give_back(mm_t *m, events_t *e, int64_t i, bint reported) noexcept nogil:
+    """PUTBACK, HINT_RETURN: an isolated block returns."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    if tag_get(m, pfn, e.order[i]) != (TAG_ISOLATED | e.order[i]):
+        return False
+    free_block(m, zone_of(m, pfn), e.cpu[i], pfn, e.order[i], e.mt[i],
+               FPI_TO_TAIL | FPI_SKIP_REPORT_NOTIFY if reported else FPI_NONE)
+    if reported:
+        mark_reported(m, pfn, e.order[i])
+    return True
+
+
+cdef bint leave(mm_t *m, events_t *e, int64_t i, uint8_t kind) noexcept nogil:
+    """ISOLATE, LEAVE: a whole block leaves the free lists."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef zone_t *z = zone_of(m, pfn)
+    cdef uint8_t tag = head_tag(m, pfn)
+    cdef int order = tag & TAG_ORDER
+    cdef bint is_first = False
+    if not tag:
+        return False
+    account_list(m, z, e.cpu[i], -(<int64_t>1 << order), list_type(m, pfn, order, &is_first))
+    list_del(m, z, pfn, order)
+    tag_set(m, pfn, order, kind)
+    return True
+
+
+cdef bint one_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
+    cdef int kind = e.kind[i]
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef uint8_t tag
+    if kind == ROW_ALLOC:
+        return hand_out(m, e, i)
+    if kind == ROW_FREE:
+        return take_in(m, e, i)
+    if kind == ROW_RMQ:
+        return take_block(m, e, i)
+    if kind == ROW_DRAIN or kind == ROW_OVERFLOW:
+        t.drains[e.cpu[i]] = e.order[i]
+        return True
+    if kind == ROW_DRAINED:
+        return drain_one(m, e, i, t.drains[e.cpu[i]])
+    if kind == ROW_MOVE:
+        tag = head_tag(m, pfn)
+        if tag:
+            move_tail(m, zone_of(m, pfn), pfn, tag & TAG_ORDER, e.mt[i])
+        return tag != 0
+    if kind == ROW_SETPB:
+        m.pageblock[pfn >> 9] = <uint8_t>e.mt[i]
+        return True
+    if kind == ROW_ISOLATE:
+        return e.aux[i] == 0 or leave(m, e, i, TAG_ISOLATED)
+    if kind == ROW_LEAVE:
+        return leave(m, e, i, TAG_USED)
+    if kind == ROW_PUTBACK or kind == ROW_RETURN:
+        return give_back(m, e, i, kind == ROW_PUTBACK)
+    if kind == ROW_ROTATE:
+        tag = head_tag(m, pfn)
+        if tag:
+            rotate_to_front(m, zone_of(m, pfn), pfn, tag & TAG_ORDER)
+        return tag != 0
+    t.rows -= 1
+    return True
+
+
+def state_level(Allocator allocator not None, Events events not None, int64_t stop=-1):
+    """Replay at state level; returns the tally as a dict. stop: row to stop before, -1 for all rows."""
+    cdef mm_t *m = &allocator.m
+    cdef events_t *e = &events.e
+    cdef tally_t t
+    cdef int64_t i
+    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
+    cdef bint fine
+    memset(&t, 0, sizeof(t))
+    t.first_row = -1
+    with nogil:
+        for i in range(n):
+            fine = one_row(m, e, &t, i)
+            t.rows += 1
+            if e.kind[i] == ROW_ALLOC:
+                t.allocations += 1
+                t.identical += fine
+            elif not fine:
+                t.refused += 1
+            if not fine and t.first_row < 0:
+                t.first_row = i
+    return {"rows": t.rows, "allocations": t.allocations, "identical": t.identical, "refused": t.refused,
+            "first_row": t.first_row}

@@ -1,0 +1,52 @@
+"""The command line: `hinting COMMAND`. Commands hold no logic of their own.
+
+Exit status: 0 good, 1 the run says no, 2 bad input with one line that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from hinting.cli import listing, replay, run
+from hinting.cli.output import fail
+from hinting.errors import HintingError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hinting", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="A high-fidelity emulator of guest free page hinting.",
+)
+app.command("run")(run.run)
+app.command("replay")(replay.replay)
+app.command("strategies")(listing.strategies)
+app.command("scenarios")(listing.scenarios)
+app.command("kernels")(listing.kernels)
+
+
+def _version(value: bool) -> None:
+    if value:
+        import hinting
+
+        print(hinting.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `hinting` command."""
+    try:
+        app()
+    except HintingError as error:
+        fail(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

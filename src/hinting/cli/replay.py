@@ -1,0 +1,70 @@
+"""`hinting replay`: recordings of real kernels through the cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hinting.cli.output import print_json, result_console, status_console
+
+__all__ = ["replay"]
+
+
+def replay(
+    recordings: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of recordings.")],
+    level: Annotated[str, typer.Option(help="request: the cores choose; state: choices are forced, lists compared.")] = "request",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document (a list for several recordings).")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="At the first difference, print request, lists and watermarks.")] = False,
+    check: Annotated[int, typer.Option(metavar="N", help="Verify all invariants every N events (slow).")] = 0,
+) -> None:
+    """Replay recordings and compare every chosen page, and every list at the end, with the kernel's."""
+    from hinting.errors import HintingError
+    from hinting.recordings import Recording
+    from hinting.recordings import replay as replay_one
+
+    if check < 0:
+        raise HintingError(f"--check must not be negative, got {check}")
+    opened = [Recording.open(path) for path in recordings]
+    results = []
+    for recording in opened:
+        with status_console().status(recording.name):
+            results.append(replay_one(recording, level, check_every=check))
+    if json:
+        documents = [result.to_json() for result in results]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    else:
+        _print(results)
+    if explain:
+        for result in results:
+            if result.first_difference is not None:
+                status_console().print(f"{result.run}: {result.first_difference.details}", markup=False, soft_wrap=True)
+    if not all(result.is_identical for result in results):
+        raise typer.Exit(1)
+
+
+def _print(results: list) -> None:
+    console = result_console()
+    table = Table("recording", "kernel", "level", box=None, pad_edge=False)
+    for heading in ("allocations", "identical", "assisted", "free lists", "per-CPU lists", "M events/s"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        table.add_row(
+            result.run, result.kernel.split(" with ")[0], result.level, f"{result.allocations:,}",
+            f"{result.identical:,}" + ("" if result.identical == result.allocations else
+                                       f" ({100 * result.identical / max(1, result.allocations):.2f} %)"),
+            f"{result.assisted}", f"{result.free_lists_same}/{result.free_lists}", f"{result.pcp_lists_same}/{result.pcp_lists}",
+            f"{result.events / max(result.seconds, 1e-9) / 1e6:.1f}",
+        )
+    console.print(table)
+    for result in results:
+        difference = result.first_difference
+        if difference is not None:
+            console.print(f"{result.run}: first difference at row {difference.row}: the kernel took pfn "
+                          f"{difference.expected_pfn}, here {difference.chosen_pfn}: {difference.why}", markup=False, soft_wrap=True)
+        if result.differing_lists:
+            names = ", ".join(result.differing_lists[:8])
+            more = len(result.differing_lists) - 8
+            console.print(f"{result.run}: lists that differ: {names}{f' and {more} more' if more > 0 else ''}", soft_wrap=True)

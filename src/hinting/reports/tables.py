@@ -1,0 +1,69 @@
+"""The seed experiment's results as Arrow tables."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Any
+
+import pyarrow as pa
+
+import hinting
+from hinting.costs import load as load_costs
+from hinting.experiments.seed import SeedResult
+
+__all__ = ["arms_table", "guests_table", "provenance", "timeline_table"]
+
+
+def provenance(result: SeedResult) -> dict[str, Any]:
+    """What a result follows from: setting, versions, cost profile. Nothing that differs between two equal runs."""
+    costs = load_costs(result.setting.costs)
+    return {
+        "experiment": "seed",
+        "setting": result.to_json()["setting"],
+        "hinting": hinting.__version__,
+        "python": platform.python_version(),
+        "pyarrow": pa.__version__,
+        "costs": {"profile": costs.name, "sha256": costs.hash},
+    }
+
+
+def _stamped(table: pa.Table, result: SeedResult) -> pa.Table:
+    return table.replace_schema_metadata({"hinting": json.dumps(provenance(result), sort_keys=True)})
+
+
+def arms_table(result: SeedResult) -> pa.Table:
+    """One row an arm: strategy, guests_launched, stopped_by, emulated_s."""
+    return _stamped(pa.table({
+        "strategy": [arm.strategy for arm in result.arms],
+        "guests_launched": [arm.guests_launched for arm in result.arms],
+        "stopped_by": [arm.stopped_by for arm in result.arms],
+        "emulated_s": [arm.emulated_s for arm in result.arms],
+    }), result)
+
+
+def guests_table(result: SeedResult) -> pa.Table:
+    """One tidy row an arm, guest and metric: strategy, guest (from 1), metric, value, unit."""
+    rows: list[tuple[str, int, str, float, str]] = []
+    for arm in result.arms:
+        for guest in arm.guests:
+            about = [
+                ("launched", guest.launched_s, "s"), ("done", guest.done_s, "s"),
+                ("host_used", guest.host_used_bytes, "bytes"), ("held", guest.held_bytes, "bytes"),
+                ("returned", guest.returned_bytes, "bytes"),
+            ]
+            about += [(name, value, "KiB") for name, value in guest.counters.items()]
+            about += [(name, value, "count") for name, value in guest.statistics.items()]
+            about += [(name, value, "pages" if "pages" in name or "frames" in name else "count")
+                      for name, value in guest.counts.items()]
+            about += [(f"cpu_{name}", value, "ns") for name, value in guest.accounts.items()]
+            rows += [(arm.strategy, guest.number + 1, name, float(value), unit) for name, value, unit in about]
+    names = ("strategy", "guest", "metric", "value", "unit")
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return _stamped(pa.table(dict(zip(names, columns, strict=True))), result)
+
+
+def timeline_table(result: SeedResult) -> pa.Table:
+    """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
+    parts = [arm.timeline.add_column(0, "strategy", [[arm.strategy] * arm.timeline.num_rows]) for arm in result.arms]
+    return _stamped(pa.concat_tables(parts), result)

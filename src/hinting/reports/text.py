@@ -1,0 +1,81 @@
+"""The seed experiment as text tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from hinting.experiments.seed import ArmResult, SeedResult
+from hinting.units import format_gib
+
+__all__ = ["print_seed"]
+
+_MIB = 2**20
+
+
+def _summary(result: SeedResult) -> Table:
+    table = Table("strategy", title="How many guests fit", title_justify="left", box=None, pad_edge=False)
+    for heading in ("guests", "host used at the end (GiB)", "returned to the host (GiB)", "emulated (s)", "wall (s)"):
+        table.add_column(heading, justify="right")
+    for arm in result.arms:
+        used = arm.host_used_bytes[-1] if arm.guests else 0
+        returned = sum(guest.returned_bytes for guest in arm.guests)
+        table.add_row(arm.strategy, str(arm.guests_launched), format_gib(used), format_gib(returned),
+                      f"{arm.emulated_s:.1f}", f"{arm.wall_s:.2f}")
+    return table
+
+
+def _launches(result: SeedResult) -> Table:
+    table = Table(title="Host memory used after each launch (GiB)", title_justify="left", box=None, pad_edge=False)
+    table.add_column("strategy")
+    most = max((arm.guests_launched for arm in result.arms), default=0)
+    for number in range(1, most + 1):
+        table.add_column(str(number), justify="right")
+    for arm in result.arms:
+        table.add_row(arm.strategy, *(format_gib(used) for used in arm.host_used_bytes))
+    return table
+
+
+def _missed(arm: ArmResult) -> Table | None:
+    """What the strategy missed, by its own counters."""
+    counters = arm.counters
+    if "captued_memory" not in counters:
+        return None
+    mib = {name: value / 1024 for name, value in counters.items() if name.endswith("_memory")}
+    rows = [
+        ("freed by the guests", mib["total_freed_memory"], ""),
+        ("captured", mib["captued_memory"], ""),
+        ("lost", mib["total_freed_memory"] - mib["captued_memory"], "freed while the array was full or worked off"),
+        ("isolated, reported and returned", mib["guest_returned_memory"], "whole free blocks around captured pages"),
+        ("not isolated: in use again", mib["reallocated_memory"], "allocated again before the thread looked"),
+        ("not isolated: not in the buddy lists", mib["free_non_buddy_memory"],
+         "on a per-CPU list, half-way through freeing, or isolated already"),
+        ("not isolated: refused", mib["failed_isolation_memory"], "the zone would have fallen below its min watermark"),
+    ]
+    table = Table("what", title=f"{arm.strategy}: what it missed, and why", title_justify="left", box=None, pad_edge=False)
+    table.add_column("MiB", justify="right")
+    table.add_column("because")
+    for what, value, why in rows:
+        table.add_row(what, f"{value:,.1f}", why)
+    table.add_row("scans, wake-ups, thread runs",
+                  f"{counters['scans']:,}, {counters['wakes']:,}, {counters['runs']:,}", "what is left in an array is never reported")
+    return table
+
+
+def print_seed(result: SeedResult, console: Console) -> None:
+    """Print the tables of a seed run."""
+    setting = result.setting
+    console.print(
+        f"Host of {setting.host_memory} (its own needs: {setting.host_base}), no swap; guests of {setting.guest_memory} "
+        f"with {setting.vcpus} vCPU, {setting.kernel}, guest THP {setting.thp}; in each a program of {setting.program}.\n")
+    console.print(_summary(result))
+    console.print()
+    console.print(_launches(result))
+    for arm in result.arms:
+        missed = _missed(arm)
+        if missed is not None:
+            console.print()
+            console.print(missed)
+    console.print()
+    for arm in result.arms:
+        console.print(f"{arm.strategy}: {arm.guests_launched} guests; stopped because {arm.stopped_by}.")

@@ -1,0 +1,1 @@
+"""The host: frames, blocks, discards and limits, and a plain model to compare with."""
