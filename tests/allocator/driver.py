@@ -78,11 +78,16 @@ class Driver:
             operation = self.operations[int(random.random() * len(self.operations))]
             if self.growing and operation in (self.free_page, self.free_block) and random.random() < 0.6:
                 operation = self.alloc
-            operation()
-            if self.steps % compare_every == 0:
-                self.compare()
-            if self.steps % check_every == 0:
-                self.check()
+            try:
+                operation()
+                if self.steps % compare_every == 0:
+                    self.compare()
+                if self.steps % check_every == 0:
+                    self.check()
+            except Difference:
+                raise
+            except Exception as error:
+                self.fail(f"{type(error).__name__}: {error}")
         self.compare()
         self.check()
 
@@ -249,9 +254,12 @@ class Driver:
 def run(kernel: str, seed: int, steps: int, make_oracle, make_other) -> Driver:
     """Play a seed; if the states differ somewhere, play it again to name the very operation."""
     driver = Driver(kernel, seed, make_oracle, make_other)
+    found = None
     try:
         driver.play(steps)
-    except Difference:
+    except Difference as difference:
+        found = difference
+    if found:
         Driver(kernel, seed, make_oracle, make_other).play(driver.steps, compare_every=1)
-        raise
+        raise found
     return driver

@@ -1,6 +1,7 @@
 """The compiled core against the plain model: the same random operations, the same answers and the same lists.
 
-HINTING_OPERATIONS sets the number of operations in all (default 300000), HINTING_SEED the first seed.
+Environment: HINTING_OPERATIONS is the number of operations in all (default 1500000, a third for each kernel),
+HINTING_SEED the first seed.
 """
 
 import os
@@ -10,7 +11,7 @@ import pytest
 from allocator.driver import run
 from allocator.harness import KERNELS, make_core, make_reference
 
-OPERATIONS = int(os.environ.get("HINTING_OPERATIONS", 300_000))
+OPERATIONS = int(os.environ.get("HINTING_OPERATIONS", 1_500_000))
 FIRST_SEED = int(os.environ.get("HINTING_SEED", 0))
 STEPS = 2_500
 PARTS = 8  # tests a kernel, so that they can run side by side

@@ -41,6 +41,7 @@ _TABLES = {
     "pcplists.parquet": ("snap", "zone", "cpu", "pindex", "pos", "pfn", "order", "mt"),
     "pageblocks.parquet": ("pageblock", "mt_t0", "mt_t1", "skip_t0", "skip_t1"),
     "movable_t0.parquet": ("pfn",),
+    "hintarray.parquet": ("snap", "cpu", "idx", "pfn", "order", "zone"),
 }
 
 #: Type of a pageblock that has no memory.
@@ -114,6 +115,11 @@ class Recording:
         return list(self.meta["types"])
 
     @property
+    def has_v8(self) -> bool:
+        """The kernel ran hinting v8 during the recording."""
+        return "hinting" in self.meta
+
+    @property
     def undisturbed(self) -> bool:
         """No reclaim, no compaction and no OOM kill acted during the run."""
         return not (self.meta.get("reclaim") or self.meta.get("compaction") or self.meta.get("oom"))
@@ -164,22 +170,57 @@ class Recording:
         return events
 
     def _check_rows(self, events: dict[str, np.ndarray], file: Path) -> None:
-        pfn, order = events["pfn"], events["order"].astype(np.int64)
-        rules = {
+        """Refuse rows whose numbers point outside what the cores have: they trust the columns."""
+        types = np.array(self.types + [""] * (256 - len(self.types)))
+        self._refuse(events, types, file, {
             f"type is not one of the {len(self.types)} of meta.json": events["type"] >= len(self.types),
             f"cpu is not below {self.ncpus}": events["cpu"] >= self.ncpus,
-        }
-        names = np.array(self.types + [""] * (256 - len(self.types)))[events["type"]]
-        paged = np.isin(names, ["ALLOC", "FREE", "DRAINED", "RMQ", "HINT_FREE", "PUTBACK"])
-        rules |= {
-            "order is not between 0 and 10": paged & ((order < 0) | (order > 10)),
+        })
+        pfn, order, mt, aux = (events[name].astype(np.int64) for name in ("pfn", "order", "mt", "aux"))
+
+        def rows(*names: str) -> np.ndarray:
+            return np.isin(types, names)[events["type"]]
+
+        alloc, free, rmq, drained, drain, decay = (
+            rows(name) for name in ("ALLOC", "FREE", "RMQ", "DRAINED", "DRAIN", "DECAY"))
+        blocks = alloc | free | rmq | drained | rows("PUTBACK", "HINT_FREE", "HINT_RETURN")
+        paged = blocks | rows("MOVE", "SETPB", "ISOLATE", "LEAVE", "ROTATE")
+        typed = blocks & ~rows("HINT_FREE") | rows("MOVE", "SETPB")
+        listed = alloc & np.isin(aux, (0, 4)) | free & np.isin(aux, (0, 1)) | rmq & (aux == 1) | drained
+        in_zone = np.zeros(pfn.size, bool)
+        for zone in self.meta["t0"]["zones"]:
+            start = int(zone["zone_start_pfn"])
+            in_zone |= (pfn >= start) & (pfn < start + int(zone["spanned_pages"]))
+        zones = [int(zone["zone_idx"]) for zone in self.meta["t0"]["zones"]]
+        orders = kernels.load(self.kernel).pcp_orders
+        self._refuse(events, types, file, {
+            "order is not between 0 and 10": blocks & ((order < 0) | (order > 10)),
             f"pfn is not a page frame below {self.npfn}": paged & ((pfn < 0) | (pfn >= self.npfn)),
-            "pfn is not aligned to its order": paged & ((pfn & ((1 << np.clip(order, 0, 10)) - 1)) != 0),
-        }
+            "pfn is in no zone of this guest": paged & ~in_zone,
+            "pfn is not aligned to its order": blocks & ((pfn & ((1 << np.clip(order, 0, 10)) - 1)) != 0),
+            "mt is not a migratetype between 0 and 4": typed & ((mt < 0) | (mt > 4)),
+            "mt is not a migratetype of requests, between 0 and 2": (alloc | rmq & (aux == 1)) & (mt > 2),
+            "aux is not one of the paths": (
+                alloc & ((aux < 0) | (aux > 4)) | free & ((aux < 0) | (aux > 2)) | rmq & ((aux < 0) | (aux > 1))),
+            f"order has no per-CPU lists, expected one of {orders}": listed & ~np.isin(order, orders),
+            "a does not name zones between 0 and 3": alloc & (
+                (events["a"] < 0) | (events["a"] & 15 > 3) | (events["a"] >> 4 > 3)),
+            f"zone is not one of {zones}": (alloc | drain | decay) & ~np.isin(events["zone"], zones),
+            f"order is not a cpu below {self.ncpus}": drain & ((order < 0) | (order >= self.ncpus)),
+            f"aux is not a cpu below {self.ncpus}": decay & ((aux < 0) | (aux >= self.ncpus)),
+            "a or b is not a number of pages and a per-CPU list": drain & (
+                (events["a"] < 0) | (events["b"] < 0) | (events["b"] > 13)),
+        })
+
+    def _refuse(
+        self, events: dict[str, np.ndarray], types: np.ndarray, file: Path, rules: dict[str, np.ndarray]
+    ) -> None:
         for reason, bad in rules.items():
             if bad.any():
                 row = int(bad.argmax())
-                raise RecordingError(f"{file}: row {row} ({names[row]}): {reason} (pfn {pfn[row]}, order {order[row]})")
+                names = ("cpu", "zone", "pfn", "order", "mt", "aux", "a")
+                values = ", ".join(f"{name} {events[name][row]}" for name in names)
+                raise RecordingError(f"{file}: row {row} ({types[events['type'][row]]}): {reason} ({values})")
 
     @cached_property
     def pageblocks(self) -> dict[str, np.ndarray]:

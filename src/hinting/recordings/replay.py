@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 
 from hinting._core.engine.replay import Events, effect_order, request_level
+from hinting._core.engine.replay_hinting import hinting_level
 from hinting._core.engine.replay_state import state_level
 from hinting._core.mm.allocator import Allocator
-from hinting.errors import CheckError, HintingError
+from hinting.errors import CheckError, HintingError, RecordingError
 from hinting.recordings.explain import explain
+from hinting.recordings.hinting_state import v8_differences, v8_of
 from hinting.recordings.reader import Recording
 from hinting.recordings.snapshot import allocator_of, lists_of
 
 __all__ = ["LEVELS", "Difference", "ReplayResult", "replay"]
 
-#: request: the cores choose. state: the recorded choices are forced, the lists must come out right.
-LEVELS = ("state", "request")
+#: state: the recorded choices are forced, the lists must come out right. request: the cores choose every page.
+#: hinting: the strategy decides as well.
+LEVELS = ("state", "request", "hinting")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class ReplayResult:
 
     allocations, identical: choices, and those equal to the kernel's. assisted: choices for which something beyond the
     requests was taken from the recording. refused: rows that the emulated state could not follow. differing_lists: names
-    of the lists that do not end as recorded.
+    of the lists that do not end as recorded. decisions, decisions_same: of the strategy (level hinting).
+    hinting_differences: counters and arrays of the strategy that do not end as recorded.
     """
 
     run: str
@@ -59,6 +63,9 @@ class ReplayResult:
     pcp_lists: int
     pcp_lists_same: int
     differing_lists: tuple[str, ...]
+    decisions: int
+    decisions_same: int
+    hinting_differences: tuple[str, ...]
     events: int
     seconds: float
 
@@ -73,11 +80,17 @@ class ReplayResult:
     @property
     def is_identical(self) -> bool:
         """Every choice and every list, in order."""
-        return self.allocations == self.identical and self.free_lists_identical and self.pcp_lists_identical
+        return (
+            self.allocations == self.identical
+            and self.free_lists_identical
+            and self.pcp_lists_identical
+            and self.decisions == self.decisions_same
+            and not self.hinting_differences
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values, for `--json`."""
-        return {
+        document = {
             "run": self.run,
             "level": self.level,
             "kernel": self.kernel,
@@ -96,6 +109,13 @@ class ReplayResult:
             "events": self.events,
             "events_per_s": self.events / self.seconds if self.seconds > 0 else 0.0,
         }
+        if self.level == "hinting":
+            document |= {
+                "decisions": self.decisions,
+                "decisions_identical": self.decisions_same,
+                "hinting_differences": list(self.hinting_differences),
+            }
+        return document
 
 
 def _compare(ours: dict, theirs: dict, what: str) -> tuple[int, int, list[str]]:
@@ -106,8 +126,31 @@ def _compare(ours: dict, theirs: dict, what: str) -> tuple[int, int, list[str]]:
     return len(keys), len(keys) - len(different), [names[what].format(*key) for key in different]
 
 
-def _run(level: str, allocator: Allocator, events: Events, stop: int = -1) -> dict[str, int]:
-    return state_level(allocator, events, stop) if level == "state" else request_level(allocator, events, stop)
+@dataclass
+class _Run:
+    """One pass over a recording's rows: the allocator at its end, the tally, and what a strategy did."""
+
+    allocator: Allocator
+    tally: dict[str, int]
+    seconds: float
+    decisions: int = 0
+    decisions_same: int = 0
+    first_decision: int = -1
+    strategy_differences: tuple[str, ...] = ()
+
+
+def _run(recording: Recording, level: str, events: Events, stop: int = -1) -> _Run:
+    allocator = allocator_of(recording)
+    if level == "hinting":
+        core = v8_of(recording, allocator)
+        started = time.perf_counter()
+        tally, answers = hinting_level(allocator, core, events, stop)
+        seconds = time.perf_counter() - started
+        return _Run(allocator, tally, seconds, answers["seen"], answers["same"], answers["first_row"],
+                    tuple(v8_differences(recording, core)))
+    started = time.perf_counter()
+    tally = state_level(allocator, events, stop) if level == "state" else request_level(allocator, events, stop)
+    return _Run(allocator, tally, time.perf_counter() - started)
 
 
 def replay(recording: Recording, level: str = "request", *, check_every: int = 0) -> ReplayResult:
@@ -120,48 +163,52 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
         raise HintingError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")
     columns = recording.events
     events, order = Events(columns, recording.types), np.arange(len(columns["type"]))
-    if level == "request" and recording.ncpus > 1:
+    if level != "state" and recording.ncpus > 1:
         order = effect_order(events, recording.ncpus)
         events = Events(columns, recording.types, order)
     if check_every:
         _check_along(recording, level, events, check_every)
-    allocator = allocator_of(recording)
-    started = time.perf_counter()
-    tally = _run(level, allocator, events)
-    seconds = time.perf_counter() - started
+    run = _run(recording, level, events)
+    tally = run.tally
     free, pcp = lists_of(recording, 1)
-    free_lists, free_same, different = _compare(allocator.free_lists(), free, "free")
-    pcp_lists, pcp_same, different_pcp = _compare(allocator.pcp_lists(), pcp, "pcp")
+    free_lists, free_same, different = _compare(run.allocator.free_lists(), free, "free")
+    pcp_lists, pcp_same, different_pcp = _compare(run.allocator.pcp_lists(), pcp, "pcp")
     if not tally["refused"]:
-        allocator.check()
+        run.allocator.check()
     return ReplayResult(
         run=recording.name, level=level, kernel=recording.meta["kernel"], undisturbed=recording.undisturbed,
         allocations=tally["allocations"], identical=tally["identical"], assisted=tally.get("assisted", 0),
-        refused=tally["refused"], first_difference=_difference(recording, level, events, order, tally),
+        refused=tally["refused"], first_difference=_difference(recording, level, events, order, run),
         free_lists=free_lists, free_lists_same=free_same, pcp_lists=pcp_lists, pcp_lists_same=pcp_same,
-        differing_lists=tuple(different + different_pcp), events=len(events), seconds=seconds,
+        differing_lists=tuple(different + different_pcp), decisions=run.decisions, decisions_same=run.decisions_same,
+        hinting_differences=run.strategy_differences, events=len(events), seconds=run.seconds,
     )
 
 
 def _difference(
-    recording: Recording, level: str, events: Events, order: np.ndarray, tally: dict[str, int]
+    recording: Recording, level: str, events: Events, order: np.ndarray, run: _Run
 ) -> Difference | None:
-    at = tally["first_row"]
-    if at < 0 or tally["identical"] == tally["allocations"]:
+    """The first choice or decision that differs."""
+    tally = run.tally
+    at = tally["first_row"] if tally["identical"] != tally["allocations"] else -1
+    if run.first_decision >= 0 and (at < 0 or run.first_decision < at):
+        row = int(order[run.first_decision])
+        name = recording.types[recording.events["type"][row]]
+        values = {key: int(recording.events[key][row]) for key in ("cpu", "pfn", "order", "mt", "aux", "a", "b", "c")}
+        why = f"the strategy did not decide {name} here"
+        return Difference(row, values["pfn"], -1, why, f"row {row}: {name} {values}")
+    if at < 0:
         return None
-    allocator = allocator_of(recording)
-    _run(level, allocator, events, at)
     row = int(order[at])
-    expected = int(recording.events["pfn"][row])
-    why, details = explain(recording, allocator, row, tally.get("first_chosen", -1))
-    return Difference(row, expected, tally.get("first_chosen", -1), why, details)
+    expected, chosen = int(recording.events["pfn"][row]), tally.get("first_chosen", -1)
+    why, details = explain(recording, _run(recording, level, events, at).allocator, row, chosen)
+    return Difference(row, expected, chosen, why, details)
 
 
 def _check_along(recording: Recording, level: str, events: Events, every: int) -> None:
     """Verify the invariants at every so many rows; CheckError names the row."""
     for stop in range(every, len(events) + every, every):
-        allocator = allocator_of(recording)
-        _run(level, allocator, events, min(stop, len(events)))
+        allocator = _run(recording, level, events, min(stop, len(events))).allocator
         try:
             allocator.check()
         except CheckError as error:

@@ -26,6 +26,7 @@ class V8(StrategySpec):
 
     entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
     min_order: int = parameter(0, "smallest order that is captured", low=0, high=10)
+    isolate_min_order: int = parameter(0, "smallest order of a free block that the thread isolates", low=0, high=10)
     drain: str = parameter("local", "per-CPU lists drained before a scan", choices=("off", "local", "all"))
     scan_drop_non_buddy: bool = parameter(False, "drop entries in no free block, as the description says and the code does not",
                                           choices=(False, True))
@@ -41,7 +42,8 @@ class V8(StrategySpec):
 
     def core(self) -> V8Core:
         return V8Core(
-            entries=self.entries, min_order=self.min_order, drain=self.drain,
+            entries=self.entries, min_order=self.min_order, isolate_min_order=self.isolate_min_order,
+            drain=self.drain,
             scan_drop_non_buddy=self.scan_drop_non_buddy, dedup=self.dedup, return_position=self.return_position,
             host_action=self.host_action, call_pages=self.call_pages, wake_latency_ns=self.wake_latency,
             idle_flush_ns=self.idle_flush, isolation_cap=self.isolation_cap, counted=self.name != "v8-posted",

@@ -1,0 +1,307 @@
+"""Replay at hinting level: besides the allocator, hinting v8 decides; every decision is held against the kernel's.
+
+Inputs are the requests, the frees and the moments at which the scan and the thread go on; each recorded decision makes
+the emulated one take its next step, and both are compared.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memset
+
+import numpy as np
+
+from hinting._core.common cimport MAX_CPUS, NO_PFN, pfn_t
+from hinting._core.engine.replay cimport (
+    FREE_DIRECT,
+    ROW_DRAIN,
+    ROW_FREE,
+    ROW_HINT_COMPOUND,
+    ROW_HINT_DRAIN,
+    ROW_HINT_DRAIN_END,
+    ROW_HINT_DROP,
+    ROW_HINT_FAIL,
+    ROW_HINT_FREE,
+    ROW_HINT_ISOLATED,
+    ROW_HINT_NONBUDDY,
+    ROW_HINT_REF,
+    ROW_HINT_REPLACE,
+    ROW_HINT_REPORTED,
+    ROW_HINT_RUN,
+    ROW_HINT_RUN_END,
+    ROW_HINT_SCAN,
+    ROW_HINT_SCAN_END,
+    ROW_HINT_WAKE,
+    ROW_ISOLATE,
+    ROW_OTHER,
+    ROW_RETURN,
+    Events,
+    events_t,
+)
+from hinting._core.engine.replay_steps cimport mapped, request_row, tally_t
+from hinting._core.mm.alloc cimport carve_used, free_direct, free_prepared
+from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.buddy cimport FPI_NONE
+from hinting._core.mm.counter cimport pcp_of
+from hinting._core.mm.pages cimport TAG_ORDER, TAG_PREPARED, block_type, tag_get, tag_is_used, tag_set, zone_of
+from hinting._core.mm.pcp cimport bulk_drain, lowest
+from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
+from hinting._core.strategies.v8 cimport V8
+from hinting._core.strategies.v8_steps cimport (
+    V8_COMPOUND,
+    V8_DROPPED,
+    V8_IN_USE,
+    V8_ISOLATED,
+    V8_KEPT_HEAD,
+    V8_KEPT_OTHER,
+    V8_NON_BUDDY,
+    V8_REFUSED,
+    V8_REPLACED,
+    begin_run,
+    capture,
+    cpu_state_t,
+    end_run,
+    end_scan,
+    event_t,
+    examine,
+    is_examined,
+    return_block,
+    scan_entry,
+    v8_t,
+    would_change,
+)
+
+cdef enum:
+    NR_KINDS = 64
+
+ctypedef struct scan_t:                 # a scan under way on a CPU
+    int64_t at                          # next entry, -1: none
+    int64_t heads                       # entries seen that are first page of a free block
+    int64_t others                      # entries seen in no free block
+    int64_t steady                      # entries before this one were not to be changed when the last one was
+    bint draining
+
+ctypedef struct answers_t:
+    int64_t seen[NR_KINDS]              # recorded decisions by row kind
+    int64_t same[NR_KINDS]
+    int64_t first_row                   # first decision that differs, -1
+    int64_t first_page                  # what was decided there: page, kind and block, -1
+    int64_t first_kind
+    int64_t first_head
+    scan_t scan[MAX_CPUS]
+    int64_t returned[MAX_CPUS]          # next block to go back
+    int64_t assisted                    # scanned entries whose moment only the recording tells: two CPUs raced
+
+
+cdef void judge(answers_t *t, int64_t row, int kind, bint same, const event_t *e) noexcept nogil:
+    t.seen[kind] += 1
+    t.same[kind] += same
+    if not same and t.first_row < 0:
+        t.first_row = row
+        t.first_page = e.page if e != NULL and e.page != NO_PFN else -1
+        t.first_kind = e.kind if e != NULL else -1
+        t.first_head = e.head if e != NULL and e.head != NO_PFN else -1
+
+
+cdef void hint_free(v8_t *v, mm_t *m, events_t *e, answers_t *t, const uint32_t *actual, int64_t i) noexcept nogil:
+    """The free hook: the page is on no list yet."""
+    cdef pfn_t pfn = mapped(actual, <pfn_t>e.pfn[i])
+    cdef int order = e.order[i]
+    cdef cpu_state_t *c = &v.cpu[e.cpu[i]]
+    cdef uint8_t tag
+    cdef bint got, same = False
+    if pfn < m.npfn and pfn & ((<pfn_t>1 << order) - 1) == 0 and zone_of(m, pfn) != NULL:
+        tag = tag_get(m, pfn, order)
+        if tag_is_used(tag) and (tag & TAG_ORDER) == order or carve_used(m, pfn, order):
+            tag_set(m, pfn, order, TAG_PREPARED)
+            got = capture(v, m, c, pfn, order)
+            same = got == (e.aux[i] == 1) and (not got or c.kvm_pt.n - 1 == e.a[i])
+    judge(t, i, ROW_HINT_FREE, same, NULL)
+
+
+cdef bint put(mm_t *m, events_t *e, const uint32_t *actual, int64_t i) noexcept nogil:
+    """A page that passed the hook reaches its list; False if it did not pass the hook."""
+    cdef pfn_t pfn = mapped(actual, <pfn_t>e.pfn[i])
+    cdef int order = e.order[i]
+    if pfn >= m.npfn or tag_get(m, pfn, order) != (TAG_PREPARED | order):
+        return False
+    if e.aux[i] == FREE_DIRECT:
+        free_direct(m, zone_of(m, pfn), e.cpu[i], pfn, order, FPI_NONE)
+    else:
+        free_prepared(m, zone_of(m, pfn), e.cpu[i], pfn, order, block_type(m, pfn))
+    return True
+
+
+cdef void look_ahead(v8_t *v, mm_t *m, cpu_state_t *c, scan_t *s) noexcept nogil:
+    """Several CPUs: how far the scan would go unchanged if it looked at all of it right now."""
+    s.steady = s.at
+    while m.ncpus > 1 and s.steady < c.kvm_pt.n and not would_change(v, m, c, s.steady):
+        s.steady += 1
+
+
+cdef void scan_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
+    """Scan on to the next entry that changes, and compare it with the recorded one (or with the end of the scan).
+
+    A scan takes no lock, so with several CPUs what is free may change while it runs, and the moment at which an entry
+    was left alone is not recorded. It lies between the last change and this one: an entry may stay if it was not to be
+    changed at either moment.
+    """
+    cdef int cpu = e.cpu[i]
+    cdef cpu_state_t *c = &v.cpu[cpu]
+    cdef scan_t *s = &t.scan[cpu]
+    cdef event_t got
+    cdef bint at_end = e.kind[i] == ROW_HINT_SCAN_END
+    cdef int64_t recorded = c.kvm_pt.n if at_end else e.a[i]
+    cdef bint same
+    got.kind = V8_KEPT_OTHER
+    got.page = got.head = NO_PFN
+    while 0 <= s.at < c.kvm_pt.n and s.at <= recorded:
+        if s.at < recorded and s.at < s.steady and would_change(v, m, c, s.at):
+            t.assisted += 1
+            s.at += 1
+            continue
+        got = scan_entry(v, m, c, s.at)
+        s.at += 1
+        if got.kind == V8_KEPT_HEAD:
+            s.heads += 1
+        elif got.kind == V8_KEPT_OTHER:
+            s.others += 1
+        else:
+            break
+    if at_end:
+        same = got.kind != V8_DROPPED and got.kind != V8_REPLACED and s.at >= 0
+        end_scan(v, c)
+        same = same and c.kvm_pt.n == e.a[i]
+        if m.ncpus == 1:
+            same = same and s.heads == e.b[i] and s.others == e.c[i]
+        s.at = -1
+    else:
+        same = got.kind == (V8_DROPPED if e.kind[i] == ROW_HINT_DROP else V8_REPLACED) and got.entry == e.a[i]
+        if e.kind[i] == ROW_HINT_DROP and e.aux[i] == 1:        # variant: dropped because it is in no free block
+            same = same and got.head == NO_PFN
+        elif e.kind[i] == ROW_HINT_DROP and same and m.ncpus > 1 and (got.head != e.b[i] or got.order != e.c[i]):
+            t.assisted += 1             # the kernel read mark and order while the other CPU changed the block
+        else:
+            same = same and got.head == e.b[i] and got.order == e.c[i]
+        look_ahead(v, m, c, s)
+    judge(t, i, e.kind[i], same, &got)
+
+
+cdef void thread_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
+    """The thread examines its next page."""
+    cdef int cpu = e.cpu[i]
+    cdef int kind = e.kind[i]
+    cdef cpu_state_t *c = &v.cpu[cpu]
+    cdef event_t got
+    cdef bint same = False
+    got.page = NO_PFN
+    if c.at >= 0 and not is_examined(c):
+        got = examine(v, m, c, cpu)
+        same = got.entry == e.a[i]
+        if kind == ROW_HINT_COMPOUND:
+            same = same and got.kind == V8_COMPOUND and got.page == e.pfn[i] and got.head == e.b[i]
+        elif kind == ROW_HINT_REF:
+            same = same and got.kind == V8_IN_USE and got.page == e.pfn[i]
+        elif kind == ROW_HINT_NONBUDDY:
+            same = same and got.kind == V8_NON_BUDDY and got.page == e.pfn[i]
+        else:
+            same = (same and got.kind == (V8_ISOLATED if kind == ROW_HINT_ISOLATED else V8_REFUSED)
+                    and got.head == e.pfn[i] and got.order == e.order[i] and got.page == e.b[i])
+            if kind == ROW_HINT_ISOLATED:
+                same = same and c.hyp_idx - 1 == e.c[i] and (got.head != got.page) == (e.aux[i] == 1)
+    judge(t, i, kind, same, &got)
+
+
+cdef void hint_return(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
+    """The next block of the isolated array goes back."""
+    cdef int cpu = e.cpu[i]
+    cdef cpu_state_t *c = &v.cpu[cpu]
+    cdef int64_t k = t.returned[cpu]
+    cdef bint same = k < c.hyp_idx
+    if same:
+        same = c.hyp[k].pfn == e.pfn[i] and c.hyp[k].order == e.order[i] and k == e.a[i]
+        same = same and block_type(m, c.hyp[k].pfn) == e.mt[i]
+        return_block(v, m, cpu, &c.hyp[k])
+        t.returned[cpu] = k + 1
+    judge(t, i, ROW_RETURN, same, NULL)
+
+
+cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, answers_t *t, uint32_t *actual, int64_t i) noexcept nogil:
+    cdef int kind = e.kind[i]
+    cdef int cpu = e.cpu[i]
+    cdef cpu_state_t *c = &v.cpu[cpu]
+    cdef uint32_t *changed = actual if requests.first_row >= 0 else NULL
+    cdef zone_t *z
+    cdef pcp_t *p
+    if kind == ROW_HINT_FREE:
+        hint_free(v, m, e, t, changed, i)
+    elif kind == ROW_FREE:
+        if not put(m, e, changed, i):
+            request_row(m, e, requests, actual, i)
+        else:
+            requests.rows += 1
+    elif kind == ROW_HINT_DRAIN:
+        judge(t, i, kind, c.kvm_pt.n == v.entries and not c.busy, NULL)
+        t.scan[cpu].draining = True
+    elif kind == ROW_DRAIN and t.scan[cpu].draining:
+        z = &m.zone[e.zone[i]]
+        p = pcp_of(m, z, e.order[i])
+        bulk_drain(m, z, p, cpu, lowest(p.count, <int64_t>p.batch << m.k.pcp_scale_max), 0)
+    elif kind == ROW_HINT_DRAIN_END:
+        t.scan[cpu].draining = False
+    elif kind == ROW_HINT_SCAN:
+        judge(t, i, kind, c.kvm_pt.n == e.a[i], NULL)
+        t.scan[cpu].at = t.scan[cpu].heads = t.scan[cpu].others = 0
+        look_ahead(v, m, c, &t.scan[cpu])
+    elif kind == ROW_HINT_DROP or kind == ROW_HINT_REPLACE or kind == ROW_HINT_SCAN_END:
+        scan_on(v, m, e, t, i)
+    elif kind == ROW_HINT_WAKE:
+        judge(t, i, kind, c.busy, NULL)
+    elif kind == ROW_HINT_RUN:
+        judge(t, i, kind, c.busy and c.at < 0, NULL)
+        begin_run(v, c)
+        t.returned[cpu] = 0
+    elif ROW_HINT_COMPOUND <= kind <= ROW_HINT_NONBUDDY:
+        thread_on(v, m, e, t, i)
+    elif kind == ROW_HINT_REPORTED:
+        judge(t, i, kind, c.at >= 0 and is_examined(c) and c.hyp_idx == e.a[i], NULL)
+        if c.hyp_idx > v.most_isolated:
+            v.most_isolated = c.hyp_idx
+    elif kind == ROW_RETURN:
+        hint_return(v, m, e, t, i)
+    elif kind == ROW_HINT_RUN_END:
+        judge(t, i, kind, c.at >= 0 and is_examined(c) and t.returned[cpu] == c.hyp_idx == e.a[i], NULL)
+        c.hyp_idx = 0
+        end_run(c)
+    elif kind != ROW_ISOLATE:
+        request_row(m, e, requests, actual, i)
+
+
+def hinting_level(Allocator allocator not None, V8 strategy not None, Events events not None, int64_t stop=-1):
+    """Replay at hinting level; returns (tally of the requests, answers) as dicts.
+
+    strategy: attached to the allocator and loaded with the captured array of the start. answers: how many decisions
+    were recorded, how many of ours were the same, and the first that was not.
+    """
+    cdef mm_t *m = &allocator.m
+    cdef v8_t *v = &strategy.v
+    cdef events_t *e = &events.e
+    cdef tally_t requests
+    cdef answers_t t
+    cdef int64_t i
+    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
+    cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
+    memset(&requests, 0, sizeof(requests))
+    memset(&t, 0, sizeof(t))
+    requests.first_row = t.first_row = -1
+    for i in range(MAX_CPUS):
+        t.scan[i].at = -1
+    m.on_free = NULL                    # the rows drive the strategy step by step
+    with nogil:
+        for i in range(n):
+            if e.kind[i] != ROW_OTHER:
+                hint_row(v, m, e, &requests, &t, &actual[0], i)
+    return (
+        {"rows": requests.rows, "allocations": requests.allocations, "identical": requests.identical,
+         "refused": requests.refused, "assisted": requests.assisted + t.assisted, "first_row": requests.first_row,
+         "first_expected": requests.first_expected, "first_chosen": requests.first_chosen},
+        {"seen": sum(t.seen), "same": sum(t.same), "first_row": t.first_row, "first_page": t.first_page, "first_kind": t.first_kind, "first_head": t.first_head},
+    )

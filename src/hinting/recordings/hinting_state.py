@@ -1,0 +1,52 @@
+"""Hinting v8 as a recording has it: the strategy at the start, and what must be left at the end."""
+
+from __future__ import annotations
+
+from hinting._core.mm.allocator import Allocator
+from hinting._core.strategies.v8 import V8 as V8Core
+from hinting.errors import HintingError, RecordingError
+from hinting.recordings.reader import Recording
+from hinting.strategies import V8
+
+__all__ = ["captured_of", "v8_differences", "v8_of"]
+
+Entries = list[tuple[int, int, int]]
+
+
+def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
+    """The captured array of a CPU at one moment: [(pfn, order, zone), ...] by index."""
+    table = recording.table("hintarray.parquet")
+    rows = [row for row in range(len(table["idx"])) if table["snap"][row] == snap and table["cpu"][row] == cpu]
+    rows.sort(key=lambda row: int(table["idx"][row]))
+    if [int(table["idx"][row]) for row in rows] != list(range(len(rows))):
+        raise RecordingError(f"{recording.path / 'hintarray.parquet'}: the entries of cpu {cpu} at t{snap} are not 0..{len(rows) - 1}")
+    return [(int(table["pfn"][row]), int(table["order"][row]), int(table["zone"][row])) for row in rows]
+
+
+def v8_of(recording: Recording, allocator: Allocator) -> V8Core:
+    """The strategy as it was at the start, attached to the allocator."""
+    if not recording.has_v8:
+        raise HintingError(f"{recording.path}: level hinting needs a recording of a kernel with hinting v8, this one is of "
+                           f"{recording.meta['kernel']}")
+    try:
+        build = recording.meta["hinting"]
+        core = V8(entries=build["max_fgpt_entries"], isolate_min_order=build["min_order"],
+                  scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"])).core()
+        counters = recording.meta["t0"]["hinting"]["counters_kb"]
+    except KeyError as error:
+        raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
+    core.attach(allocator)
+    for cpu in range(recording.ncpus):
+        core.load(cpu, captured_of(recording, 0, cpu), counters)
+    return core
+
+
+def v8_differences(recording: Recording, core: V8Core) -> list[str]:
+    """What of the nine counters and the captured arrays does not end as recorded, in words."""
+    wrong = []
+    ours, theirs = core.counters_by_name(), recording.meta["t1"]["hinting"]["counters_kb"]
+    wrong += [f"counter {name}: {ours.get(name)} KiB, recorded {value} KiB" for name, value in theirs.items() if ours.get(name) != value]
+    for cpu in range(recording.ncpus):
+        if core.captured(cpu) != captured_of(recording, 1, cpu):
+            wrong.append(f"captured array of cpu {cpu}")
+    return wrong
