@@ -11,7 +11,7 @@ from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.hooks cimport strategy_t, work_t
+from hinting._core.strategies.hooks cimport MAX_TICKETS, strategy_t, work_t
 
 cdef enum:
     NEVER = 0x7FFFFFFFFFFFFFFF
@@ -57,8 +57,13 @@ ctypedef struct vcpu_t:
     int64_t next_timer
     int64_t next_second                 # when the CPU folds its counters
 
+ctypedef struct request_t:              # a report in the virtqueue
+    int ticket
+    int cpu                             # vCPU that gets the answer
+    bint by_thread                      # its thread waits for it, else it comes as an interrupt
+
 ctypedef struct vmm_t:                  # the VMM's main loop: one report at a time, first come first served
-    int queue[MAX_CPUS]                 # vCPUs whose report waits
+    request_t queue[MAX_CPUS + MAX_TICKETS]
     int queued
     int64_t now
     int64_t at                          # block of the first report that comes next; -1: not started
@@ -107,7 +112,8 @@ ctypedef struct machine_t:
     int64_t reported_blocks
     int64_t reported_pages
     int64_t returned_frames             # frames that the host got back through reports
-    int64_t max_isolated                # pages, at once
+    int64_t in_flight                   # pages isolated and reported, not yet answered
+    int64_t max_isolated                # most of them at once
     bint host_oom                       # the last fault found no frame
 
 ctypedef struct sample_t:

@@ -10,6 +10,7 @@ from hinting._core.engine.machine cimport (
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
     SIM_NO_MEMORY,
+    THREAD_IDLE,
     THREAD_WOKEN,
     machine_t,
     mark_t,
@@ -43,6 +44,7 @@ from hinting._core.engine.process cimport (
     process_t,
     region_t,
 )
+from hinting._core.engine.vmm cimport take_submitted
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
@@ -153,8 +155,12 @@ cdef inline bint thread_due(const vcpu_t *v) noexcept nogil:
     return v.thread == THREAD_WOKEN and v.thread_at <= v.now
 
 cdef inline void note_wake(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
-    """The strategy has woken this CPU's thread: it may run after the wake-up latency."""
-    if g.strategy != NULL and g.strategy.wake[cpu] and v.thread != THREAD_WOKEN:
+    """What the strategy's hooks asked for: reports go out, and a woken thread may run after its latency."""
+    if g.strategy == NULL:
+        return
+    if g.strategy.nr_submitted:
+        take_submitted(g, v, cpu)
+    if g.strategy.wake[cpu] and v.thread == THREAD_IDLE:
         v.thread = THREAD_WOKEN
         v.thread_at = v.now + g.strategy.wake_latency_ns
 

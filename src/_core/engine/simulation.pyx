@@ -51,13 +51,13 @@ from hinting._core.engine.ops import OP_DTYPE, validate
 cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     """When this vCPU has something to do next."""
     cdef int64_t t = NEVER
-    if v.thread == THREAD_WAITS:
+    if v.thread == THREAD_WAITS and g.strategy.synchronous:
         return v.thread_at if v.thread_at == NEVER or v.thread_at > v.now else v.now
     if v.program == PROGRAM_RUNS:
         return v.now
     if v.program == PROGRAM_SLEEPS:
         t = v.until
-    if v.thread == THREAD_WOKEN and v.thread_at < t:
+    if v.thread != THREAD_IDLE and v.thread_at < t:
         t = v.thread_at
     if v.next_timer < t:
         t = v.next_timer
@@ -93,7 +93,7 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
     cdef int64_t due = vcpu_due(g, v)
     if due > v.now:
         v.now = due
-    if v.thread == THREAD_WAITS:
+    if v.thread == THREAD_WAITS and (g.strategy.synchronous or v.thread_at <= v.now):
         host_answered(g, v, cpu)
     elif thread_due(v):
         run_thread(g, v, cpu)

@@ -4,49 +4,62 @@ from libc.stdint cimport int64_t
 
 from hinting._core.engine.charge cimport advance, charge_strategy
 from hinting._core.engine.machine cimport (
-    GUEST_LOST,
     NEVER,
     PROGRAM_RUNS,
     THREAD_IDLE,
     THREAD_WAITS,
-    THREAD_WOKEN,
     machine_t,
+    request_t,
     vcpu_t,
 )
 from hinting._core.host.discard cimport backing_discard
-from hinting._core.strategies.hooks cimport THREAD_REPORTS, block_t
+from hinting._core.strategies.hooks cimport HOST_DONTNEED, THREAD_REPORTS, block_t
+
+cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thread) noexcept nogil:
+    """Put a report into the virtqueue; the exit is the guest's time."""
+    cdef int64_t n = 0, i, pages = 0
+    cdef const block_t *blocks = g.strategy.report(g.strategy.self, ticket, &n)
+    cdef request_t *r
+    cdef double ns
+    for i in range(n):
+        pages += <int64_t>1 << blocks[i].order
+    g.in_flight += pages
+    if g.in_flight > g.max_isolated:
+        g.max_isolated = g.in_flight
+    g.reports += 1
+    g.reported_blocks += n
+    g.reported_pages += pages
+    ns = g.costs.virt_vq_add_sg * (g.strategy.descriptors if g.strategy.descriptors else n)
+    ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
+    g.account.guest_report += ns
+    advance(v, ns)
+    if g.vmm.queued == 0:
+        g.vmm.now = v.now + <int64_t>g.costs.virt_vmm_wakeup
+        g.vmm.at = -1
+    r = &g.vmm.queue[g.vmm.queued]
+    r.ticket = ticket
+    r.cpu = cpu
+    r.by_thread = by_thread
+    g.vmm.queued += 1
 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Run the strategy's thread on this CPU; if it reports, hand the blocks to the VMM."""
-    cdef int64_t n = 0, i, pages = 0
-    cdef const block_t *blocks
-    cdef double ns
     cdef int state
     g.strategy.wake[cpu] = 0
     v.thread = THREAD_IDLE
     state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
     charge_strategy(g, v)
-    if state != THREAD_REPORTS:
-        return
-    blocks = g.strategy.report(g.strategy.self, cpu, &n)
-    for i in range(n):
-        pages += <int64_t>1 << blocks[i].order
-    if pages > g.max_isolated:
-        g.max_isolated = pages
-    g.reports += 1
-    g.reported_blocks += n
-    g.reported_pages += pages
-    # v8 sends one descriptor that points to its array; the cost of the kick is the guest's
-    ns = g.costs.virt_vq_add_sg + g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
-    g.account.guest_report += ns
-    advance(v, ns)
-    v.thread = THREAD_WAITS
-    v.thread_at = NEVER
-    if g.vmm.queued == 0:
-        g.vmm.now = v.now + <int64_t>g.costs.virt_vmm_wakeup
-        g.vmm.at = -1
-    g.vmm.queue[g.vmm.queued] = cpu
-    g.vmm.queued += 1
+    if state == THREAD_REPORTS:
+        kick(g, v, cpu, g.strategy.thread_ticket[cpu], True)
+        v.thread = THREAD_WAITS
+        v.thread_at = NEVER
+
+cdef inline void take_submitted(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """Reports that hooks of this stretch have made go to the VMM."""
+    cdef int k
+    for k in range(g.strategy.nr_submitted):
+        kick(g, v, cpu, g.strategy.submitted[k], False)
+    g.strategy.nr_submitted = 0
 
 cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
     cdef double t = g.vmm.carry + ns
@@ -58,20 +71,30 @@ cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
     cdef int cpu, n = 0
     for cpu in range(g.ncpus):
-        if g.vcpu[cpu].program == PROGRAM_RUNS or g.vcpu[cpu].thread == THREAD_WAITS:
+        if g.vcpu[cpu].program == PROGRAM_RUNS or g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
             n += 1
     return n
 
+cdef inline void answer(machine_t *g, const request_t *r) noexcept nogil:
+    """The VMM is done with a report: a spinning thread sees it at once, all else takes an interrupt."""
+    cdef vcpu_t *v = &g.vcpu[r.cpu]
+    cdef double irq = g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task
+    if r.by_thread:
+        v.thread_at = g.vmm.now + (0 if g.strategy.synchronous else <int64_t>irq)
+        return
+    g.account.guest_report += g.costs.virt_guest_irq_to_task
+    g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
+    charge_strategy(g, v)
+
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
-    cdef int64_t n = 0, pages, before
-    cdef int cpu = g.vmm.queue[0]
-    cdef int i
-    cdef vcpu_t *v = &g.vcpu[cpu]
-    cdef const block_t *blocks = g.strategy.report(g.strategy.self, cpu, &n)
+    cdef int64_t n = 0, i, pages, before, all_pages = 0
+    cdef request_t r = g.vmm.queue[0]
+    cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
     if g.vmm.at < 0:
-        vmm_charge(g, g.costs.virt_vq_pop_element + g.costs.virt_vq_map_sg)
+        vmm_charge(g, g.costs.virt_vq_pop_element
+                   + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
     while g.vmm.at < n:
         if g.vmm.now >= until:
@@ -80,21 +103,23 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         stolen_ns = 0
         pages = <int64_t>1 << blocks[g.vmm.at].order
         before = g.backing.held_frames
-        backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
-                        g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
-                        &host_ns, &stolen_ns)
+        if g.strategy.host_action == HOST_DONTNEED:
+            backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
+                            g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
+                            &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)
         g.vmm.at += 1
     vmm_charge(g, g.costs.virt_vq_push_notify)
-    v.thread_at = g.vmm.now
-    if not g.strategy.synchronous:
-        v.thread_at += <int64_t>(g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task)
+    for i in range(n):
+        all_pages += <int64_t>1 << blocks[i].order
+    g.in_flight -= all_pages
     g.vmm.queued -= 1
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]
     g.vmm.at = -1
+    answer(g, &r)
 
 cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """The answer is there: put the blocks back and go on with the thread."""
@@ -102,6 +127,7 @@ cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         if g.strategy.synchronous:
             g.account.guest_spin += v.thread_at - v.now
         v.now = v.thread_at
-    g.strategy.on_host_done(g.strategy.self, g.mm, cpu)
+    v.thread = THREAD_IDLE
+    g.strategy.on_host_done(g.strategy.self, g.mm, cpu, g.strategy.thread_ticket[cpu])
     charge_strategy(g, v)
     run_thread(g, v, cpu)

@@ -1,5 +1,8 @@
 """The hook table that every strategy fills, and what it may ask of whoever runs the guest.
 
+A report is a list of isolated blocks under a ticket, a number that the strategy gives. A thread reports by returning
+THREAD_REPORTS; any other hook by `submit`. When the host has dropped the blocks, on_host_done gets the ticket back.
+
 Hooks run where the kernel's own would: `on_free` at the position of arch_free_page, before the page reaches any list
 and without the zone lock; `on_alloc` at the position of arch_alloc_page; `on_merged` after an ordinary free entered a
 block in a free list. A NULL hook costs one predictable branch.
@@ -16,7 +19,9 @@ cdef enum:
     THREAD_REPORTS = 1                  # blocks are isolated and wait for the host
 
     HOST_DONTNEED = 0                   # what the host does with a reported block
-    HOST_FREE = 1
+    HOST_IGNORE = 1                     # nothing: a hint that frees no host memory
+
+    MAX_TICKETS = 256                   # reports under way at once
 
 ctypedef struct block_t:
     pfn_t pfn
@@ -32,9 +37,9 @@ ctypedef struct work_t:                 # what the strategy's own code did, for 
     int64_t returned                    # blocks put back
 
 ctypedef int (*thread_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
-ctypedef void (*done_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef void (*done_hook_t)(void *self, mm_t *m, int cpu, int ticket) noexcept nogil
 ctypedef bint (*timer_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
-ctypedef const block_t *(*report_hook_t)(void *self, int cpu, int64_t *n) noexcept nogil
+ctypedef const block_t *(*report_hook_t)(void *self, int ticket, int64_t *n) noexcept nogil
 
 ctypedef struct strategy_t:
     void *self
@@ -42,16 +47,28 @@ ctypedef struct strategy_t:
     page_hook_t on_alloc
     page_hook_t on_merged
     thread_hook_t on_thread             # run this CPU's thread until it sleeps or has something to report
-    done_hook_t on_host_done            # the host has dropped what this CPU reported
+    done_hook_t on_host_done            # the host has dropped the blocks of a ticket; runs on this CPU
     timer_hook_t on_timer               # every timer_ns on each CPU; True wakes the CPU's thread
-    report_hook_t report                # the blocks that this CPU's thread waits for
+    report_hook_t report                # the blocks of a ticket
     int64_t timer_ns                    # 0: no timer
-    int64_t wake_latency_ns             # from a wake-up to the thread's first step
+    int64_t wake_latency_ns             # from a wake-up to the thread's first step: a latency, or a work item's delay
+    int descriptors                     # virtqueue descriptors of one report, 0: one for each block
     int64_t call_pages                  # pages of one discard call on the host, 0: a whole block
     int host_action                     # HOST_*
-    bint synchronous                    # the thread spins on its vCPU until the host is done
+    bint synchronous                    # the thread spins on its vCPU until the host is done, else it sleeps
     uint8_t wake[MAX_CPUS]              # this CPU's thread was woken and has not run yet
+    int thread_ticket[MAX_CPUS]         # what on_thread reports when it returns THREAD_REPORTS
+    int submitted[MAX_TICKETS]          # tickets that other hooks handed in and nobody has taken yet
+    int nr_submitted
     work_t work
+
+cdef inline bint submit(strategy_t *s, int ticket) noexcept nogil:
+    """Report from a hook other than on_thread: the answer comes as an interrupt. False if too many wait already."""
+    if s.nr_submitted == MAX_TICKETS:
+        return False
+    s.submitted[s.nr_submitted] = ticket
+    s.nr_submitted += 1
+    return True
 
 cdef class Strategy:
     """A strategy attached to at most one guest. Subclasses fill the table in their constructor."""

@@ -59,14 +59,33 @@ cdef class Strategy:
             state = self.s.on_thread(self.s.self, &self.allocator.m, cpu)
         if state == THREAD_SLEEPS:
             return []
-        blocks = self.s.report(self.s.self, cpu, &n)
+        blocks = self.s.report(self.s.self, self.s.thread_ticket[cpu], &n)
         return [(blocks[i].pfn, blocks[i].order) for i in range(n)]
 
     def host_done(self, int cpu=0):
-        """Tell the strategy that the host has dropped what this CPU reported."""
+        """Tell the strategy that the host has dropped what this CPU's thread reported."""
         self._attached(cpu)
         with nogil:
-            self.s.on_host_done(self.s.self, &self.allocator.m, cpu)
+            self.s.on_host_done(self.s.self, &self.allocator.m, cpu, self.s.thread_ticket[cpu])
+
+    def submitted(self):
+        """Reports that hooks handed in and nobody has taken yet: [(ticket, [(pfn, order), ...]), ...]."""
+        cdef int64_t n = 0, i
+        cdef int k
+        reports = []
+        for k in range(self.s.nr_submitted):
+            blocks = self.s.report(self.s.self, self.s.submitted[k], &n)
+            reports.append((self.s.submitted[k], [(blocks[i].pfn, blocks[i].order) for i in range(n)]))
+        return reports
+
+    def complete_submitted(self, int cpu=0):
+        """Take all submitted reports and tell the strategy that the host is done with them; returns how many."""
+        cdef int k, taken = self.s.nr_submitted
+        self._attached(cpu)
+        for k in range(taken):
+            self.s.on_host_done(self.s.self, &self.allocator.m, cpu, self.s.submitted[k])
+        self.s.nr_submitted -= taken
+        return taken
 
     def counters(self):
         """The counters that the strategy's kernel code keeps, by the kernel's labels."""

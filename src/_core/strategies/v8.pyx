@@ -98,7 +98,7 @@ cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
     return THREAD_SLEEPS
 
 
-cdef void on_host_done(void *self, mm_t *m, int cpu) noexcept nogil:
+cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     """Put every reported block back; the array is empty again after the last report of a run."""
     cdef v8_t *v = <v8_t *>self
     cdef cpu_state_t *c = &v.cpu[cpu]
@@ -123,10 +123,11 @@ cdef bint on_timer(void *self, mm_t *m, int cpu) noexcept nogil:
     return True
 
 
-cdef const block_t *report(void *self, int cpu, int64_t *n) noexcept nogil:
+cdef const block_t *report(void *self, int ticket, int64_t *n) noexcept nogil:
+    """A CPU's isolated array; its number is the ticket."""
     cdef v8_t *v = <v8_t *>self
-    n[0] = v.cpu[cpu].hyp_idx
-    return v.cpu[cpu].hyp
+    n[0] = v.cpu[ticket].hyp_idx
+    return v.cpu[ticket].hyp
 
 
 cdef class V8(Strategy):
@@ -151,6 +152,7 @@ cdef class V8(Strategy):
         self.s.wake_latency_ns = wake_latency_ns
         self.s.timer_ns = idle_flush_ns
         self.s.synchronous = True
+        self.s.descriptors = 1          # it points to the whole array
         self.s.on_free = on_free
         self.s.on_thread = on_thread
         self.s.on_host_done = on_host_done
@@ -166,6 +168,7 @@ cdef class V8(Strategy):
         if self.v.cpu == NULL:
             raise MemoryError()
         for i in range(self.v.ncpus):
+            self.s.thread_ticket[i] = i
             self.v.cpu[i].at = -1
             self.v.cpu[i].kvm_pt.capacity = self.v.entries
             self.v.cpu[i].kvm_pt.pfn = <pfn_t *>calloc(room, sizeof(pfn_t))
