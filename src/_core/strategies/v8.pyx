@@ -9,18 +9,18 @@ array is full, frees on this CPU are lost.
 `v8-posted` is the posted code, `v8-stats` the same with the nine counters of the development build around the posting.
 """
 
-from libc.stdint cimport int64_t, int8_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.stdint cimport int64_t
 
 from hinting.errors import StrategyError
 
 from hinting._core.common cimport pfn_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.capture cimport SLOT_BLOCK, append
+from hinting._core.strategies.arrays cimport free_arrays, make_arrays
+from hinting._core.strategies.capture cimport append
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
+    HOST_FREE,
     THREAD_REPORTS,
     THREAD_SLEEPS,
     Strategy,
@@ -51,8 +51,8 @@ cdef extern from *:
 
 _DRAIN = {"off": DRAIN_OFF, "local": DRAIN_LOCAL, "all": DRAIN_ALL}
 _DEDUP = {"off": DEDUP_OFF, "head": DEDUP_HEAD, "full": DEDUP_FULL}
-_ACTION = {"dontneed": HOST_DONTNEED}
-_LABELS = (
+_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
+LABELS = (
     ("total_freed", "total_freed_memory"), ("captured", "captued_memory"), ("scanned", "scanned_memory"),
     ("total_isolated", "total_isolated_memory"), ("tail_isolated", "tail_isolated_memory"),
     ("failed_isolation", "failed_isolation_memory"), ("reallocated", "reallocated_memory"),
@@ -161,36 +161,15 @@ cdef class V8(Strategy):
         self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
-        cdef int64_t room = (self.v.entries + SLOT_BLOCK - 1) // SLOT_BLOCK * SLOT_BLOCK
         cdef int i
-        self.v.ncpus = allocator.m.ncpus
-        self.v.cpu = <cpu_state_t *>calloc(self.v.ncpus, sizeof(cpu_state_t))
-        if self.v.cpu == NULL:
-            raise MemoryError()
-        for i in range(self.v.ncpus):
+        for i in range(allocator.m.ncpus):
             self.s.thread_ticket[i] = i
-            self.v.cpu[i].at = -1
-            self.v.cpu[i].kvm_pt.capacity = self.v.entries
-            self.v.cpu[i].kvm_pt.pfn = <pfn_t *>calloc(room, sizeof(pfn_t))
-            self.v.cpu[i].kvm_pt.order = <int8_t *>calloc(room, 1)
-            self.v.cpu[i].kvm_pt.zone = <int8_t *>calloc(room, 1)
-            self.v.cpu[i].hyp = <block_t *>calloc(self.v.entries, sizeof(block_t))
-            if not (self.v.cpu[i].kvm_pt.pfn and self.v.cpu[i].kvm_pt.order and self.v.cpu[i].kvm_pt.zone
-                    and self.v.cpu[i].hyp):
-                raise MemoryError()
-            memset(self.v.cpu[i].kvm_pt.order, -1, room)
-            memset(self.v.cpu[i].kvm_pt.zone, -1, room)
+        if not make_arrays(&self.v, allocator.m.ncpus, True):
+            raise MemoryError()
         return 0
 
     def __dealloc__(self):
-        cdef int i
-        if self.v.cpu != NULL:
-            for i in range(self.v.ncpus):
-                free(self.v.cpu[i].kvm_pt.pfn)
-                free(self.v.cpu[i].kvm_pt.order)
-                free(self.v.cpu[i].kvm_pt.zone)
-                free(self.v.cpu[i].hyp)
-            free(self.v.cpu)
+        free_arrays(&self.v, True)
 
     def counters(self):
         """The nine counters of the v8-stats build, KiB, under the labels of its sysfs file (one is misspelt there).
@@ -200,7 +179,7 @@ cdef class V8(Strategy):
         values = dict(self.v.c)
         if not self.counted:
             return {}
-        return {label: values[name] for name, label in _LABELS}
+        return {label: values[name] for name, label in LABELS}
 
     def statistics(self):
         """What the source does not count: scans, wake-ups, thread runs, overflows, the largest isolated array."""
