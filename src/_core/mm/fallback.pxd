@@ -74,6 +74,14 @@ cdef inline int64_t alike_pages(int mt, int old, int64_t free, int64_t movable) 
         return movable
     return PAGEBLOCK_PAGES - (free + movable) if old == MT_MOVABLE else 0
 
+cdef inline bint is_claimed(mm_t *m, int mt, int old, int64_t free, int64_t movable) noexcept nogil:
+    """Whether a pageblock whose free pages were moved takes on type mt: half of it must suit."""
+    if m.claims != NULL and m.nr_claims > 0:
+        m.nr_claims -= 1
+        m.claims += 1
+        return (m.claims - 1)[0]
+    return free + alike_pages(mt, old, free, movable) >= PAGEBLOCK_PAGES // 2
+
 cdef inline void steal(
     mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int mt, bint whole, uint32_t flags,
 ) noexcept nogil:
@@ -91,7 +99,7 @@ cdef inline void steal(
     if whole:
         free = move_block(m, z, cpu, pfn, mt, &movable)
         if free:
-            if free + alike_pages(mt, old, free, movable) >= PAGEBLOCK_PAGES // 2:
+            if is_claimed(m, mt, old, free, movable):
                 set_block_types(m, pfn, order, mt)
             return
     move_tail(m, z, pfn, order, mt)
@@ -141,7 +149,7 @@ cdef inline pfn_t claim(mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t
             return pfn
         boost_watermark(m, z, flags)
         free = count_block(m, z, pfn, &movable)
-        if free < 0 or free + alike_pages(mt, old, free, movable) < PAGEBLOCK_PAGES // 2:
+        if free < 0 or not is_claimed(m, mt, old, free, movable):
             continue
         move_block(m, z, cpu, pfn, mt, &movable)
         set_block_types(m, pfn, high, mt)

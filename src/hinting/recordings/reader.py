@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hinting import kernels
-from hinting.errors import KernelError, RecordingError
+from hinting.errors import RecordingError
+from hinting.recordings.meta import check_meta
 
 __all__ = ["EVENT_COLUMNS", "NO_MEMORY", "Recording", "is_recording"]
 
@@ -79,17 +80,8 @@ class Recording:
             raise RecordingError(f"{file}: missing, expected the description of a recording") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RecordingError(f"{file}: not readable as JSON: {error}") from None
-        if not isinstance(meta, dict):
-            raise RecordingError(f"{file}: expected one JSON object, got {type(meta).__name__}")
-        for key in ("kernel", "cpus", "types", "npfn", "t0", "t1"):
-            if key not in meta:
-                raise RecordingError(f"{file}: key {key!r} is missing")
-        recording = cls(folder, meta)
-        try:
-            kernels.for_release(meta["kernel"])
-        except KernelError as error:
-            raise RecordingError(f"{file}: {error}") from None
-        return recording
+        check_meta(meta, file)
+        return cls(folder, meta)
 
     @property
     def name(self) -> str:

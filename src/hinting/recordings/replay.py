@@ -44,7 +44,7 @@ class ReplayResult:
     """What a replay gave.
 
     allocations, identical: choices, and those equal to the kernel's. assisted: choices for which something beyond the
-    requests was taken from the recording. refused: rows that the emulated state could not follow. differing_lists: names
+    requests was taken from the recording. effects: what was taken of reclaim and compaction, by kind. refused: rows that the emulated state could not follow. differing_lists: names
     of the lists that do not end as recorded. decisions, decisions_same: of the strategy (level hinting).
     hinting_differences: counters and arrays of the strategy that do not end as recorded.
     """
@@ -56,6 +56,7 @@ class ReplayResult:
     allocations: int
     identical: int
     assisted: int
+    effects: dict[str, int]
     refused: int
     first_difference: Difference | None
     free_lists: int
@@ -98,6 +99,7 @@ class ReplayResult:
             "allocations": self.allocations,
             "identical": self.identical,
             "assisted": self.assisted,
+            "effects": self.effects,
             "refused": self.refused,
             "first_difference": self.first_difference.to_json() if self.first_difference is not None else None,
             "free_lists_identical": self.free_lists_identical,
@@ -149,7 +151,10 @@ def _run(recording: Recording, level: str, events: Events, stop: int = -1) -> _R
         return _Run(allocator, tally, seconds, answers["seen"], answers["same"], answers["first_row"],
                     tuple(v8_differences(recording, core)))
     started = time.perf_counter()
-    tally = state_level(allocator, events, stop) if level == "state" else request_level(allocator, events, stop)
+    if level == "state":
+        tally = state_level(allocator, events, stop)
+    else:
+        tally = request_level(allocator, events, stop, pressure=not recording.undisturbed)
     return _Run(allocator, tally, time.perf_counter() - started)
 
 
@@ -177,7 +182,7 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
         run.allocator.check()
     return ReplayResult(
         run=recording.name, level=level, kernel=recording.meta["kernel"], undisturbed=recording.undisturbed,
-        allocations=tally["allocations"], identical=tally["identical"], assisted=tally.get("assisted", 0),
+        allocations=tally["allocations"], identical=tally["identical"], assisted=tally.get("assisted", 0), effects=tally.get("effects", {}),
         refused=tally["refused"], first_difference=_difference(recording, level, events, order, run),
         free_lists=free_lists, free_lists_same=free_same, pcp_lists=pcp_lists, pcp_lists_same=pcp_same,
         differing_lists=tuple(different + different_pcp), decisions=run.decisions, decisions_same=run.decisions_same,
