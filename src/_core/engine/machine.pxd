@@ -133,7 +133,8 @@ ctypedef struct simulation_t:
     sample_t *sample
     int64_t nr_samples
     int64_t samples_size
-    int error                           # SIM_NO_MEMORY
+    int error                           # SIM_*
 
 cdef enum:
     SIM_NO_MEMORY = 1
+    SIM_GUEST = 2                       # a guest has something to raise

@@ -22,6 +22,7 @@ from hinting._core.engine.machine cimport (
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
     SECOND,
+    SIM_GUEST,
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WAITS,
@@ -188,6 +189,8 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
             settle_oom(s, chosen, chosen.vcpu[who].now)
         if chosen.state == GUEST_FINE:
             take_sample(s, chosen, chosen.vcpu[who].now)
+    if chosen.mm.error:
+        s.error = SIM_GUEST
     return True
 
 
@@ -423,8 +426,12 @@ cdef class Engine:
         return None if first == NEVER else first
 
     def _no_error(self):
-        if self.s.error:
-            self.s.error = 0
+        cdef int error = self.s.error
+        self.s.error = 0
+        if error == SIM_GUEST:
+            for machine in self.machines:
+                machine.allocator.raise_errors()
+        if error == SIM_NO_MEMORY:
             raise MemoryError("the emulation ran out of memory")
 
     @property

@@ -72,6 +72,7 @@ from hinting._core.mm.pages cimport (
 from hinting._core.mm.pcp cimport decay_pcp_high, mark_pcp, pindex_order, ring_at, ring_push_tail
 from hinting._core.mm.state cimport (
     MM_NO_MEMORY,
+    MM_STRATEGY,
     WM_HIGH,
     WM_LOW,
     WM_MIN,
@@ -270,7 +271,14 @@ cdef class Allocator:
         if self.m.error == MM_NO_MEMORY:
             self.m.error = 0
             raise MemoryError("a per-CPU page list could not grow")
+        if self.m.error == MM_STRATEGY:
+            self.m.error = 0
+            raise self.hook_owner.fault_error()
         return 0
+
+    def raise_errors(self):
+        """Raise what went wrong inside and was not raised yet: a strategy that was stopped, or no memory."""
+        self._no_error()
 
     def add_free(self, pfn, order, tail=False, migratetype=None):
         """Hand a block to the allocator: it enters the free lists and merges. migratetype: its pageblock's if None."""
@@ -280,6 +288,7 @@ cdef class Allocator:
             "migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
         self._absent(first, o)
         free_block(&self.m, zone_of(&self.m, first), 0, first, o, mt, FPI_TO_TAIL if tail else FPI_NONE)
+        self._no_error()
 
     def insert_free(self, pfn, order, migratetype):
         """Append a block to the tail of a free list as it is, without merging: to load a given state."""
@@ -368,6 +377,7 @@ cdef class Allocator:
         for number in range(self.m.ncpus) if cpu is None else [self._cpu(cpu)]:
             c = number
             drain_cpu(&self.m, c, c)
+        self._no_error()
 
     def decay(self, cpu):
         """The once-a-second decay of a CPU's page lists (6.12)."""
@@ -378,6 +388,7 @@ cdef class Allocator:
         for i in range(NR_ZONES):
             if self.m.zone[i].populated:
                 decay_pcp_high(&self.m, &self.m.zone[i], c)
+        self._no_error()
 
     def fold(self, cpu):
         """Move a CPU's counter differences into the zones' counters."""

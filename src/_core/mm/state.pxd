@@ -99,7 +99,8 @@ ctypedef struct mm_t:
     int64_t kswapd_wakeups
     int64_t allocstall                  # requests that would have had to reclaim
     bint kswapd_wanted                  # a wake-up since the engine last looked
-    int error                           # MM_NO_MEMORY: a per-CPU list could not grow
+    int error                           # MM_*: to be raised by whoever called
 
 cdef enum:
-    MM_NO_MEMORY = 1
+    MM_NO_MEMORY = 1                    # a per-CPU list could not grow
+    MM_STRATEGY = 2                     # a user's strategy was stopped
