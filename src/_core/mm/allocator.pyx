@@ -84,7 +84,8 @@ from hinting._core.mm.state cimport (
     zone_t,
 )
 
-_LIST_HEADS = NR_ZONES * NR_MIGRATETYPES * 16
+cdef enum:                              # no Python variable: it is needed after the interpreter has cleared those
+    _LIST_HEADS = NR_ZONES * NR_MIGRATETYPES * 16
 
 _PCP_FIELDS = ("count", "high", "high_min", "high_max", "batch", "free_factor", "alloc_factor", "free_count", "flags")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 import weakref
 from pathlib import Path
@@ -52,16 +51,14 @@ def _watch(hooks: Any) -> None:
     start = not _RUNNING
     _RUNNING.add(hooks)
     if start:
-        threading.Thread(target=_watchdog, name="hinting-watchdog", daemon=True).start()
+        threading.Thread(target=_watchdog, name="hinting-watchdog").start()
 
 
 def _watchdog() -> None:
-    """End hooks that take longer than their limit, while there are any hooks at all."""
-    while True:
-        time.sleep(_WATCH_S)
-        live = list(_RUNNING)
-        if not live:
-            return
-        for hooks in live:
+    """End hooks that take longer than their limit, as long as the program runs and there are any hooks at all."""
+    main = threading.main_thread()
+    while main.is_alive() and len(_RUNNING):
+        main.join(_WATCH_S)
+        for hooks in list(_RUNNING):
             hooks.interrupt_if_late()
-        del live, hooks
+        hooks = None

@@ -115,7 +115,7 @@ def strategy(cls: type | None = None, /, *, numba: bool = True, boundscheck: boo
     ...         self.pages += int((1 << orders).sum())
     ...     def counters(self):
     ...         return {"pages": self.pages}
-    >>> guest = hinting.Guest("64MiB", strategy=CountFrees())
+    >>> guest = hinting.Guest("1GiB", strategy=CountFrees())
     """
     if cls is None:
         return lambda plain: strategy_of(plain, numba, boundscheck)
