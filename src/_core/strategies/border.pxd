@@ -175,7 +175,8 @@ cdef inline void check_hand(border_t *b) noexcept nogil:
         return
     for i in range(h.n):
         if h.block[i].order >= 0:
-            b.fault_blocks = h.left if b.fault == FAULT_NONE else 0
+            if b.fault == FAULT_NONE:
+                b.fault_blocks = h.left
             stop(b, FAULT_LEAK, ASK_NOTHING, h.block[i].pfn, h.block[i].order)
             return
 

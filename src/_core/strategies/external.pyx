@@ -137,7 +137,8 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
         if h.left:
             for i in range(h.n):
                 if h.block[i].order >= 0:
-                    b.fault_blocks = h.left if b.fault == FAULT_NONE else 0
+                    if b.fault == FAULT_NONE:
+                        b.fault_blocks = h.left
                     stop(b, FAULT_KEPT, 0, h.block[i].pfn, h.block[i].order)
                     break
     else:

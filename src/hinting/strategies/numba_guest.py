@@ -10,7 +10,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, errors
-from numba.core.ccallback import CFunc
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload_method, register_model
 
 from hinting._core import api
@@ -95,32 +94,30 @@ def _kind_head_order(answer: int) -> tuple[int, int, int]:
 
 _I, _L = ctypes.c_int, ctypes.c_int64
 
-#: Methods: name of the C function, its answer and arguments, and what a hook gets for the answer.
-GUEST_METHODS: dict[str, tuple[str, Any, tuple[Any, ...], Any]] = {
-    "block": ("block", _L, (_L,), _head_and_order),
-    "page": ("page", _L, (_L,), _kind_head_order),
-    "isolate": ("isolate", _I, (_L, _L), _yes),
-    "report": ("report", _I, (), _or_minus_1),
-    "reported": ("reported", _L, (_I, _L), _head_and_order),
-    "put_back": ("put_back", _I, (_L, _L, _I), _none),
-    "put_back_all": ("put_back_all", _I, (_I, _I), _none),
-    "drain": ("drain", _L, (_I,), _go_on),
-    "wake": ("wake", _I, (), _none),
-    "first": ("first", _L, (_I, _I, _I), _or_minus_1),
-    "next": ("next_block", _L, (_L,), _or_minus_1),
-    "mark_reported": ("mark_reported", _I, (_L, _L), _yes),
-    "is_reported": ("is_reported", _I, (_L,), _yes),
-    "work": ("work", _I, (_L, _L), _none),
-    "free_blocks": ("free_blocks", _L, (_I, _I), _go_on),
-    "free_pages": ("free_pages", _L, (_I,), _go_on),
-    "watermark": ("watermark", _L, (_I, _I), _go_on),
-    "zone": ("zone", _I, (_L,), _or_minus_1),
-    "migratetype": ("migratetype", _I, (_L,), _go_on),
-    "n_pages": ("n_pages", _L, (), _go_on),
-    "n_cpus": ("n_cpus", _I, (), _go_on),
+#: Methods: name of the C function, arguments, C types of answer and arguments, and what a hook gets for the answer.
+GUEST_METHODS: dict[str, tuple[str, str, Any, tuple[Any, ...], Any]] = {
+    "block": ("block", "pfn", _L, (_L,), _head_and_order),
+    "page": ("page", "pfn", _L, (_L,), _kind_head_order),
+    "isolate": ("isolate", "pfn, order", _I, (_L, _L), _yes),
+    "report": ("report", "", _I, (), _or_minus_1),
+    "reported": ("reported", "ticket, i", _L, (_I, _L), _head_and_order),
+    "put_back": ("put_back", "pfn, order, tail=False", _I, (_L, _L, _I), _none),
+    "put_back_all": ("put_back_all", "ticket, tail=False", _I, (_I, _I), _none),
+    "drain": ("drain", "cpu", _L, (_I,), _go_on),
+    "wake": ("wake", "", _I, (), _none),
+    "first": ("first", "zone, migratetype, order", _L, (_I, _I, _I), _or_minus_1),
+    "next": ("next_block", "pfn", _L, (_L,), _or_minus_1),
+    "mark_reported": ("mark_reported", "pfn, order", _I, (_L, _L), _yes),
+    "is_reported": ("is_reported", "pfn", _I, (_L,), _yes),
+    "work": ("work", "captured, compared=0", _I, (_L, _L), _none),
+    "free_blocks": ("free_blocks", "zone, order", _L, (_I, _I), _go_on),
+    "free_pages": ("free_pages", "zone", _L, (_I,), _go_on),
+    "watermark": ("watermark", "zone, which", _L, (_I, _I), _go_on),
+    "zone": ("zone", "pfn", _I, (_L,), _or_minus_1),
+    "migratetype": ("migratetype", "pfn", _I, (_L,), _go_on),
+    "n_pages": ("n_pages", "", _L, (), _go_on),
+    "n_cpus": ("n_cpus", "", _I, (), _go_on),
 }
-#: The last argument of these may be left out.
-_OPTIONAL = ("put_back", "put_back_all", "work")
 
 
 def _method(name: str, call: Any, n: int, convert: Any) -> None:
@@ -160,35 +157,39 @@ def _method(name: str, call: Any, n: int, convert: Any) -> None:
     overload_method(GuestType, name)(method)
 
 
-for _name, (_function, _answer, _arguments, _convert) in GUEST_METHODS.items():
+for _name, (_function, _, _answer, _arguments, _convert) in GUEST_METHODS.items():
     _call = ctypes.CFUNCTYPE(_answer, ctypes.c_void_p, *_arguments)(api.addresses()[_function])
     _method(_name, _call, len(_arguments), _convert)
 
 
-class _Hook(CFunc):
-    """A C callback that hands an exception of the hook to the border instead of printing it."""
+@intrinsic
+def _call(typingctx: Any, hook: Any, pointer: Any, arguments: Any) -> Any:
+    """Call a compiled hook; an exception goes to the border with the guest's pointer, instead of to standard error."""
+    signature = hook.get_call_type(typingctx, arguments.types, {})
 
-    def _build_c_wrapper(self, context: Any, builder: Any, cres: Any, c_args: Any) -> Any:
-        api_ = context.get_python_api(builder)
-        signature = self._sig
-        kind = context.call_conv.get_function_type(signature.return_type, signature.args)
-        function = cgutils.get_or_insert_function(builder.module, kind, cres.fndesc.llvm_func_name)
-        status, out = context.call_conv.call_function(builder, function, signature.return_type, signature.args, c_args)
+    def generate(context: Any, builder: Any, own_signature: Any, given: Any) -> Any:
+        compiled = hook.dispatcher.get_compile_result(signature)
+        context.active_code_library.add_linking_library(compiled.library)
+        status, _ = context.call_internal_no_propagate(
+            builder, compiled.fndesc, signature, cgutils.unpack_tuple(builder, given[2]))
         with builder.if_then(status.is_error, likely=False):
-            state = api_.gil_ensure()
-            context.call_conv.raise_error(builder, api_, status)
-            void_p = cgutils.voidptr_t
-            address = ir.Constant(cgutils.intp_t, raised_address()) if hasattr(cgutils, "intp_t") else context.get_constant(
-                types.intp, raised_address())
-            raised = builder.inttoptr(address, ir.FunctionType(ir.VoidType(), [void_p]).as_pointer())
-            builder.call(raised, [c_args[1]])
-            api_.gil_release(state)
-        return out
+            python = context.get_python_api(builder)
+            state = python.gil_ensure()
+            context.call_conv.raise_error(builder, python, status)
+            kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
+            raised = builder.inttoptr(context.get_constant(types.intp, raised_address()), kind.as_pointer())
+            builder.call(raised, [given[1]])
+            python.gil_release(state)
+        return context.get_dummy_value()
+
+    return types.none(hook, pointer, arguments), generate
 
 
-def compile_hook(hook: Any, n: int, layout: np.dtype, shared: np.dtype | None, boundscheck: bool) -> CFunc:
+def compile_hook(hook: Any, n: int, layout: np.dtype, shared: np.dtype | None, boundscheck: bool) -> Any:
     """The C function of a hook with n arguments besides self."""
     user = numba.njit(boundscheck=boundscheck)(hook)
+    kind = GuestType(numba.from_dtype(shared) if shared is not None else types.none)
+    user.compile((numba.from_dtype(layout), kind, *[types.int64] * (n - 1)))    # first alone: errors are the hook's own
     offset = (shared.itemsize + 63) // 64 * 64 if shared is not None else 0
     if shared is None:
         @numba.njit
@@ -208,17 +209,16 @@ def compile_hook(hook: Any, n: int, layout: np.dtype, shared: np.dtype | None, b
         signature = types.void(*c, types.uint32, types.int32)
 
         def entry(state, guest, cpu, pfn, order):  # type: ignore[no-untyped-def]
-            user(record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu), np.int64(pfn), np.int64(order))
+            _call(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)),
+                               np.int64(cpu), np.int64(pfn), np.int64(order)))
     elif n == 3:
         signature = types.void(*c, types.int32)
 
         def entry(state, guest, cpu, ticket):  # type: ignore[no-untyped-def,misc]
-            user(record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu), np.int64(ticket))
+            _call(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu), np.int64(ticket)))
     else:
         signature = types.void(*c)
 
         def entry(state, guest, cpu):  # type: ignore[no-untyped-def,misc]
-            user(record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu))
-    made = _Hook(entry, (signature.args, signature.return_type), {}, {})
-    made.compile()
-    return made
+            _call(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu)))
+    return numba.cfunc(signature)(entry)

@@ -25,8 +25,6 @@ except ImportError as error:
     raise StrategyError("strategies compiled by Numba need Numba: pip install 'hinting[numba]' "
                         "(or write @strategy(numba=False) for plain Python)") from error
 
-from numba.core import errors
-
 from hinting.strategies.numba_guest import GUEST_METHODS, compile_hook
 
 __all__ = ["numba_core"]
@@ -140,24 +138,33 @@ def _compile(spec: NumbaStrategy, name: str, layout: np.dtype, shared: np.dtype 
     hook = spec.hooks[name]
     try:
         return compile_hook(hook, len(HOOKS[name]), layout, shared, spec.boundscheck)
-    except errors.NumbaError as error:
+    except Exception as error:  # whatever Numba's passes raise: not all of it is a NumbaError
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
         file = re.escape(Path(hook.__code__.co_filename).name)
         lines = re.findall(rf'File "(?:[^"]*/)?{file}", line (\d+)', text)
         place = place_of(hook, int(lines[-1])) if lines else place_of(hook)
-        raise StrategyError(f"strategy {spec.name}: {name} ({place}) does not compile: {_reason(text, layout)}") from error
+        raise StrategyError(f"strategy {spec.name}: {name} ({place}) does not compile: "
+                            f"{_reason(error, text, layout)}") from error
 
 
-def _reason(text: str, layout: np.dtype) -> str:
+#: Lines of Numba's messages that say where it was, not what is wrong.
+_NOISE = re.compile(r"$|Failed in|No (conversion|implementation|match)|>>>|There are|- |Overload in|Intrinsic in|With argument|"
+                    r"Rejected as|raised from|None$|During|File |\w+Error: Failed in")
+
+
+def _reason(error: Exception, text: str, layout: np.dtype) -> str:
     """The one line of Numba's message that says what is wrong, with what would be legal."""
-    found = re.search(r"Unknown attribute '(\w+)' of type (\w+)", text)
-    if found and found[2] == "Guest":
-        return f"guest has no {found[1]}, expected one of {', '.join(GUEST_METHODS)}"
-    found = found or re.search(r"Field '(\w+)' was not found in record", text)
+    found = re.search(r"Unknown attribute '(\w+)' of type Guest", text)
     if found:
-        return f"self has no field {found[1]!r}, expected one of {', '.join(layout.names or ())}"
+        return f"guest has no {found[1]}, expected one of {', '.join(GUEST_METHODS)}"
+    found = re.search(r"GuestType'>, '(\w+)'\) for Guest", text)
+    if found and re.search(r"missing a required argument|too many positional|unexpected keyword", text):
+        return f"guest.{found[1]} takes ({GUEST_METHODS[found[1]][1]})"
+    if "shared" in text and re.search(r"\(none\)\.|of type none", text):
+        return "guest.shared is used: expected a method shared() that says its fields, as state() does"
+    if isinstance(error, KeyError):     # Numba's lookup of a field
+        return f"self has no field {error}, expected one of {', '.join(layout.names or ())}"
     for line in text.splitlines():
-        if re.match(r"^(TypingError|.*Error): .*|guest\.\w+ takes", line.strip()):
-            return line.strip()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith(("Failed in", "During"))), lines[0] if lines else "?")
+        if not _NOISE.match(line.strip()):
+            return re.sub(r"^\w+Error: ", "", line.strip())
+    return text.splitlines()[0] if text else type(error).__name__
