@@ -54,7 +54,8 @@ cdef int isolate(guest_t *guest, int64_t pfn, int64_t order) noexcept nogil
 cdef int report(guest_t *guest) noexcept nogil
 # Block i of a report under way, packed, or NONE.
 cdef int64_t reported(guest_t *guest, int ticket, int64_t i) noexcept nogil
-# Return a block isolated in this call, or in on_host_done one of the report: to the head (the kernel's rule) or tail.
+# Return a block isolated in this call, or in on_host_done one of the report: where an ordinary free would put it, or to
+# the tail of its list. on_merged does not hear of it.
 cdef int put_back(guest_t *guest, int64_t pfn, int64_t order, bint tail) noexcept nogil
 # on_host_done: return all that is left of the report. A strategy without on_host_done has this done for it.
 cdef int put_back_all(guest_t *guest, int ticket, bint tail) noexcept nogil

@@ -20,7 +20,7 @@ from hinting._core.api cimport (
 )
 from hinting._core.common cimport MAX_CPUS, MAX_ORDER, NR_MIGRATETYPES, NR_ZONES, pfn_t
 from hinting._core.mm.alloc cimport drain_cpu
-from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, isolate, mark_reported, put_back
+from hinting._core.mm.buddy cimport FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, isolate, mark_reported, put_back
 from hinting._core.mm.counter cimport pcp_of
 from hinting._core.mm.pages cimport (
     TAG_COMPOUND,
@@ -63,7 +63,7 @@ cdef enum fault_t:
     FAULT_LEAK                          # the hook returned with isolated blocks neither reported nor put back
     FAULT_KEPT                          # on_host_done returned without putting all blocks back
     FAULT_NO_THREAD                     # woke a thread that has nothing to run
-    FAULT_NOT_NOW                       # put back or drain while the allocator is in the middle of a free
+    FAULT_NOT_NOW                       # drain while the allocator is in the middle of a free
     FAULT_NO_MEMORY
     FAULT_TIME                          # Python: the hook did not return
 
@@ -83,7 +83,7 @@ cdef enum request_kind_t:
     ASK_STATE                           # counts and types
 
 cdef enum:
-    MAX_DEPTH = 2                       # on_merged may come in the middle of another hook, nothing else
+    MAX_DEPTH = 2                       # on_merged may come in the middle of a hook that drains, nothing else
     SUBMITTED = MAX_CPUS                # tickets below are those of the CPUs' threads
     NR_SLOTS = MAX_CPUS + MAX_TICKETS
 
@@ -180,12 +180,16 @@ cdef inline void check_hand(border_t *b) noexcept nogil:
             stop(b, FAULT_LEAK, ASK_NOTHING, h.block[i].pfn, h.block[i].order)
             return
 
-cdef inline void give_back(border_t *b, held_t *h, int cpu, int fpi) noexcept nogil:
+cdef inline int returning(bint tail) noexcept nogil:
+    """How blocks return: as in an ordinary free or to the tail; on_merged is not told of them, or it would never end."""
+    return FPI_SKIP_REPORT_NOTIFY | (FPI_TO_TAIL if tail else FPI_NONE)
+
+cdef inline void give_back(border_t *b, held_t *h, int cpu, bint tail) noexcept nogil:
     """Put all blocks of a list back, in order."""
     cdef int64_t i
     for i in range(h.n):
         if h.block[i].order >= 0:
-            put_back(b.m, zone_of(b.m, h.block[i].pfn), cpu, h.block[i].pfn, h.block[i].order, fpi)
+            put_back(b.m, zone_of(b.m, h.block[i].pfn), cpu, h.block[i].pfn, h.block[i].order, returning(tail))
             h.block[i].order = -1
             b.s.work.returned += 1
             b.s.work.locks += 1
@@ -196,11 +200,11 @@ cdef inline void switch_off(border_t *b) noexcept nogil:
     cdef int i
     b.m.on_free = b.m.on_alloc = b.m.on_merged = NULL
     for i in range(1, MAX_DEPTH + 1):
-        give_back(b, &b.frame[i].hand, b.fault_cpu, FPI_NONE)
+        give_back(b, &b.frame[i].hand, b.fault_cpu, False)
         b.frame[i].hand.n = 0
     for i in range(NR_SLOTS):
         if b.slot[i].taken:
-            give_back(b, &b.slot[i], b.fault_cpu, FPI_NONE)
+            give_back(b, &b.slot[i], b.fault_cpu, False)
             b.slot[i].n = 0
     for i in range(b.m.ncpus):
         b.s.wake[i] = 0
@@ -291,8 +295,6 @@ cdef inline int ask_put_back(border_t *b, int64_t pfn, int64_t order, bint tail)
     cdef block_t *found
     if not on_block(b, ASK_PUT_BACK, pfn, order):
         return STOPPED
-    if f.hook == HOOK_MERGED:
-        return stop(b, FAULT_NOT_NOW, ASK_PUT_BACK, pfn, order)
     found = find_held(h, pfn, order)
     if found == NULL and f.hook == HOOK_DONE:
         h = &b.slot[b.done]
@@ -301,7 +303,7 @@ cdef inline int ask_put_back(border_t *b, int64_t pfn, int64_t order, bint tail)
         return stop(b, FAULT_NOT_HELD, ASK_PUT_BACK, pfn, order)
     found.order = -1
     h.left -= 1
-    put_back(b.m, zone_of(b.m, <pfn_t>pfn), f.cpu, <pfn_t>pfn, <int>order, FPI_TO_TAIL if tail else FPI_NONE)
+    put_back(b.m, zone_of(b.m, <pfn_t>pfn), f.cpu, <pfn_t>pfn, <int>order, returning(tail))
     b.s.work.returned += 1
     b.s.work.locks += 1
     return 1
@@ -313,7 +315,7 @@ cdef inline int ask_put_back_all(border_t *b, int ticket, bint tail) noexcept no
         return STOPPED
     if f.hook != HOOK_DONE or ticket != b.done:
         return stop(b, FAULT_NOT_DONE, ASK_PUT_BACK_ALL, ticket, 0)
-    give_back(b, &b.slot[ticket], f.cpu, FPI_TO_TAIL if tail else FPI_NONE)
+    give_back(b, &b.slot[ticket], f.cpu, tail)
     return 1
 
 cdef inline int free_ticket(border_t *b) noexcept nogil:

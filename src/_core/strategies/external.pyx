@@ -16,7 +16,6 @@ from hinting.errors import StrategyError
 from hinting._core.api cimport ACTION_DONTNEED, ACTION_IGNORE, guest_t, hooks_t
 from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.mm.allocator cimport Allocator
-from hinting._core.mm.buddy cimport FPI_NONE
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies cimport border
 from hinting._core.strategies.border cimport (
@@ -142,7 +141,7 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
                     stop(b, FAULT_KEPT, 0, h.block[i].pfn, h.block[i].order)
                     break
     else:
-        give_back(b, h, cpu, FPI_NONE)
+        give_back(b, h, cpu, False)
     b.done = -1
     leave(b)
     h.taken = False

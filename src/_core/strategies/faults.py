@@ -93,7 +93,6 @@ _TEXTS = {
     "not_done": lambda f: f"asked for {f.ask or 'reported'} with ticket {f.pfn}: expected "
                           f"{'the ticket that on_host_done was given' if f.ask else 'the ticket of a report under way'}",
     "no_thread": lambda f: "woke the CPU's thread: expected a strategy with an on_thread hook",
-    "not_now": lambda f: f"asked for {f.ask}: on_merged runs in the middle of a free and may only look, isolate, "
-                         f"report and wake",
+    "not_now": lambda f: f"asked for {f.ask}: on_merged runs in the middle of a free and must leave per-CPU lists alone",
     "no_memory": lambda f: "isolated more blocks than there is memory for",
 }
