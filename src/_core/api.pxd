@@ -57,6 +57,8 @@ cdef int64_t reported(guest_t *guest, int ticket, int64_t i) noexcept nogil
 # Return a block isolated in this call, or in on_host_done one of the report: where an ordinary free would put it, or to
 # the tail of its list. on_merged does not hear of it.
 cdef int put_back(guest_t *guest, int64_t pfn, int64_t order, bint tail) noexcept nogil
+# Return all blocks that this call has isolated and not reported.
+cdef int release(guest_t *guest, bint tail) noexcept nogil
 # on_host_done: return all that is left of the report. A strategy without on_host_done has this done for it.
 cdef int put_back_all(guest_t *guest, int ticket, bint tail) noexcept nogil
 # Empty the per-CPU page lists of a CPU; returns pages.
@@ -71,7 +73,8 @@ cdef int mark_reported(guest_t *guest, int64_t pfn, int64_t order) noexcept nogi
 cdef int is_reported(guest_t *guest, int64_t pfn) noexcept nogil
 # Count the strategy's own work, for which the guest is charged time: pages noted, entries compared.
 cdef int work(guest_t *guest, int64_t captured, int64_t compared) noexcept nogil
-# Free blocks of an order, free pages, watermark (0 min, 1 low, 2 high; pages) of a zone; zone and migratetype of a page.
+# Free blocks of an order, free pages, and a watermark (0 min, 1 low, 2 high; pages) of a zone; zone and migratetype of
+# a page.
 cdef int64_t free_blocks(guest_t *guest, int zone, int order) noexcept nogil
 cdef int64_t free_pages(guest_t *guest, int zone) noexcept nogil
 cdef int64_t watermark(guest_t *guest, int zone, int which) noexcept nogil

@@ -37,6 +37,10 @@ cdef int put_back_all(guest_t *guest, int ticket, bint tail) noexcept nogil:
     return border.ask_put_back_all(<border_t *>guest, ticket, tail)
 
 
+cdef int release(guest_t *guest, bint tail) noexcept nogil:
+    return border.ask_release(<border_t *>guest, tail)
+
+
 cdef int64_t drain(guest_t *guest, int cpu) noexcept nogil:
     return border.ask_drain(<border_t *>guest, cpu)
 
@@ -134,6 +138,7 @@ def addresses():
     return {
         "block": <size_t>&block, "page": <size_t>&page, "isolate": <size_t>&isolate, "report": <size_t>&report,
         "reported": <size_t>&reported, "put_back": <size_t>&put_back, "put_back_all": <size_t>&put_back_all,
+        "release": <size_t>&release,
         "drain": <size_t>&drain, "wake": <size_t>&wake, "first": <size_t>&first, "next_block": <size_t>&next_block,
         "mark_reported": <size_t>&mark_reported, "is_reported": <size_t>&is_reported, "work": <size_t>&work,
         "free_blocks": <size_t>&free_blocks, "free_pages": <size_t>&free_pages, "watermark": <size_t>&watermark,

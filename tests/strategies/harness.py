@@ -1,12 +1,16 @@
-"""A guest with a strategy, driven by hand: blocks of known pages to free, and what holds after a strategy was stopped."""
+"""A guest with a strategy, driven by hand: blocks of known pages, and what holds after a strategy was stopped."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+from hinting._core.mm.check import isolated_pages
 
 import hinting
 from hinting import Guest
-from hinting._core.mm.check import isolated_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 V8_NUMBA = f"{ROOT / 'examples' / 'v8_numba.py'}:V8Numba"
@@ -38,3 +42,15 @@ def assert_sound(guest: Guest) -> None:
     """Every invariant holds and no block is left outside the lists."""
     guest.check()
     assert sum(isolated_pages(guest.allocator)) == 0
+
+
+def environment() -> dict[str, str]:
+    """For another Python that imports the hinting under test, wherever it starts."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([hinting.get_include(), os.environ.get("PYTHONPATH", "")])}
+
+
+def hinting_command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `hinting` with arguments."""
+    code = "from hinting.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, env=environment(), capture_output=True,
+                          text=True, check=False)

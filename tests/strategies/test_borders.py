@@ -1,4 +1,4 @@
-"""A strategy that does what none may do is stopped with one message that says where, and the guest is sound after it."""
+"""A strategy that does what none may do is stopped with one message that says where; the guest is sound after it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def not_its_own(self, guest, cpu, pfn, order):
     guest.put_back(pfn, 0)
 
 def for_ever(self, guest, cpu, pfn, order):
-    while True: guest.block(5)
+    while True:
+        guest.block(5)
 
 def wakes(self, guest, cpu, pfn, order):
     guest.wake()
@@ -121,7 +122,8 @@ WRONG = [
     (no_page, "asked for block with pfn -8: expected 0 to 262143"),
     (far_page, "asked for page with pfn 1099511627776: expected 0 to 262143"),
     (not_free, "expected a free block of this order, it is being freed"),
-    (not_its_own, "expected a block that this call isolated or, in on_host_done, a block of its report; it is being freed"),
+    (not_its_own, "expected a block that this call isolated or, in on_host_done, a block of its report; "
+                  "it is being freed"),
     (wakes, "woke the CPU's thread: expected a strategy with an on_thread hook"),
     (drains, "asked for drain(7): expected a CPU from 0 to 0"),
     (not_done, "asked for put_back_all with ticket 7: expected the ticket that on_host_done was given"),
@@ -173,7 +175,7 @@ def test_without_on_host_done_reports_are_put_back(numba):
 @BOTH
 def test_an_endless_loop_of_requests_ends_with_the_budget(numba):
     text = stopped(make(numba, on_free=for_ever, step_budget=1000))
-    assert f"({line_of(for_ever)}) made more than 1000 requests in one call" in text
+    assert f"({line_of(for_ever, 2)}) made more than 1000 requests in one call" in text
 
 
 @BOTH
@@ -195,7 +197,8 @@ def test_a_simulation_stops_and_can_go_on_without_the_strategy(numba):
 
     sim = Simulation(Host("4GiB"), seed=1)
     good = sim.launch(Guest("1GiB"), workload=workloads.memhog("64MiB"))
-    bad = sim.launch(Guest("1GiB", strategy=make(numba, on_free=late)(), thp="never"), workload=workloads.memhog("64MiB"))
+    bad = sim.launch(Guest("1GiB", strategy=make(numba, on_free=late)(), thp="never"),
+                     workload=workloads.memhog("64MiB"))
     with pytest.raises(StrategyError, match=r"strategy bad: on_free .*raised RuntimeError: late"):
         sim.run()
     assert_sound(bad.guest)
@@ -282,7 +285,7 @@ def test_an_index_outside_an_array_is_an_error():
     assert "raised IndexError: index is out of bounds" in stopped(make(True, on_free=outside))
 
 
-# -- classes that are no strategy ----------------------------------------------------------------------------------------
+# -- classes that are no strategy --------------------------------------------------------------------------------------
 
 def wrong_method(self, guest, cpu, pfn, order):
     guest.isolat(pfn, order)
@@ -323,8 +326,8 @@ def test_a_wrong_signature_says_the_legal_one():
     for numba, legal in ((True, "pfn, order"), (False, "pfns, orders")):
         with pytest.raises(StrategyError) as caught:
             hinting.strategy(numba=numba)(type("Bad", (), {"on_free": on_free}))
-        assert str(caught.value) == (f"strategy bad: on_free ({line_of(on_free, 0)}) must be on_free(self, guest, cpu, {legal}), "
-                                     f"got on_free(self, guest, pfn)")
+        assert str(caught.value) == (f"strategy bad: on_free ({line_of(on_free, 0)}) must be "
+                                     f"on_free(self, guest, cpu, {legal}), got on_free(self, guest, pfn)")
 
 
 @pytest.mark.parametrize(("body", "message"), [

@@ -69,7 +69,8 @@ def test_t3_two_lists_leave_498_entries(guest):
 
 def test_t4_huge_frees_halve_the_room_left_and_wake_at_free_1998(guest):
     frames = huge_pairs(guest, 2000)
-    left = {1000: 501, 1499: 750, 1749: 875, 1874: 938, 1936: 969, 1967: 984, 1983: 992, 1991: 996, 1995: 998, 1997: 999}
+    left = {1000: 501, 1499: 750, 1749: 875, 1874: 938, 1936: 969,
+            1967: 984, 1983: 992, 1991: 996, 1995: 998, 1997: 999}
     for n, frame in enumerate(frames[:1998], 1):
         guest.free(frame, order=9)
         if n in left:

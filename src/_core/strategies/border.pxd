@@ -74,6 +74,7 @@ cdef enum request_kind_t:
     ASK_ISOLATE
     ASK_PUT_BACK
     ASK_PUT_BACK_ALL
+    ASK_RELEASE
     ASK_REPORT
     ASK_DRAIN
     ASK_WAKE
@@ -181,7 +182,7 @@ cdef inline void check_hand(border_t *b) noexcept nogil:
             return
 
 cdef inline int returning(bint tail) noexcept nogil:
-    """How blocks return: as in an ordinary free or to the tail; on_merged is not told of them, or it would never end."""
+    """How blocks return: as in an ordinary free or to the tail. on_merged is not told, or it might never end."""
     return FPI_SKIP_REPORT_NOTIFY | (FPI_TO_TAIL if tail else FPI_NONE)
 
 cdef inline void give_back(border_t *b, held_t *h, int cpu, bint tail) noexcept nogil:
@@ -316,6 +317,15 @@ cdef inline int ask_put_back_all(border_t *b, int ticket, bint tail) noexcept no
     if f.hook != HOOK_DONE or ticket != b.done:
         return stop(b, FAULT_NOT_DONE, ASK_PUT_BACK_ALL, ticket, 0)
     give_back(b, &b.slot[ticket], f.cpu, tail)
+    return 1
+
+cdef inline int ask_release(border_t *b, bint tail) noexcept nogil:
+    """Return all blocks that this call has isolated and not reported."""
+    cdef frame_t *f = &b.frame[b.depth]
+    if not take_steps(b, ASK_RELEASE, 1):
+        return STOPPED
+    give_back(b, &f.hand, f.cpu, tail)
+    f.hand.n = 0
     return 1
 
 cdef inline int free_ticket(border_t *b) noexcept nogil:

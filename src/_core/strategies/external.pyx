@@ -62,7 +62,8 @@ _KINDS = {
 }
 _ASKS = {
     border.ASK_NOTHING: "", border.ASK_BLOCK: "block", border.ASK_PAGE: "page", border.ASK_ISOLATE: "isolate",
-    border.ASK_PUT_BACK: "put_back", border.ASK_PUT_BACK_ALL: "put_back_all", border.ASK_REPORT: "report",
+    border.ASK_PUT_BACK: "put_back", border.ASK_PUT_BACK_ALL: "put_back_all", border.ASK_RELEASE: "release",
+    border.ASK_REPORT: "report",
     border.ASK_DRAIN: "drain", border.ASK_WAKE: "wake", border.ASK_FIRST: "first", border.ASK_NEXT: "next",
     border.ASK_MARK: "mark_reported", border.ASK_STATE: "",
 }
@@ -236,8 +237,8 @@ cdef class External(Strategy):
             raise StrategyError(f"strategy {self.name}: none of the hooks on_free, on_alloc, on_merged, on_timer is "
                                 f"there, so nothing ever calls it")
         if (self.e.hooks.on_timer != NULL) != (self.e.hooks.timer_ns > 0):
-            raise StrategyError(f"strategy {self.name}: on_timer and timer_ns belong together: timer_ns must be above 0 "
-                                f"with an on_timer and 0 without, got {self.e.hooks.timer_ns}")
+            raise StrategyError(f"strategy {self.name}: on_timer and timer_ns belong together: timer_ns must be above "
+                                f"0 with an on_timer and 0 without, got {self.e.hooks.timer_ns}")
         if self.e.hooks.host_action not in (ACTION_DONTNEED, ACTION_IGNORE):
             raise StrategyError(f"strategy {self.name}: host_action must be {ACTION_DONTNEED} or {ACTION_IGNORE}, "
                                 f"got {self.e.hooks.host_action}")
@@ -352,14 +353,14 @@ cdef class External(Strategy):
 
     def fault_error(self):
         """The exception that a fault is for the caller."""
+        cdef border_t *b = &self.e.border
         stopped = isinstance(self.raised, (faults.StrategyStopped, faults.CompiledHookStopped))
         if self.raised is not None and not stopped and not isinstance(self.raised, Exception):
             return self.raised          # KeyboardInterrupt, SystemExit
         fault = faults.Fault(
-            strategy=self.name, owner=self.owner, kind=_KINDS[self.e.border.fault], hook=_HOOKS[self.e.border.fault_hook],
-            cpu=self.e.border.fault_cpu, ask=_ASKS[self.e.border.fault_ask], pfn=self.e.border.fault_pfn, order=self.e.border.fault_order,
-            blocks=self.e.border.fault_blocks, budget=self.e.border.budget, npfn=self.e.border.m.npfn, ncpus=self.e.border.m.ncpus,
-            page=_describe(self.e.border.fault_tag), raised=self.raised,
+            strategy=self.name, owner=self.owner, kind=_KINDS[b.fault], hook=_HOOKS[b.fault_hook], cpu=b.fault_cpu,
+            ask=_ASKS[b.fault_ask], pfn=b.fault_pfn, order=b.fault_order, blocks=b.fault_blocks, budget=b.budget,
+            npfn=b.m.npfn, ncpus=b.m.ncpus, page=_describe(b.fault_tag), raised=self.raised,
         )
         error = StrategyError(faults.message(fault))
         error.__cause__ = None if stopped else self.raised

@@ -1,4 +1,4 @@
-"""What a user's strategy did that no strategy may do, in one line that names it, its hook, its line and what is legal."""
+"""What a user's strategy did that none may do: one line that names it, its hook, its line and what is legal."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ _TEXTS = {
     "zone": lambda f: f"asked for {f.ask or 'a zone'} with zone {f.pfn}: expected 0 to 3",
     "type": lambda f: f"asked for {f.ask or 'a watermark'} with number {f.pfn}: expected "
                       f"{'a migratetype from 0 to 4' if f.ask else '0 (min), 1 (low) or 2 (high)'}",
-    "not_done": lambda f: f"asked for {f.ask or 'reported'} with ticket {f.pfn}: expected "
-                          f"{'the ticket that on_host_done was given' if f.ask else 'the ticket of a report under way'}",
+    "not_done": lambda f: f"asked for {f.ask or 'reported'} with ticket {f.pfn}: expected the ticket "
+                          f"{'that on_host_done was given' if f.ask else 'of a report under way'}",
     "no_thread": lambda f: "woke the CPU's thread: expected a strategy with an on_thread hook",
-    "not_now": lambda f: f"asked for {f.ask}: on_merged runs in the middle of a free and must leave per-CPU lists alone",
+    "not_now": lambda f: f"asked for {f.ask}: on_merged runs in the middle of a free and must leave per-CPU lists "
+                         f"alone",
     "no_memory": lambda f: "isolated more blocks than there is memory for",
 }

@@ -334,6 +334,10 @@ cdef class HookGuest:
         """on_host_done: return all that is left of the report, in its order."""
         _go_on(api.put_back_all(self._guest(), ticket, tail))
 
+    def release(self, bint tail=False):
+        """Return all blocks that this call has isolated and not reported."""
+        _go_on(api.release(self._guest(), tail))
+
     def drain(self, int cpu):
         """Empty the page lists of a CPU; returns pages."""
         return _go_on(api.drain(self._guest(), cpu))

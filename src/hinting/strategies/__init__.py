@@ -9,4 +9,5 @@ from hinting.strategies.base import Parameter, StrategySpec, find, names, parame
 from hinting.strategies.user import PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_USED, strategy
 from hinting.strategies.v8 import V8, V8Posted, V8Stats
 
-__all__ = ["PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "V8", "Parameter", "StrategySpec", "V8Posted", "V8Stats", "find", "names", "parameter", "strategy"]
+__all__ = ["PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "V8", "Parameter", "StrategySpec", "V8Posted",
+           "V8Stats", "find", "names", "parameter", "strategy"]

@@ -88,10 +88,11 @@ class StrategySpec:
 def _register(cls: type[StrategySpec]) -> None:
     """Make a strategy known by its name; the same class may come again, as when a notebook cell is run twice."""
     other = _REGISTRY.get(cls.name)
-    if cls.name == "none" or (other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__)):
-        taken = "no strategy" if other is None else f"{other.__module__}.{other.__qualname__}"
-        raise StrategyError(f"strategy name {cls.name!r} of {cls.__module__}.{cls.__qualname__} is taken by {taken}: "
-                            f"set another `name`")
+    own = f"{cls.__module__}.{cls.__qualname__}"
+    taken = own if other is None else f"{other.__module__}.{other.__qualname__}"
+    if cls.name == "none" or taken != own:
+        by = "guests without a strategy" if other is None else taken
+        raise StrategyError(f"strategy name {cls.name!r} of {own} is taken by {by}: set another `name`")
     _REGISTRY[cls.name] = cls
 
 
@@ -116,7 +117,8 @@ def find(name: str, parameters: Mapping[str, Any] | None = None) -> StrategySpec
     elif name in _REGISTRY or name in names():
         spec = _REGISTRY[name]
     else:
-        raise StrategyError(f"unknown strategy {name!r}, expected one of {', '.join(names())}, or path/to/file.py:Class")
+        raise StrategyError(f"unknown strategy {name!r}, expected one of {', '.join(names())}, "
+                            f"or path/to/file.py:Class")
     legal = spec.parameters()
     for key in given:
         if key not in legal:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils, errors
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload_method, register_model
@@ -103,6 +103,7 @@ GUEST_METHODS: dict[str, tuple[str, str, Any, tuple[Any, ...], Any]] = {
     "reported": ("reported", "ticket, i", _L, (_I, _L), _head_and_order),
     "put_back": ("put_back", "pfn, order, tail=False", _I, (_L, _L, _I), _none),
     "put_back_all": ("put_back_all", "ticket, tail=False", _I, (_I, _I), _none),
+    "release": ("release", "tail=False", _I, (_I,), _none),
     "drain": ("drain", "cpu", _L, (_I,), _go_on),
     "wake": ("wake", "", _I, (), _none),
     "first": ("first", "zone, migratetype, order", _L, (_I, _I, _I), _or_minus_1),
@@ -124,12 +125,17 @@ def _method(name: str, call: Any, n: int, convert: Any) -> None:
     """Teach Numba a method of the guest with n arguments."""
 
     def checked(*given: Any) -> None:
-        if not all(isinstance(kind, types.Integer | types.Boolean | types.Literal | types.Omitted | int) for kind in given):
+        whole = types.Integer | types.Boolean | types.Literal | types.Omitted | int
+        if not all(isinstance(kind, whole) for kind in given):
             raise errors.NumbaTypeError(f"guest.{name} takes whole numbers, got {', '.join(map(str, given))}")
 
     if n == 0:
         def method(guest):  # type: ignore[no-untyped-def]
             return lambda guest: convert(call(guest.pointer))
+    elif name == "release":
+        def method(guest, tail=False):  # type: ignore[no-untyped-def,misc]
+            checked(tail)
+            return lambda guest, tail=False: convert(call(guest.pointer, tail))
     elif n == 1:
         def method(guest, a):  # type: ignore[no-untyped-def,misc]
             checked(a)
@@ -163,7 +169,7 @@ for _name, (_function, _, _answer, _arguments, _convert) in GUEST_METHODS.items(
 
 
 @intrinsic
-def _call(typingctx: Any, hook: Any, pointer: Any, arguments: Any) -> Any:
+def _call_hook(typingctx: Any, hook: Any, pointer: Any, arguments: Any) -> Any:
     """Call a compiled hook; an exception goes to the border with the guest's pointer, instead of to standard error."""
     signature = hook.get_call_type(typingctx, arguments.types, {})
 
@@ -209,16 +215,17 @@ def compile_hook(hook: Any, n: int, layout: np.dtype, shared: np.dtype | None, b
         signature = types.void(*c, types.uint32, types.int32)
 
         def entry(state, guest, cpu, pfn, order):  # type: ignore[no-untyped-def]
-            _call(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)),
-                               np.int64(cpu), np.int64(pfn), np.int64(order)))
+            _call_hook(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)),
+                                    np.int64(cpu), np.int64(pfn), np.int64(order)))
     elif n == 3:
         signature = types.void(*c, types.int32)
 
         def entry(state, guest, cpu, ticket):  # type: ignore[no-untyped-def,misc]
-            _call(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu), np.int64(ticket)))
+            _call_hook(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)),
+                                    np.int64(cpu), np.int64(ticket)))
     else:
         signature = types.void(*c)
 
         def entry(state, guest, cpu):  # type: ignore[no-untyped-def,misc]
-            _call(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu)))
+            _call_hook(user, guest, (record_of(state, cpu), _guest(guest, shared_of(state)), np.int64(cpu)))
     return numba.cfunc(signature)(entry)

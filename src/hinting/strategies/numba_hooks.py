@@ -20,12 +20,10 @@ from hinting.errors import StrategyError
 from hinting.strategies.user import HOOKS, NumbaStrategy, place_of
 
 try:
-    import numba
-except ImportError as error:
+    from hinting.strategies.numba_guest import GUEST_METHODS, compile_hook
+except ModuleNotFoundError as error:
     raise StrategyError("strategies compiled by Numba need Numba: pip install 'hinting[numba]' "
                         "(or write @strategy(numba=False) for plain Python)") from error
-
-from hinting.strategies.numba_guest import GUEST_METHODS, compile_hook
 
 __all__ = ["numba_core"]
 
@@ -107,7 +105,7 @@ def _dtype(spec: NumbaStrategy, what: str, given: dict[str, Any]) -> np.dtype:
     hint = f"strategy {spec.name}: {what}() must return {{field: dtype or (dtype, shape)}}"
     if not isinstance(described, dict):
         raise StrategyError(f"{hint}, got {described!r}")
-    fields: list[Any] = [(name, dtype) for name, dtype in given.items()]
+    fields: list[Any] = list(given.items())
     for name, dtype in described.items():
         if not isinstance(name, str) or not name.isidentifier() or name in given:
             raise StrategyError(f"{hint}, field {name!r} is no name or that of a parameter")
@@ -148,8 +146,8 @@ def _compile(spec: NumbaStrategy, name: str, layout: np.dtype, shared: np.dtype 
 
 
 #: Lines of Numba's messages that say where it was, not what is wrong.
-_NOISE = re.compile(r"$|Failed in|No (conversion|implementation|match)|>>>|There are|- |Overload in|Intrinsic in|With argument|"
-                    r"Rejected as|raised from|None$|During|File |\w+Error: Failed in")
+_NOISE = re.compile(r"$|Failed in|No (conversion|implementation|match)|>>>|There are|- |Overload in|Intrinsic in|"
+                    r"With argument|Rejected as|raised from|None$|During|File |\w+Error: Failed in")
 
 
 def _reason(error: Exception, text: str, layout: np.dtype) -> str:

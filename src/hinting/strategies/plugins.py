@@ -41,7 +41,7 @@ def load(base: type) -> None:
     for entry in entry_points(group=GROUP):
         try:
             found = entry.load()
-            if not (isinstance(found, type) and issubclass(found, base) and getattr(found, "name", "")):
+            if not (isinstance(found, type) and issubclass(found, base) and getattr(found, "name", None)):
                 raise StrategyError(f"expected a strategy class with a name, got {found!r}")
         except Exception as error:
             print(f"hinting: plug-in {entry.name} ({entry.value}) is skipped: {_one_line(error)}", file=sys.stderr)
@@ -67,7 +67,8 @@ def from_file(name: str, base: type) -> Any:
         there = ", ".join(classes) or "no strategy class"
         given = "no class" if not wanted else f"{wanted!r}"
         if wanted and hasattr(module, wanted):
-            given += f", which is no strategy ({type(getattr(module, wanted)).__name__}): is @hinting.strategy above it?"
+            kind = type(getattr(module, wanted)).__name__
+            given += f", which is no strategy ({kind}): is @hinting.strategy above it?"
         raise StrategyError(f"strategy file {path}: expected {path}:CLASS with one of: {there}; got {given}")
     return classes[wanted]
 

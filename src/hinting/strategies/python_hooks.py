@@ -23,7 +23,7 @@ _WATCH_S = 0.2
 
 def python_core(spec: PythonStrategy) -> External:
     """A new policy object with the parameters as attributes, behind the border."""
-    policy = object.__new__(spec.plain)
+    policy: Any = object.__new__(spec.plain)
     for name in spec.parameters():
         setattr(policy, name, getattr(spec, name))
     settings = spec.settings()

@@ -18,7 +18,8 @@ from hinting._core.strategies.external import External
 from hinting.errors import StrategyError
 from hinting.strategies.base import StrategySpec
 
-__all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "UserStrategy", "place_of", "strategy"]
+__all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "UserStrategy", "place_of",
+           "strategy"]
 
 #: What `guest.page` says of a page: in flight, on a per-CPU list, isolated or no memory; in a free block; in use; in a
 #: compound page.
@@ -62,11 +63,13 @@ class UserStrategy(StrategySpec):
         for key, (default, low) in SETTINGS.items():
             value = getattr(self, key, default)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 1 << 40:
-                raise StrategyError(f"strategy {self.name}: {key} must be a whole number of at least {low}, got {value!r}")
+                raise StrategyError(f"strategy {self.name}: {key} must be a whole number of at least {low}, "
+                                    f"got {value!r}")
             values[key] = value
         action = getattr(self, "host_action", "dontneed")
         if action not in _ACTIONS:
-            raise StrategyError(f"strategy {self.name}: host_action must be one of {', '.join(_ACTIONS)}, got {action!r}")
+            raise StrategyError(f"strategy {self.name}: host_action must be one of {', '.join(_ACTIONS)}, "
+                                f"got {action!r}")
         values["host_action"] = _ACTIONS.index(action)
         values["synchronous"] = bool(getattr(self, "synchronous", False))
         return values
@@ -127,7 +130,7 @@ def strategy_of(plain: type, numba: bool, boundscheck: bool) -> type[UserStrateg
     if not isinstance(plain, type):
         raise StrategyError(f"@strategy expects a class with hooks, got {plain!r}")
     if issubclass(plain, StrategySpec):
-        raise StrategyError(f"@strategy: {plain.__name__} is a strategy already: put what they share into a plain class")
+        raise StrategyError(f"@strategy: {plain.__name__} is a strategy already: put what is shared into a plain class")
     name = plain.__dict__.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.__name__).lower()
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise StrategyError(f"strategy name must be letters, digits, - and _, got {name!r} ({place_of(plain)})")
@@ -136,9 +139,10 @@ def strategy_of(plain: type, numba: bool, boundscheck: bool) -> type[UserStrateg
                             f"use setup() for what a guest's strategy starts with")
     hooks = _hooks(plain, name, numba)
     body = {key: value for key, value in _body(plain).items() if key not in hooks}
+    fields = {key: Any if isinstance(kind, str) else kind for key, kind in _annotations(plain).items()
+              if isinstance(body.get(key), dataclasses.Field)}
     body |= {"name": name, "plain": plain, "hooks": hooks, "source": getattr(plain, "source", "") or place_of(plain),
-             "__annotations__": {key: value for key, value in _annotations(plain).items()
-                                 if isinstance(body.get(key), dataclasses.Field)}}
+             "__annotations__": fields}
     if numba:
         body["boundscheck"] = boundscheck
     made = type(plain.__name__, (NumbaStrategy if numba else PythonStrategy,), body)
@@ -165,7 +169,8 @@ def _hooks(plain: type, name: str, numba: bool) -> dict[str, FunctionType]:
     found = {key: getattr(plain, key) for key in dir(plain) if key.startswith("on_")}
     for key, hook in found.items():
         if key not in HOOKS:
-            raise StrategyError(f"strategy {name}: unknown hook {key} ({place_of(hook)}), expected one of {', '.join(HOOKS)}")
+            raise StrategyError(f"strategy {name}: unknown hook {key} ({place_of(hook)}), "
+                                f"expected one of {', '.join(HOOKS)}")
         if not isinstance(hook, FunctionType):
             raise StrategyError(f"strategy {name}: {key} must be a function, got {hook!r}")
         arguments = HOOKS[key] if numba else [{"pfn": "pfns", "order": "orders"}.get(a, a) for a in HOOKS[key]]
@@ -175,8 +180,8 @@ def _hooks(plain: type, name: str, numba: bool) -> dict[str, FunctionType]:
             raise StrategyError(f"strategy {name}: {key} ({place_of(hook)}) must be "
                                 f"{key}(self, {', '.join(arguments)}), got {key}{given}")
     if not set(found) & set(STARTING):
-        raise StrategyError(f"strategy {name} ({place_of(plain)}): no hook that anything calls, expected at least one of "
-                            f"{', '.join(STARTING)}")
+        raise StrategyError(f"strategy {name} ({place_of(plain)}): no hook that anything calls, "
+                            f"expected at least one of {', '.join(STARTING)}")
     return found
 
 

@@ -1,8 +1,9 @@
 """A strategy of a third party, compiled against an installed hinting: `python setup.py build_ext --inplace`."""
 
-import hinting
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+import hinting
 
 setup(
     name="eager-strategy",
