@@ -255,7 +255,7 @@ cdef inline int64_t alloc_bulk(mm_t *m, int cpu, uint32_t gfp, int64_t n, pfn_t 
     cdef request_t r = request(m, 0, gfp)
     cdef zone_t *z = NULL
     cdef int64_t got = 0
-    if n > 1:
+    if n > 1 and not gfp & m.k.gfp_account:
         z = bulk_zone(m, &r, n)
     while z != NULL and got < n:
         out[got] = bulk_one(m, z, cpu, &r)
@@ -293,17 +293,21 @@ cdef inline void free_pages(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nog
     free_prepared(m, zone_of(m, pfn), cpu, pfn, order, block_type(m, pfn))
 
 cdef inline void free_list(mm_t *m, int cpu, const pfn_t *pfns, int64_t n, uint8_t *types) noexcept nogil:
-    """Free a list of single pages in two passes: all are prepared, then all are put. types: room for n entries."""
+    """Free a list of single pages in two passes: all are prepared, then all are put. types: room for n entries.
+
+    The pageblock's type is read in the first pass (5.0, 6.1) or the second (6.12).
+    """
     cdef int64_t i
     for i in range(n):
         prepare(m, cpu, pfns[i], 0)
         types[i] = <uint8_t>block_type(m, pfns[i])
-        if types[i] == MT_ISOLATE:
+        if types[i] == MT_ISOLATE and not m.k.strict_types:
             free_direct(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, FPI_NONE)
     for i in range(n):
-        if types[i] != MT_ISOLATE:
-            free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0,
-                          block_type(m, pfns[i]) if m.k.strict_types else types[i])
+        if m.k.strict_types:
+            free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, block_type(m, pfns[i]))
+        elif types[i] != MT_ISOLATE:
+            free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, types[i])
 
 cdef inline void drain_cpu(mm_t *m, int cpu, int by) noexcept nogil:
     """Empty the per-CPU lists of one CPU in all zones; `by` does the work."""

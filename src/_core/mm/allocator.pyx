@@ -408,7 +408,11 @@ cdef class Allocator:
     def set_block_type(self, pfn, migratetype):
         """Set the migratetype of the pageblock of pfn. Free blocks stay on the lists that they are on."""
         cdef pfn_t first = _integer("pfn", pfn, 0, self.m.npfn - 1)
-        self.m.pageblock[first >> PAGEBLOCK_ORDER] = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef int mt = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef zone_t *z = zone_of(&self.m, first)
+        if z != NULL:
+            z.nr_isolated_blocks += (mt == MT_ISOLATE) - (block_type(&self.m, first) == MT_ISOLATE)
+        self.m.pageblock[first >> PAGEBLOCK_ORDER] = <uint8_t>mt
 
     # -- state in bulk -----------------------------------------------------------------------------------------
 

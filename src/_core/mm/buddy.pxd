@@ -158,6 +158,11 @@ cdef inline void move_tail(mm_t *m, zone_t *z, pfn_t pfn, int order, int mt) noe
     list_add(m, z, pfn, order, mt, True)
     tag_set(m, pfn, order, t & ~TAG_ORDER)
 
+cdef inline bint pageblock_in_zone(const zone_t *z, pfn_t pfn) noexcept nogil:
+    """The pageblock of pfn does not cross the zone's edge."""
+    cdef pfn_t first = pfn & ~<pfn_t>(PAGEBLOCK_PAGES - 1)
+    return first >= z.start and first + PAGEBLOCK_PAGES <= z.end
+
 cdef inline int64_t count_block(mm_t *m, zone_t *z, pfn_t pfn, int64_t *movable) noexcept nogil:
     """Free pages of the pageblock of pfn, and pages that count as movable; -1 if the block crosses the zone's edge."""
     cdef pfn_t at = pfn & ~<pfn_t>(PAGEBLOCK_PAGES - 1)
@@ -166,7 +171,7 @@ cdef inline int64_t count_block(mm_t *m, zone_t *z, pfn_t pfn, int64_t *movable)
     cdef uint8_t t
     cdef int64_t free = 0
     movable[0] = 0
-    if at < z.start or end > z.end:
+    if not pageblock_in_zone(z, pfn):
         return -1
     while at < end:
         t = covering(m, at, &head)
@@ -234,10 +239,13 @@ cdef inline bint isolate(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noex
     if order >= PAGEBLOCK_ORDER - 1:
         first = pfn >> PAGEBLOCK_ORDER
         for b in range(first, first + (1 << (order - PAGEBLOCK_ORDER) if order > PAGEBLOCK_ORDER else 1)):
-            if is_mergeable(m.pageblock[b]):
-                if m.k.strict_types:
-                    move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
-                m.pageblock[b] = MT_MOVABLE
+            if not is_mergeable(m.pageblock[b]):
+                continue
+            if m.k.strict_types:
+                if not pageblock_in_zone(z, b << PAGEBLOCK_ORDER):
+                    continue
+                move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
+            m.pageblock[b] = MT_MOVABLE
     tag_set(m, pfn, order, TAG_ISOLATED)
     return True
 

@@ -179,7 +179,7 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
     free_lists, free_same, different = _compare(run.allocator.free_lists(), free, "free")
     pcp_lists, pcp_same, different_pcp = _compare(run.allocator.pcp_lists(), pcp, "pcp")
     if not tally["refused"]:
-        run.allocator.check()
+        _check_end(recording, level, run.allocator)
     return ReplayResult(
         run=recording.name, level=level, kernel=recording.meta["kernel"], undisturbed=recording.undisturbed,
         allocations=tally["allocations"], identical=tally["identical"], assisted=tally.get("assisted", 0), effects=tally.get("effects", {}),
@@ -208,6 +208,17 @@ def _difference(
     expected, chosen = int(recording.events["pfn"][row]), tally.get("first_chosen", -1)
     why, details = explain(recording, _run(recording, level, events, at).allocator, row, chosen)
     return Difference(row, expected, chosen, why, details)
+
+
+def _check_end(recording: Recording, level: str, allocator: Allocator) -> None:
+    """Verify the invariants; forced choices (state level) that break them are the recording's fault."""
+    try:
+        allocator.check()
+    except CheckError as error:
+        if level != "state":
+            raise
+        file = recording.path / "events.parquet"
+        raise RecordingError(f"{file}: the rows lead to a state that cannot be: {error}") from None
 
 
 def _check_along(recording: Recording, level: str, events: Events, every: int) -> None:

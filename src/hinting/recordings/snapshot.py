@@ -123,5 +123,11 @@ def _load_counters(recording: Recording, allocator: Allocator, state: dict) -> N
         if counted != buddy[index].tolist():
             raise RecordingError(f"{recording.path / 'freelists.parquet'}: zone {index} has {buddy[index].tolist()} blocks "
                                  f"by order, meta.json counts {counted}: the file is truncated or of another run")
-        allocator.load_zone_state(index, counter=int(zone["vm_stat"][0]) if known else exact,
+        counter = int(zone["vm_stat"][0])
+        if known:
+            kept_back = sum(int(pcp["vm_stat_diff_free"]) for pcp in state["pcp"] if int(pcp["zone_idx"]) == index)
+            if counter + kept_back != exact:
+                raise RecordingError(f"{recording.path / 'meta.json'}: zone {index}: vm_stat and vm_stat_diff_free count "
+                                     f"{counter + kept_back} free pages, freelists.parquet has {exact}")
+        allocator.load_zone_state(index, counter=counter if known else exact,
                                   boost=int(zone["watermark_boost"]), flags=int(zone["flags"]))
