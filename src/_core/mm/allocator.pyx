@@ -16,6 +16,7 @@ from hinting._core.common cimport (
     MAX_BLOCK_PAGES,
     MAX_CPUS,
     MAX_ORDER,
+    MAX_PCP_LISTS,
     MT_ISOLATE,
     MT_MOVABLE,
     NO_PFN,
@@ -127,7 +128,7 @@ cdef class Allocator:
         self.m.k = kernel.k
 
     def __init__(self, Kernel kernel, zones, int ncpus=1):
-        cdef int i
+        cdef int i, k
         if not 1 <= ncpus <= MAX_CPUS:
             raise PageError(f"ncpus must be between 1 and {MAX_CPUS}, got {ncpus}")
         zones = list(zones)
@@ -150,6 +151,9 @@ cdef class Allocator:
         if not (self.m.tag and self.m.link and self.m.big_tag and self.m.big_link and self.m.pageblock
                 and self.m.skip and self.m.pcp):
             raise MemoryError(f"no address space for a guest of {npfn} page frames")
+        for i in range(NR_ZONES * ncpus):
+            for k in range(MAX_PCP_LISTS):
+                self.m.pcp[i].list[k].mask = <uint32_t>-1
         memset(self.m.pageblock, MT_MOVABLE, 2 * self.m.nblocks)
         for i in range(NR_ZONES):
             self.m.zone[i].index = i
@@ -161,7 +165,7 @@ cdef class Allocator:
         cdef int i, k
         if self.m.pcp:
             for i in range(NR_ZONES * self.m.ncpus):
-                for k in range(14):
+                for k in range(MAX_PCP_LISTS):
                     free(self.m.pcp[i].list[k].buf)
             free(self.m.pcp)
         if self.m.tag:

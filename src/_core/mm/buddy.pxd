@@ -150,6 +150,32 @@ cdef inline pfn_t take_smallest(mm_t *m, zone_t *z, int order, int mt) noexcept 
     expand(m, z, pfn, high, order, mt)
     return pfn
 
+cdef inline pfn_t take_run(mm_t *m, zone_t *z, int order, int mt, int64_t most, int64_t *n) noexcept nogil:
+    """What up to `most` calls of take_smallest would take one after the other out of one block; n: how many.
+
+    Returns the first of n adjoining blocks, NO_PFN if the lists have none. The lists of the orders between the wanted
+    one and that of the block are empty, so each call would go on where the one before it ended.
+    """
+    cdef unsigned int usable = z.nonempty[mt] >> order
+    cdef int high, rest
+    cdef pfn_t pfn, at, end
+    n[0] = 0
+    if usable == 0:
+        return NO_PFN
+    high = order + __builtin_ctz(usable)
+    pfn = list_first(m, z.index, mt, high)
+    list_del(m, z, pfn, high)
+    n[0] = <int64_t>1 << (high - order)
+    if n[0] > most:
+        n[0] = most
+        at = pfn + (<pfn_t>most << order)
+        end = pfn + (<pfn_t>1 << high)
+        while at < end:                 # what is left, in ascending orders
+            rest = __builtin_ctz(at)
+            list_add(m, z, at, rest, mt, False)
+            at += <pfn_t>1 << rest
+    return pfn
+
 cdef inline void move_tail(mm_t *m, zone_t *z, pfn_t pfn, int order, int mt) noexcept nogil:
     """Move a free block to the tail of the list of another type. Its reported mark stays."""
     cdef uint8_t t = tag_get(m, pfn, order)
