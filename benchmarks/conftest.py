@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hinting._core.engine.untimed import Untimed
-from hinting._core.strategies.hooks import Strategy
 
 from hinting import Guest, Host, gfp, strategies
+from hinting._core.engine.untimed import Untimed
+from hinting._core.strategies.hooks import Strategy
 from hinting.strategies import StrategySpec
 
 #: Pages of 1 GiB, the size of the yardsticks.

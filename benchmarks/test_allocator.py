@@ -1,10 +1,10 @@
 """The allocator alone: no host, no strategy. The loops run in the core; a round is one call."""
 
 import pytest
-from conftest import KERNELS, PAGES
-from hinting._core.mm.drive import alloc_free_cycles
 
+from conftest import KERNELS, PAGES
 from hinting import kernels
+from hinting._core.mm.drive import alloc_free_cycles
 
 PAIRS = 1 << 17
 BURST = 100
@@ -20,7 +20,7 @@ def test_alloc_free_pair(benchmark, make_rig, kernel):
     assert done == PAIRS
 
 
-@pytest.mark.parametrize("order", (3, 9))
+@pytest.mark.parametrize("order", [3, 9])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_alloc_free_block(benchmark, make_rig, kernel, order):
     """The same for larger blocks; 5.0 takes them from the buddy lists each time. ns are per pair, not per page."""
@@ -39,7 +39,7 @@ def test_burst_without_hinting(benchmark, make_rig, kernel):
     assert done == BURSTS
 
 
-@pytest.mark.parametrize("frees", ("in order", "shuffled"))
+@pytest.mark.parametrize("frees", ["in order", "shuffled"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_fill_and_empty(benchmark, make_rig, shuffled, kernel, frees):
     """1 GiB allocated page by page, then freed."""

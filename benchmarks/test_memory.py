@@ -36,7 +36,7 @@ def test_create_1_tib(benchmark):
     assert benchmark.extra_info["bytes_per_page"] < 0.1
 
 
-@pytest.mark.parametrize("kernel", ("linux-6.1",))
+@pytest.mark.parametrize("kernel", ["linux-6.1"])
 def test_split_into_pages(benchmark, make_rig, kernel):
     """1 GiB allocated in single pages and every second page freed: all arrays are in use, the guest at its largest."""
     rig = make_rig(kernel)

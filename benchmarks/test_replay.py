@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+
 from hinting._core.engine.replay import Events, effect_order, request_level
 from hinting._core.engine.replay_state import state_level
-
 from hinting.recordings import Recording
 from hinting.recordings.reader import is_recording
 from hinting.recordings.snapshot import allocator_of
@@ -29,7 +29,5 @@ def test_replay(benchmark, path, level):
     if level == "request" and recording.ncpus > 1:
         events = Events(recording.events, recording.types, effect_order(events, recording.ncpus))
     benchmark.extra_info["events"] = len(events)
-    benchmark.pedantic(
-        LEVELS[level], setup=lambda: ((allocator_of(recording), events), {}), rounds=5, warmup_rounds=1
-    )
+    benchmark.pedantic(LEVELS[level], setup=lambda: ((allocator_of(recording), events), {}), rounds=5, warmup_rounds=1)
     benchmark.extra_info["events_per_s"] = len(events) / benchmark.stats.stats.median

@@ -6,8 +6,8 @@ from hinting.experiments.seed import SeedSetting, run_seed
 from hinting.units import size_pages
 
 
-@pytest.mark.parametrize("thp", ("always", "never"))
-@pytest.mark.parametrize("strategy", ("none", "v8"))
+@pytest.mark.parametrize("thp", ["always", "never"])
+@pytest.mark.parametrize("strategy", ["none", "v8"])
 def test_seed_arm(benchmark, strategy, thp):
     """One arm; the pages are those that the guests' programs touch."""
     setting = SeedSetting(thp=thp, strategies=(strategy,))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from conftest import KERNELS, PAGES, V8
 
 BURST = 100
@@ -45,8 +46,8 @@ def test_burst(benchmark, make_rig, kernel):
     assert done == BURSTS
 
 
-@pytest.mark.parametrize("frees", ("in order", "shuffled"))
-@pytest.mark.parametrize("strategy", ("none", "v8"))
+@pytest.mark.parametrize("frees", ["in order", "shuffled"])
+@pytest.mark.parametrize("strategy", ["none", "v8"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_whole_guest(benchmark, make_rig, shuffled, kernel, strategy, frees):
     """A program of 1 GiB on a host with huge pages, which single-page discards split."""
@@ -68,7 +69,7 @@ def free_pages_apart(rig, size):
     return heads
 
 
-@pytest.mark.parametrize("entries", ("heads", "tails"))
+@pytest.mark.parametrize("entries", ["heads", "tails"])
 def test_scan_full_array(benchmark, make_rig, entries):
     """The free that fills the array: its scan looks at every entry; heads stay, tails are replaced by their heads."""
     rig = make_rig("linux-5.0", V8)

@@ -21,7 +21,7 @@ def refuse(guest, pfns, order, message):
     guest.check()
 
 
-@pytest.mark.parametrize("at", (0, 500, 999))
+@pytest.mark.parametrize("at", [0, 500, 999])
 def test_wrong_entries(guest, at):
     pfns = guest.alloc_many(1000, 1)
     free = guest.alloc(1)
@@ -56,7 +56,7 @@ def test_largest_blocks(guest):
     guest.check()
 
 
-@pytest.mark.parametrize("pfns", ([1.5], ["5"], [[1, 2]], [None], 7, [True]))
+@pytest.mark.parametrize("pfns", [[1.5], ["5"], [[1, 2]], [None], 7, [True]])
 def test_not_a_sequence_of_pages(guest, pfns):
     refuse(guest, pfns, 0, "pfns must be a sequence of integers|sequence")
 

@@ -10,7 +10,7 @@ from hinting._core.mm.drive import alloc_free_cycles
 REQUESTS = (gfp.HIGHUSER_MOVABLE, gfp.KERNEL, gfp.RECLAIMABLE, gfp.ATOMIC, gfp.DMA32)
 
 
-@pytest.mark.parametrize("order", (0, 1, 3, 5, 9, 10))
+@pytest.mark.parametrize("order", [0, 1, 3, 5, 9, 10])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_alloc_and_free(kernel, order):
     batch, single = twins(kernel)
@@ -78,7 +78,7 @@ def test_the_free_hook_runs_for_each(kernel):
     assert_alike(batch, single)
 
 
-@pytest.mark.parametrize(("order", "burst"), ((0, 1), (0, 100), (3, 7)))
+@pytest.mark.parametrize(("order", "burst"), [(0, 1), (0, 100), (3, 7)])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_cycles(kernel, order, burst):
     batch, single = twins(kernel)

@@ -31,8 +31,8 @@ def test_without_strategy_nothing_returns(host):
     host.check()
 
 
-@pytest.mark.parametrize("order", (0, 3, 9))
-@pytest.mark.parametrize("kernel", ("linux-5.0", "linux-6.1", "linux-6.12"))
+@pytest.mark.parametrize("order", [0, 3, 9])
+@pytest.mark.parametrize("kernel", ["linux-5.0", "linux-6.1", "linux-6.12"])
 def test_every_page_returns(host, kernel, order):
     guest, _ = twins(kernel, strategy=strategies.V8(entries=50, idle_flush="1s"))
     untimed = put_on(host, guest)
@@ -66,7 +66,7 @@ def test_chooses_as_the_allocator_alone(host):
     assert_alike(guest, single)
 
 
-@pytest.mark.parametrize("order", (0, 4))
+@pytest.mark.parametrize("order", [0, 4])
 def test_stops_where_the_host_has_no_frame(order):
     host = Host("1200MiB", base="1GiB", thp=False)
     guest, _ = twins("linux-6.1")

@@ -90,7 +90,9 @@ cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexc
     s.n += 1
     return True
 
-cdef inline void unmap_pages(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t first, int64_t end) noexcept nogil:
+cdef inline void unmap_pages(
+    machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t first, int64_t end,
+) noexcept nogil:
     """Take pages [first, end) of a mapping out of it and gather them; a huge page goes whole, its spare table at once."""
     cdef int64_t page = first, base
     cdef uint32_t entry

@@ -48,7 +48,7 @@ from hinting._core.mm.buddy cimport (
     list_add,
     put_back,
 )
-from hinting._core.mm.counter cimport account, fold, free_exact, pcp_of
+from hinting._core.mm.counter cimport fold, free_exact, pcp_of
 from hinting._core.mm.pages cimport (
     TAG_ISOLATED,
     TAG_KIND,

@@ -212,12 +212,12 @@ cdef inline pfn_t take_several(
 ) noexcept nogil:
     """As many calls of `take` as serve adjoining blocks, at most `most`; n: how many. The first block, or NO_PFN."""
     cdef pfn_t pfn
-    cdef int64_t i
+    cdef int64_t _i
     if mode[0] == TAKE_NORMAL:
         pfn = take_run(m, z, order, mt, most, n)
         if pfn != NO_PFN:
             if m.k.account_per_block:
-                for i in range(n[0]):
+                for _i in range(n[0]):
                     account_list(m, z, cpu, -(<int64_t>1 << order), mt)
             return pfn
     n[0] = 1

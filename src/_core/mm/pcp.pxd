@@ -290,7 +290,7 @@ cdef inline void refill(
 ) noexcept nogil:
     """Append as many blocks as the version asks for, or as there are, to an empty per-CPU list."""
     cdef int64_t n = refill_size(m, z, p, order)
-    cdef int64_t got = 0, run, i
+    cdef int64_t got = 0, run, _i
     cdef int mode = TAKE_NORMAL
     cdef pfn_t pfn
     cdef pfn_t *buf
@@ -306,7 +306,7 @@ cdef inline void refill(
         pfn = take_several(m, z, cpu, order, mt, flags, &mode, n - got, &run)
         if pfn == NO_PFN:
             break
-        for i in range(run):
+        for _i in range(run):
             buf[end & mask] = pfn
             tag[pfn] = pcp_tag(order, mt)
             end += 1

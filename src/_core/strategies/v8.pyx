@@ -9,7 +9,7 @@ array is full, frees on this CPU are lost.
 `v8-posted` is the posted code, `v8-stats` the same with the nine counters of the development build around the posting.
 """
 
-from libc.stdint cimport int64_t, int8_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from hinting.errors import StrategyError

@@ -16,7 +16,10 @@ from hinting.errors import HintingError
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    name="hinting", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="hinting",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="A high-fidelity emulator of guest free page hinting.",
 )
 app.command("run")(run.run)

@@ -70,7 +70,9 @@ def memory_map(pages: int, costs: CostProfile) -> MemoryMap:
     struct_pages = int(costs["size.struct_page_ratio"] * pages)
     least = int(costs["size.guest_base_mib"] * MIB_PAGES) + struct_pages + _SLACK_PAGES
     if pages < least:
-        raise GuestError(f"guest memory: {pages // MIB_PAGES} MiB is too small, a guest needs {least // MIB_PAGES + 1} MiB to boot")
+        raise GuestError(
+            f"guest memory: {pages // MIB_PAGES} MiB is too small, a guest needs {least // MIB_PAGES + 1} MiB to boot"
+        )
     kernel_start = layout["kernel_start_mib"] * MIB_PAGES
     top = ram[-1][1]
     reserved = [(kernel_start, kernel_start + image), (top - struct_pages, top)]

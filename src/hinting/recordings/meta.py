@@ -16,15 +16,28 @@ _ANY = (-(1 << 62), 1 << 62)
 
 #: Numbers that every zone has, with their limits.
 _ZONE = {
-    "zone_idx": (0, 3), "zone_start_pfn": _PAGES, "spanned_pages": (1, 1 << 31), "managed_pages": _PAGES,
-    "present_pages": _PAGES, "watermark_boost": _COUNT, "flags": (0, 0xFFFF), "pageset_batch": _COUNT,
+    "zone_idx": (0, 3),
+    "zone_start_pfn": _PAGES,
+    "spanned_pages": (1, 1 << 31),
+    "managed_pages": _PAGES,
+    "present_pages": _PAGES,
+    "watermark_boost": _COUNT,
+    "flags": (0, 0xFFFF),
+    "pageset_batch": _COUNT,
 }
 #: Lists of numbers that every zone has, with the fewest and the most elements.
 _ZONE_LISTS = {"watermark": (3, 16), "lowmem_reserve": (4, 16), "nr_free": (11, 11), "vm_stat": (1, 256)}
 #: Numbers of a per-CPU page set, each in some kernels only.
 _PCP = {
-    "high": _COUNT, "batch": _COUNT, "free_factor": (0, 31), "high_min": _COUNT, "high_max": _COUNT,
-    "alloc_factor": (0, 31), "free_count": _COUNT, "flags": (0, 0xFF), "vm_stat_diff_free": (-0x7FFF, 0x7FFF),
+    "high": _COUNT,
+    "batch": _COUNT,
+    "free_factor": (0, 31),
+    "high_min": _COUNT,
+    "high_max": _COUNT,
+    "alloc_factor": (0, 31),
+    "free_count": _COUNT,
+    "flags": (0, 0xFF),
+    "vm_stat_diff_free": (-0x7FFF, 0x7FFF),
 }
 
 
