@@ -13,7 +13,7 @@ def operator(env: simpy.Environment, sim: h.Simulation, vms: list[h.VM], log: li
     """Hand a job to each guest in turn, and note every second what the host uses."""
     for second in range(40):
         if second in (10, 20):
-            vms[second // 10 - 1].submit(h.workloads.memhog("512MiB"))
+            vms[second // 10 - 1].submit(h.workloads.memhog("1GiB"))
         yield env.timeout(1)
         sim.run(until=f"{env.now}s")
         log.append((env.now, sim.host.used_bytes() / 2**30))
@@ -21,7 +21,7 @@ def operator(env: simpy.Environment, sim: h.Simulation, vms: list[h.VM], log: li
 
 def main() -> list[tuple[float, float]]:
     sim = h.Simulation(h.Host("8GiB"), seed=1)
-    vms = [sim.launch(h.Guest("2GiB", strategy=h.strategies.V8(entries=32))) for _ in range(2)]
+    vms = [sim.launch(h.Guest("2GiB", strategy=h.strategies.V8(entries=240))) for _ in range(2)]
     env = simpy.Environment()
     log: list[tuple[float, float]] = []
     env.process(operator(env, sim, vms, log))

@@ -12,7 +12,12 @@ import pytest
 from tests.conftest import DATA
 
 HINTING = shutil.which("hinting") or str(Path(sys.executable).with_name("hinting"))
-SMALL_HOST = ["--set", "host_memory=3GiB", "--set", "guest_memory=1GiB", "--set", "program=400MiB", "--set", "v8.entries=64"]
+SMALL_HOST = [
+    *("--set", "host_memory=6GiB"),
+    *("--set", "guest_memory=2GiB"),
+    *("--set", "program=1400MiB"),
+    *("--set", "v8.entries=128"),
+]
 
 
 def hinting(*arguments, status=0):
