@@ -42,7 +42,8 @@ def seed_table() -> str:
 
 def exactness_table(folder: Path) -> str:
     lines = [
-        "| recording | kernel | CPUs | allocations | same page | assisted | free lists | per-CPU lists | hinting decisions | M events/s |",
+        "| recording | kernel | CPUs | allocations | same page | assisted | free lists | per-CPU lists "
+        "| hinting decisions | M events/s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted(folder.iterdir()):

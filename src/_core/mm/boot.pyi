@@ -4,7 +4,7 @@ from typing import Any
 from hinting._core.kernel import Kernel
 from hinting._core.mm.allocator import Allocator
 
-Ranges = Iterable[tuple[int, int]]
+_Ranges = Iterable[tuple[int, int]]
 
 ZONE_STARTS: tuple[int, ...]
 LOWMEM_RESERVE_RATIO: tuple[int, ...]
@@ -30,14 +30,14 @@ def watermarks(managed: Sequence[int], kbytes: int) -> list[tuple[int, int, int]
 def lowmem_reserve(managed: Iterable[int]) -> list[list[int]]:
     """lowmem_reserve of each zone, 5 columns of pages."""
 
-def subtract(ranges: Ranges, holes: Ranges) -> list[tuple[int, int]]:
+def subtract(ranges: _Ranges, holes: _Ranges) -> list[tuple[int, int]]:
     """The parts of sorted page ranges [(first, end), ...] that no hole covers."""
 
-def zones_of(kernel: Kernel, ram: Ranges, free: Ranges, ncpus: int, thp: bool) -> list[dict[str, Any]]:
+def zones_of(kernel: Kernel, ram: _Ranges, free: _Ranges, ncpus: int, thp: bool) -> list[dict[str, Any]]:
     """Zone mappings for an Allocator from RAM ranges and the ranges that boot frees."""
 
-def deferred_start(ram: Ranges) -> int:
+def deferred_start(ram: _Ranges) -> int:
     """First page frame whose initialisation boot defers, or the end of memory if it defers nothing."""
 
-def free_memory(allocator: Allocator, free: Ranges, deferred_from: int | None = None) -> None:
+def free_memory(allocator: Allocator, free: _Ranges, deferred_from: int | None = None) -> None:
     """Hand the ranges [(first pfn, end), ...] to an empty allocator in the order of boot."""

@@ -2,7 +2,7 @@ from typing import Any
 
 from hinting._core.mm.allocator import Allocator
 
-Blocks = list[tuple[int, int]]
+_Blocks = list[tuple[int, int]]
 
 class Strategy:
     """A strategy attached to at most one guest."""
@@ -16,13 +16,13 @@ class Strategy:
     def is_woken(self, cpu: int = 0) -> bool:
         """Whether this CPU's thread was woken and has not run yet."""
 
-    def run_thread(self, cpu: int = 0) -> Blocks:
+    def run_thread(self, cpu: int = 0) -> _Blocks:
         """Run this CPU's thread now until it sleeps or reports; the blocks to report as [(pfn, order), ...]."""
 
     def host_done(self, cpu: int = 0) -> None:
         """Tell the strategy that the host has dropped what this CPU's thread reported."""
 
-    def submitted(self) -> list[tuple[int, Blocks]]:
+    def submitted(self) -> list[tuple[int, _Blocks]]:
         """Reports that hooks handed in and nobody has taken yet: [(ticket, [(pfn, order), ...]), ...]."""
 
     def complete_submitted(self, cpu: int = 0) -> int:
