@@ -108,8 +108,10 @@ class Simulation:
     """
 
     def __init__(self, host: Host, *, seed: int = 0) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
-        self._seeds = np.random.SeedSequence(seed)
+        self._seeds = np.random.SeedSequence(int(seed))
         self._costs = Costs(host.costs)
         self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
         self.vms: list[VM] = []

@@ -22,6 +22,18 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
         raise RecordingError(
             f"{recording.path / 'hintarray.parquet'}: the entries of cpu {cpu} at t{snap} are not 0..{len(rows) - 1}"
         )
+    for row in rows:
+        pfn, order, zone = (int(table[name][row]) for name in ("pfn", "order", "zone"))
+        if not (0 <= order <= 10 and 0 <= zone <= 3 and 0 <= pfn and pfn + (1 << order) <= recording.npfn):
+            raise RecordingError(
+                f"{recording.path / 'hintarray.parquet'}: row {row}: no block of this guest (pfn {pfn}, order {order}, "
+                f"zone {zone})"
+            )
+    if len(rows) > recording.meta["hinting"]["max_fgpt_entries"]:
+        raise RecordingError(
+            f"{recording.path / 'hintarray.parquet'}: cpu {cpu} has {len(rows)} entries at t{snap}, the array has "
+            f"{recording.meta['hinting']['max_fgpt_entries']}"
+        )
     return [(int(table["pfn"][row]), int(table["order"][row]), int(table["zone"][row])) for row in rows]
 
 
