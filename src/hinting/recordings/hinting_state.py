@@ -24,7 +24,7 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
         )
     for row in rows:
         pfn, order, zone = (int(table[name][row]) for name in ("pfn", "order", "zone"))
-        if not (0 <= order <= 10 and 0 <= zone <= 3 and 0 <= pfn and pfn + (1 << order) <= recording.npfn):
+        if not (0 <= order <= 10 and 0 <= zone <= 3 and pfn >= 0 and pfn + (1 << order) <= recording.npfn):
             raise RecordingError(
                 f"{recording.path / 'hintarray.parquet'}: row {row}: no block of this guest (pfn {pfn}, order {order}, "
                 f"zone {zone})"
