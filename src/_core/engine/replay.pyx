@@ -16,7 +16,8 @@ _ROWS = {
     "ALLOC": ROW_ALLOC, "FREE": ROW_FREE, "RMQ": ROW_RMQ, "DRAINED": ROW_DRAINED, "REFILL": ROW_REFILL,
     "DRAIN": ROW_DRAIN, "MOVE": ROW_MOVE, "SETPB": ROW_SETPB, "ISOLATE": ROW_ISOLATE, "PUTBACK": ROW_PUTBACK,
     "ROTATE": ROW_ROTATE, "VMFOLD": ROW_VMFOLD, "DECAY": ROW_DECAY, "HINT_RETURN": ROW_RETURN,
-    "ALLOC_FAIL": ROW_ALLOC_FAIL, "LEAVE": ROW_LEAVE, "EXTFRAG": ROW_EXTFRAG, "COMPACT_BEGIN": ROW_COMPACT, "COMPACT_END": ROW_COMPACT,
+    "ALLOC_FAIL": ROW_ALLOC_FAIL, "LEAVE": ROW_LEAVE, "EXTFRAG": ROW_EXTFRAG,
+    "COMPACT_BEGIN": ROW_COMPACT, "COMPACT_END": ROW_COMPACT,
     "HINT_FREE": ROW_HINT_FREE, "HINT_DRAIN": ROW_HINT_DRAIN,
     "HINT_DRAIN_END": ROW_HINT_DRAIN_END, "HINT_SCAN": ROW_HINT_SCAN, "HINT_DROP": ROW_HINT_DROP,
     "HINT_REPLACE": ROW_HINT_REPLACE, "HINT_SCAN_END": ROW_HINT_SCAN_END, "HINT_WAKE": ROW_HINT_WAKE,
@@ -24,6 +25,7 @@ _ROWS = {
     "HINT_ISOLATED": ROW_HINT_ISOLATED, "HINT_FAIL": ROW_HINT_FAIL, "HINT_NONBUDDY": ROW_HINT_NONBUDDY,
     "HINT_REPORTED": ROW_HINT_REPORTED, "HINT_RUN_END": ROW_HINT_RUN_END,
 }
+
 
 def _tell_overflows(uint8_t[::1] kind, const uint8_t[::1] cpu, const int16_t[::1] aux):
     """Mark the drains that a free's own overflow caused: answers, where all other drains came from outside.
@@ -96,7 +98,8 @@ def effect_order(Events events not None, int ncpus):
     """Row numbers in the order in which the rows change the lists.
 
     With several CPUs the order in which the zone lock was taken decides: a request that refills its list takes effect
-    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained; everything else where it is recorded.
+    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained;
+    everything else where it is recorded.
     """
     cdef events_t *e = &events.e
     cdef int64_t i

@@ -4,7 +4,7 @@ The simulation always lets the vCPU or VMM whose clock is furthest behind run ne
 guests interleave on the host in time order. Nothing here draws random numbers: the same input gives the same run.
 """
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
@@ -13,7 +13,6 @@ import numpy as np
 from hinting.errors import GuestError, HintingError, StrategyError
 
 from hinting._core.costs cimport Costs
-from hinting._core.engine.charge cimport charge_strategy
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
@@ -26,9 +25,7 @@ from hinting._core.engine.machine cimport (
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WAITS,
-    THREAD_WOKEN,
     machine_t,
-    mark_t,
     sample_t,
     simulation_t,
     slot_t,

@@ -16,6 +16,7 @@ from hinting._core.common cimport (
     MAX_BLOCK_PAGES,
     MAX_CPUS,
     MAX_ORDER,
+    MAX_PCP_LISTS,
     MT_ISOLATE,
     MT_MOVABLE,
     NO_PFN,
@@ -47,7 +48,7 @@ from hinting._core.mm.buddy cimport (
     list_add,
     put_back,
 )
-from hinting._core.mm.counter cimport account, fold, free_exact, pcp_of
+from hinting._core.mm.counter cimport fold, free_exact, pcp_of
 from hinting._core.mm.pages cimport (
     TAG_ISOLATED,
     TAG_KIND,
@@ -129,7 +130,7 @@ cdef class Allocator:
         self.m.k = kernel.k
 
     def __init__(self, Kernel kernel, zones, int ncpus=1):
-        cdef int i
+        cdef int i, k
         if not 1 <= ncpus <= MAX_CPUS:
             raise PageError(f"ncpus must be between 1 and {MAX_CPUS}, got {ncpus}")
         zones = list(zones)
@@ -152,6 +153,9 @@ cdef class Allocator:
         if not (self.m.tag and self.m.link and self.m.big_tag and self.m.big_link and self.m.pageblock
                 and self.m.skip and self.m.pcp):
             raise MemoryError(f"no address space for a guest of {npfn} page frames")
+        for i in range(NR_ZONES * ncpus):
+            for k in range(MAX_PCP_LISTS):
+                self.m.pcp[i].list[k].mask = <uint32_t>-1
         memset(self.m.pageblock, MT_MOVABLE, 2 * self.m.nblocks)
         for i in range(NR_ZONES):
             self.m.zone[i].index = i
@@ -163,7 +167,7 @@ cdef class Allocator:
         cdef int i, k
         if self.m.pcp:
             for i in range(NR_ZONES * self.m.ncpus):
-                for k in range(14):
+                for k in range(MAX_PCP_LISTS):
                     free(self.m.pcp[i].list[k].buf)
             free(self.m.pcp)
         if self.m.tag:
@@ -420,7 +424,11 @@ cdef class Allocator:
     def set_block_type(self, pfn, migratetype):
         """Set the migratetype of the pageblock of pfn. Free blocks stay on the lists that they are on."""
         cdef pfn_t first = _integer("pfn", pfn, 0, self.m.npfn - 1)
-        self.m.pageblock[first >> PAGEBLOCK_ORDER] = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef int mt = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef zone_t *z = zone_of(&self.m, first)
+        if z != NULL:
+            z.nr_isolated_blocks += (mt == MT_ISOLATE) - (block_type(&self.m, first) == MT_ISOLATE)
+        self.m.pageblock[first >> PAGEBLOCK_ORDER] = <uint8_t>mt
 
     # -- state in bulk -----------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from hinting._core.mm.buddy cimport (
     move_block,
     move_tail,
     set_block_types,
+    take_run,
     take_smallest,
 )
 from hinting._core.mm.pages cimport block_type, list_first
@@ -205,6 +206,22 @@ cdef inline pfn_t take(
             mode[0] = TAKE_STEAL
             return pfn
     return NO_PFN
+
+cdef inline pfn_t take_several(
+    mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t flags, int *mode, int64_t most, int64_t *n,
+) noexcept nogil:
+    """As many calls of `take` as serve adjoining blocks, at most `most`; n: how many. The first block, or NO_PFN."""
+    cdef pfn_t pfn
+    cdef int64_t _i
+    if mode[0] == TAKE_NORMAL:
+        pfn = take_run(m, z, order, mt, most, n)
+        if pfn != NO_PFN:
+            if m.k.account_per_block:
+                for _i in range(n[0]):
+                    account_list(m, z, cpu, -(<int64_t>1 << order), mt)
+            return pfn
+    n[0] = 1
+    return take(m, z, cpu, order, mt, flags, mode)
 
 cdef inline void reserve_highatomic(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noexcept nogil:
     """After a successful high-order atomic request: keep the block's pageblock for such requests."""

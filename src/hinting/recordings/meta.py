@@ -16,15 +16,32 @@ _ANY = (-(1 << 62), 1 << 62)
 
 #: Numbers that every zone has, with their limits.
 _ZONE = {
-    "zone_idx": (0, 3), "zone_start_pfn": _PAGES, "spanned_pages": (1, 1 << 31), "managed_pages": _PAGES,
-    "present_pages": _PAGES, "watermark_boost": _COUNT, "flags": (0, 0xFFFF), "pageset_batch": _COUNT,
+    "zone_idx": (0, 3),
+    "zone_start_pfn": _PAGES,
+    "spanned_pages": (1, 1 << 31),
+    "managed_pages": _PAGES,
+    "present_pages": _PAGES,
+    "watermark_boost": _COUNT,
+    "flags": (0, 0xFFFF),
+    "pageset_batch": _COUNT,
 }
 #: Lists of numbers that every zone has, with the fewest and the most elements.
 _ZONE_LISTS = {"watermark": (3, 16), "lowmem_reserve": (4, 16), "nr_free": (11, 11), "vm_stat": (1, 256)}
+_HINTING_COUNTERS = (
+    "total_freed", "captured", "scanned", "total_isolated", "tail_isolated", "failed_isolation", "reallocated",
+    "free_non_buddy", "guest_returned",
+)  # fmt: skip
 #: Numbers of a per-CPU page set, each in some kernels only.
 _PCP = {
-    "high": _COUNT, "batch": _COUNT, "free_factor": (0, 31), "high_min": _COUNT, "high_max": _COUNT,
-    "alloc_factor": (0, 31), "free_count": _COUNT, "flags": (0, 0xFF), "vm_stat_diff_free": (-0x7FFF, 0x7FFF),
+    "high": _COUNT,
+    "batch": _COUNT,
+    "free_factor": (0, 31),
+    "high_min": _COUNT,
+    "high_max": _COUNT,
+    "alloc_factor": (0, 31),
+    "free_count": _COUNT,
+    "flags": (0, 0xFF),
+    "vm_stat_diff_free": (-0x7FFF, 0x7FFF),
 }
 
 
@@ -81,6 +98,22 @@ def _check_moment(where: str, state: Any, ncpus: int) -> None:
         _whole(f"{where}['globals']", state["globals"], "watermark_boost_factor", *_COUNT)
 
 
+def _check_hinting(where: str, meta: Any) -> None:
+    """What a kernel with hinting v8 adds: the build, and the counters at both moments."""
+    build = _get(where, meta, "hinting", dict)
+    at = f"{where}['hinting']"
+    for key, limits in {"max_fgpt_entries": (2, 1 << 20), "min_order": (0, 10)}.items():
+        _get(at, build, key, int)
+        _whole(at, build, key, *limits)
+    _get(at, build, "drop_nonbuddy_in_scan", int)
+    for moment in ("t0", "t1"):
+        at = f"{where}[{moment!r}]['hinting']"
+        counters = _get(at, _get(f"{where}[{moment!r}]", meta[moment], "hinting", dict), "counters_kb", dict)
+        for key in _HINTING_COUNTERS:
+            _get(f"{at}['counters_kb']", counters, key, int)
+            _whole(f"{at}['counters_kb']", counters, key, *_ANY)
+
+
 def check_meta(meta: Any, file: Path) -> None:
     """Refuse a description that lacks something or says what cannot be; RecordingError names file and key."""
     where = f"{file}: meta"
@@ -98,3 +131,5 @@ def check_meta(meta: Any, file: Path) -> None:
         raise RecordingError(f"{file}: {error}") from None
     for key in ("t0", "t1"):
         _check_moment(f"{where}[{key!r}]", meta[key], meta["cpus"])
+    if "hinting" in meta:
+        _check_hinting(where, meta)
