@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hinting._core.mm.check import isolated_pages
-
 import hinting
 from hinting import Guest
+from hinting._core.mm.check import isolated_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 V8_NUMBA = f"{ROOT / 'examples' / 'v8_numba.py'}:V8Numba"

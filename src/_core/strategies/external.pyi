@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from hinting._core.strategies.hooks import Strategy
 
 STEP_BUDGET: int
