@@ -47,6 +47,7 @@ from hinting._core.strategies.v8_steps cimport (
 )
 
 cdef extern from *:
+    bint likely(bint) nogil
     void __builtin_prefetch(const void *) nogil
 
 _DRAIN = {"off": DRAIN_OFF, "local": DRAIN_LOCAL, "all": DRAIN_ALL}
@@ -64,7 +65,7 @@ cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept n
     cdef v8_t *v = <v8_t *>self
     cdef cpu_state_t *c = &v.cpu[cpu]
     cdef int64_t i
-    if not capture(v, m, c, pfn, order) or c.kvm_pt.n < v.entries:
+    if likely(not capture(v, m, c, pfn, order) or c.kvm_pt.n < v.entries):
         return
     drain_lists(v, m, cpu)
     for i in range(c.kvm_pt.n):

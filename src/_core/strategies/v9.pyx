@@ -17,7 +17,7 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.pages cimport zone_of
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
-from hinting._core.strategies.capture cimport append, find_pfn
+from hinting._core.strategies.capture cimport append, capture_t
 from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_SLEEPS, Strategy, block_t
 from hinting._core.strategies.lists cimport free_lists, list_is_back, not_isolated
 from hinting._core.strategies.runs cimport give_back, run_and_send
@@ -28,11 +28,21 @@ from hinting._core.strategies.v8 import LABELS
 _ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
 
 
+cdef inline bint is_noted(const capture_t *c, pfn_t pfn, int64_t *compares) noexcept nogil:
+    """Whether the block is in the array already: a linear search."""
+    cdef int64_t i
+    for i in range(c.n):
+        if c.pfn[i] == pfn:
+            compares[0] += i + 1
+            return True
+    compares[0] += c.n
+    return False
+
+
 cdef void on_merged(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     """Enqueue: note the block, unless the freed page is not its head and the block is noted already."""
     cdef v9_t *t = <v9_t *>self
     cdef cpu_state_t *c = &t.r.v.cpu[cpu]
-    cdef int64_t match
     if order < t.min_order:
         return
     t.r.v.c.total_freed += kib(order)
@@ -40,11 +50,7 @@ cdef void on_merged(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept
         t.r.dropped += 1
         return
     if m.merged_from != pfn:
-        match = find_pfn(&c.kvm_pt, pfn)
-        if match >= c.kvm_pt.n:         # left over from entries that were thrown away
-            match = -1
-        t.r.v.s.work.compares += match + 1 if match >= 0 else c.kvm_pt.n
-        if match >= 0:
+        if is_noted(&c.kvm_pt, pfn, &t.r.v.s.work.compares):
             return
     append(&c.kvm_pt, pfn, t.min_order, zone_of(m, pfn).index)
     t.r.v.s.work.captured += 1

@@ -11,17 +11,17 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
-from hinting.strategies.base import Parameter, StrategySpec, find, names
+from hinting.strategies.base import Parameter, StrategySpec, find, names, parameter
+from hinting.strategies.user import PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_USED, strategy
 
-__all__ = ["Parameter", "StrategySpec", "find", "names"]
+__all__ = ["PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "Parameter", "StrategySpec", "find", "names",
+           "parameter", "strategy"]
 
-for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
-    _found = importlib.import_module(f"{__name__}.{_module}")
-    for _name in _found.__all__:
-        if isinstance(getattr(_found, _name), type) and issubclass(getattr(_found, _name), StrategySpec):
-            globals()[_name] = getattr(_found, _name)
-            if _name not in __all__:
-                __all__ += [_name]
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    for _name, _value in vars(importlib.import_module(_module.name)).items():
+        if isinstance(_value, type) and issubclass(_value, StrategySpec) and _value.name and _name not in __all__:
+            globals()[_name] = _value
+            __all__ += [_name]
 
 if TYPE_CHECKING:
 
