@@ -35,13 +35,13 @@ from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest
+from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport fold
 from hinting._core.mm.pcp cimport decay_pcp_high
 from hinting._core.kernel cimport PCP_AUTO_TUNED
-from hinting._core.strategies.hooks cimport Strategy
+from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
 from hinting._core.engine.ops import OP_DTYPE, validate
 
@@ -300,7 +300,7 @@ cdef class Machine:
             "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
             "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
             "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
-            "returned_frames": g.returned_frames, "max_isolated_pages": g.max_isolated,
+            "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
             "lost_answers": g.lost_answers,
             "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
         }
@@ -366,6 +366,8 @@ cdef class Engine:
         g.gfp_kind[KIND_ATOMIC] = gfp["atomic"]
         if strategy is not None:
             g.strategy = &strategy.s
+            if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
+                raise MemoryError()
             g.charged = strategy.s.work
         g.vcpu = <vcpu_t *>calloc(g.ncpus, sizeof(vcpu_t))
         if g.vcpu == NULL:

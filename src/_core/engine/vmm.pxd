@@ -13,7 +13,8 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.host.discard cimport backing_discard
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, THREAD_REPORTS, block_t
+from hinting._core.host.lazy cimport backing_free_lazily
+from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, block_t
 
 cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thread) noexcept nogil:
     """Put a report into the virtqueue; the exit is the guest's time."""
@@ -183,6 +184,10 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
             backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
                             g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
                             &host_ns, &stolen_ns)
+        elif g.strategy.host_action == HOST_FREE:
+            backing_free_lazily(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
+                                g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
+                                &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)

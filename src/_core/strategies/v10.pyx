@@ -145,8 +145,8 @@ cdef class V10(Strategy):
     def statistics(self):
         """What the series do not count. not_isolated: pages dropped by the host while not isolated."""
         b = &self.t.b
-        return {"passes": b.passes, "reports": b.reports, "captured": self.s.work.captured, "visited": b.visited,
-                "stale": b.stale, "refused": b.refused, "isolated": self.s.work.isolated,
+        return {"passes": b.passes, "reports": b.reports, "captured_blocks": self.s.work.captured, "visited": b.visited,
+                "stale": b.stale, "refused": b.refused, "isolated_blocks": self.s.work.isolated,
                 "waiting_bits": sum(self.bits().values()), "not_isolated": b.not_isolated}
 
     def bits(self):

@@ -1,6 +1,6 @@
 """Strategies by which a guest hands free memory back, with their parameters.
 
-Each module of this package holds one strategy and registers it; its classes can be imported from here.
+Each other module of this package holds one strategy and registers it; its classes can be imported from here.
 
 >>> from hinting import strategies
 >>> strategies.V8(entries=500).entries
@@ -17,9 +17,12 @@ from hinting.strategies.user import PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_U
 __all__ = ["PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "Parameter", "StrategySpec", "find", "names",
            "parameter", "strategy"]
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    for _name, _value in vars(importlib.import_module(_module.name)).items():
-        if isinstance(_value, type) and issubclass(_value, StrategySpec) and _value.name and _name not in __all__:
+#: Modules that hold no strategy. Some import what only users of Numba have.
+_MACHINERY = {"base", "numba_guest", "numba_hooks", "plugins", "python_hooks", "user"}
+
+for _module in sorted({module.name for module in pkgutil.iter_modules(__path__)} - _MACHINERY):
+    for _name, _value in vars(importlib.import_module(f"{__name__}.{_module}")).items():
+        if isinstance(_value, type) and issubclass(_value, StrategySpec) and _value.__module__.endswith(f".{_module}"):
             globals()[_name] = _value
             __all__ += [_name]
 
