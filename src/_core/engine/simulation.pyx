@@ -93,7 +93,7 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
-    if due > v.now:
+    if due > v.now and not (v.thread == THREAD_WAITS and g.strategy.synchronous):
         v.now = due
     if v.thread == THREAD_WAITS and (g.strategy.synchronous or v.thread_at <= v.now):
         host_answered(g, v, cpu)
@@ -301,7 +301,7 @@ cdef class Machine:
             "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
             "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
             "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
-            "lost_answers": g.lost_answers,
+            "lost_answers": g.lost_answers, "lazy_pages": g.backing.lazy_pages if g.state == GUEST_FINE else 0,
             "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
         }
 

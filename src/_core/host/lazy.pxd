@@ -12,7 +12,7 @@ from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport split_folio
 from hinting._core.host.discard cimport price_zap, split_pmd, zap_huge, zap_t, zap_words
-from hinting._core.host.frames cimport can_take, take
+from hinting._core.host.frames cimport take
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -70,9 +70,12 @@ cdef inline int64_t mark_small(backing_t *b, uint64_t i, int lo, int hi) noexcep
     return marked
 
 cdef inline bint make_small(host_t *h, backing_t *b, uint64_t i, zap_t *z) noexcept nogil:
-    """Split a huge page of which only a part is freed; False if the table cannot be had, and nothing is freed."""
+    """Split a huge page of which only a part is freed; False without a frame for its table, and nothing is freed.
+
+    The real table was set aside when the page was mapped: no watermark counts.
+    """
     if not h.thp_deposit:
-        if not can_take(h, 1):
+        if h.frames_free == 0:
             return False
         take(h, 1)
         b.host_tables += 1

@@ -39,11 +39,11 @@ cdef enum:
 ctypedef struct runs_t:
     v8_t v                              # captured arrays, counters and how a page is looked at
     lists_t lists
-    int64_t barrier                     # blocks that a zone must have free to be looked at
+    int64_t barrier                     # blocks that a zone must have free when its turn comes
     bint heads_are_tails                # tail_isolated counts every isolated block
     int64_t dropped                     # blocks not captured, the array was full
     int64_t discarded                   # entries thrown away, no list could be had
-    int64_t barred                      # entries passed over, the zone has too few free blocks
+    int64_t barred                      # entries passed over, the zone had too few free blocks
     int64_t returned_at_once            # lists that the virtqueue did not take
     int64_t leaked_blocks               # never returned, the answer of their list was thrown away
     int64_t lockless_returns            # blocks returned without the zone lock
@@ -80,17 +80,18 @@ cdef inline void isolate_entries(runs_t *r, mm_t *m, cpu_state_t *c, int cpu) no
     """Examine all entries in order; the run's list is c.hyp."""
     cdef event_t e
     cdef int8_t zone = -1
-    cdef int64_t locks = r.v.s.work.locks, entry = -1
+    cdef bint barred = False
+    cdef int64_t locks = r.v.s.work.locks
     begin_run(&r.v, c)
     while not is_examined(c):
         if c.kvm_pt.zone[c.at] != zone:
             zone = c.kvm_pt.zone[c.at]
             locks += 1
-        if c.at != entry and r.barrier and free_blocks(&m.zone[zone], r.v.isolate_min_order) < r.barrier:
+            barred = r.barrier and free_blocks(&m.zone[zone], r.v.isolate_min_order) < r.barrier
+        if barred:
             r.barred += 1
             skip_entry(c)
             continue
-        entry = c.at
         r.v.s.work.probes += 1
         e = examine(&r.v, m, c, cpu)
         if r.heads_are_tails and e.kind == V8_ISOLATED and e.head == e.page:

@@ -1,0 +1,15 @@
+from hinting._core.strategies.hooks import Strategy
+
+class V8MaxOrder(Strategy):
+    """The compiled strategy; the parameters are those of hinting.strategies.V8MaxOrder, checked there."""
+
+    def __init__(
+        self,
+        *,
+        entries: int,
+        min_order: int,
+        asynchronous: bool,
+        return_position: str,
+        host_action: str,
+        call_pages: int,
+    ) -> None: ...
