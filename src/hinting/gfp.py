@@ -13,6 +13,7 @@ from hinting.errors import PageError
 
 __all__ = [
     "ATOMIC",
+    "BALLOON",
     "DMA",
     "DMA32",
     "HIGHUSER_MOVABLE",
@@ -60,6 +61,8 @@ DMA = _gfp("DMA", *_KERNEL, "DMA")
 DMA32 = _gfp("DMA32", *_KERNEL, "DMA32")
 #: Pages of processes and of the page cache: movable.
 HIGHUSER_MOVABLE = _gfp("HIGHUSER_MOVABLE", *_USER, "HIGHMEM", "MOVABLE")
+#: Pages that a balloon driver takes: movable, no retry, no warning, nothing from the emergency reserve.
+BALLOON = _gfp("BALLOON", *_USER, "HIGHMEM", "MOVABLE", "NOMEMALLOC", "NORETRY", "NOWARN")
 #: Table pages of a process's address space.
 PGTABLE_USER = _gfp("PGTABLE_USER", *_KERNEL, "ZERO", "ACCOUNT")
 #: A huge page that may be reclaimed for.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from hinting._core.host.host import vmm_memory_frames
 from hinting.errors import GuestError, HintingError
 from hinting.guest import Guest
 from hinting.host import Host
-from hinting.units import PAGE_BYTES, parse_duration
+from hinting.units import PAGE_BYTES, parse_duration, size_pages
 from hinting.workloads.boot import boot as boot_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from hinting.policies import Policy
 
 __all__ = ["VM", "Mark", "Simulation"]
 
@@ -58,8 +61,20 @@ class VM:
     def run_until_idle(self, timeout: int | str | None = None) -> bool:
         """Let time pass until this guest has done all its rows or is lost; False if the timeout came first."""
         end = _END if timeout is None else self._simulation.now_ns + parse_duration(timeout, "timeout")
-        self._simulation.engine.run_until_idle(self.machine, end)
+        self._simulation.run_until_idle(self, end)
         return self.machine.is_idle
+
+    def resize(self, memory: int | str) -> None:
+        """Ask the guest, as the host's operator would, to make do with so much memory from now on.
+
+        memory: bytes or "2GiB", up to the guest's configured memory. How far and how fast it gets there is the strategy's
+        affair. Raises StrategyError if the guest's strategy cannot resize it.
+        """
+        configured = self.guest.memory_bytes // PAGE_BYTES
+        pages = size_pages(memory, "memory")
+        if not 0 < pages <= configured:
+            raise GuestError(f"memory must be between 1 page and the guest's {configured} pages, got {pages} ({memory!r})")
+        self.machine.resize(configured - pages)
 
     @property
     def number(self) -> int:
@@ -93,11 +108,22 @@ class VM:
         return self.machine.accounts()
 
 
+@dataclass
+class _Routine:
+    """Something that the host does at each multiple of a period."""
+
+    due_ns: int
+    period_ns: int
+    action: Callable[[], Any]
+
+
 class Simulation:
     """Virtual time over one host and the guests launched on it.
 
     host: a Host. seed: of the guests' boots (guest i gets an own stream). The run is deterministic: same arguments,
     same results.
+
+    vms: the guests, in the order of launch. policies: of the host, which set balloon targets (see hinting.policies).
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -115,6 +141,8 @@ class Simulation:
         self._costs = Costs(host.costs)
         self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
         self.vms: list[VM] = []
+        self.policies: list[Policy] = []
+        self._routines: list[_Routine] = []
 
     def launch(self, guest: Guest, *, workload: np.ndarray | None = None, boot: bool = True) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0.
@@ -149,23 +177,65 @@ class Simulation:
             vm.submit(boot_rows(guest.memory_map, guest.costs, seed))
         if workload is not None:
             vm.submit(workload)
+        if guest.strategy is not None:
+            guest.strategy.launched(self, vm)
         return vm
+
+    def every(self, period: int | str, action: Callable[[], Any]) -> None:
+        """Call `action()` on the host's behalf once a period from now on, as long as time passes.
+
+        period: ns or "10s". Without a time to run to, time passes only until every guest is idle.
+        """
+        period_ns = parse_duration(period, "period")
+        if period_ns < 1:
+            raise HintingError(f"period must be positive, got {period!r}")
+        self._routines.append(_Routine(self.now_ns + period_ns, period_ns, action))
+
+    def _stop_before(self, end: int) -> int:
+        """The time to run to: `end`, or the next routine if that comes first."""
+        return min([end, *(routine.due_ns for routine in self._routines)])
+
+    def _do_routines(self) -> None:
+        """Do what is due now, in the order in which it was set up."""
+        for routine in list(self._routines):
+            if routine.due_ns <= self.now_ns:
+                routine.due_ns += routine.period_ns
+                routine.action()
 
     def run(self, until: int | str | None = None) -> None:
         """Let time pass until `until` (ns, or text such as "60s"); without it until nobody has anything to do.
 
         Raises HintingError for a time in the past.
         """
-        if until is None:
-            self.engine.run(_END)
-            return
-        end = parse_duration(until, "until")
+        end = _END if until is None else parse_duration(until, "until")
         if end < self.now_ns:
             raise HintingError(f"until must not be in the past: it is {self.now_ns} ns, got {end} ns ({until!r})")
+        while (stop := self._stop_before(end)) < end:
+            self.engine.run(stop)
+            if until is None and self.engine.is_idle:
+                return
+            self._do_routines()
         self.engine.run(end)
+        self._do_routines()
+
+    def run_until_idle(self, vm: VM, end: int) -> None:
+        """Let time pass until a guest is idle or lost, at most to the time `end` (ns)."""
+        while not vm.is_idle:
+            stop = self._stop_before(end)
+            self.engine.run_until_idle(vm.machine, stop)
+            if vm.is_idle or stop == end:
+                return
+            self.engine.run(stop)
+            self._do_routines()
 
     def step(self) -> bool:
         """Let whoever is furthest behind run for at most a slice; False if nobody has anything to do."""
+        stop = self._stop_before(_END)
+        due = self.engine.peek()
+        if stop < _END and not self.engine.is_idle and (due is None or due >= stop):
+            self.engine.run(stop)
+            self._do_routines()
+            return True
         return self.engine.step()
 
     def peek(self) -> float | None:
@@ -218,6 +288,7 @@ class Simulation:
                 for name, value in vm.counts().items()
             ]
             rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
-            rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
-        guest, metric, value, unit = zip(*rows, strict=True)
-        return pa.table({"guest": guest, "metric": metric, "value": value, "unit": unit})
+            unit = vm.guest.strategy.counter_unit if vm.guest.strategy is not None else ""
+            rows += [(vm.number, name, float(value), unit) for name, value in vm.counters().items()]
+        guest, metric, value, units = zip(*rows, strict=True)
+        return pa.table({"guest": guest, "metric": metric, "value": value, "unit": units})

@@ -27,6 +27,10 @@ cdef inline double work_ns(const work_t *now, const work_t *before, const costs_
         + (now.isolated - before.isolated) * c.guest_isolate_page
         + (now.returned - before.returned) * c.guest_putback_page
         + (now.drained - before.drained) * c.guest_pcp_free_hit
+        + (now.allocated - before.allocated) * c.guest_pcp_alloc_hit
+        + (now.allocated_blocks - before.allocated_blocks) * c.guest_buddy_alloc_order9
+        + (now.freed - before.freed) * c.guest_pcp_free_hit
+        + (now.config_writes - before.config_writes) * c.virt_exit_to_user
     )
 
 cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:

@@ -15,7 +15,8 @@ cdef enum opcode_t:
     OP_FREE = 9                         # the kernel frees the `b` newest blocks of a slot (all if b is 0)
     OP_BACK = 10                        # reserved memory [a, a + b) (page frames) is written at boot
     OP_MARK = 11                        # remember the time under the number `a`
-    NR_OPS = 12
+    OP_RESIZE = 12                      # the host wants the guest to do without `a` pages
+    NR_OPS = 13
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE

@@ -16,6 +16,7 @@ ALLOC    the kernel allocates `b` blocks of `order` into slot `proc`; flags: kin
 FREE     the kernel frees the `b` newest blocks of slot `proc`, all if `b` is 0
 BACK     reserved memory, page frames [a, a + b), is written: what boot does to memory that the allocator never sees
 MARK     note the time under number `a`
+RESIZE   the host wants the guest to do without `a` pages of its memory; the guest's strategy must be one that can
 ======== ======================================================================================================
 """
 
@@ -35,6 +36,7 @@ OP_DTYPE = np.dtype([
 OPS = {
     "NOP": OP_NOP, "SPAWN": OP_SPAWN, "MMAP": OP_MMAP, "TOUCH": OP_TOUCH, "UNMAP": OP_UNMAP, "EXIT": OP_EXIT,
     "SLEEP": OP_SLEEP, "COMPUTE": OP_COMPUTE, "ALLOC": OP_ALLOC, "FREE": OP_FREE, "BACK": OP_BACK, "MARK": OP_MARK,
+    "RESIZE": OP_RESIZE,
 }
 
 #: Flag of MMAP: the mapping never uses huge pages.
@@ -82,6 +84,7 @@ def validate(ops, npfn):
     _fail(rows, at("ALLOC") & ((rows["flags"] & OPF_KIND) >= NR_KINDS), f"kind must be one of {KINDS}")
     _fail(rows, at("MMAP") & ((a < 1) | (a > MAX_PAGES)), f"a mapping must have 1 to {MAX_PAGES} pages")
     _fail(rows, at("BACK") & ((a > npfn) | (b > npfn) | (a + b > npfn)), f"page frames must be below {npfn}")
+    _fail(rows, at("RESIZE") & (a > npfn), f"a must be at most the guest's {npfn} pages")
     _check_order(rows)
     return rows
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport realloc
 
-from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
+from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
     PROGRAM_ENDED,
@@ -19,6 +19,7 @@ from hinting._core.engine.machine cimport (
 )
 from hinting._core.engine.memory cimport TOUCH_DONE, TOUCH_NO_FRAME, TOUCH_NO_PAGE, get_pages, touch_page, use_pages
 from hinting._core.engine.ops cimport (
+    KIND_ATOMIC,
     OP_ALLOC,
     OP_BACK,
     OP_COMPUTE,
@@ -26,6 +27,7 @@ from hinting._core.engine.ops cimport (
     OP_FREE,
     OP_MARK,
     OP_MMAP,
+    OP_RESIZE,
     OP_SLEEP,
     OP_SPAWN,
     OP_TOUCH,
@@ -44,7 +46,7 @@ from hinting._core.engine.process cimport (
     process_t,
     region_t,
 )
-from hinting._core.engine.vmm cimport must_stall, take_submitted
+from hinting._core.engine.vmm cimport must_stall, resize, take_submitted
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
@@ -156,7 +158,8 @@ cdef inline bint teardown_step(machine_t *g, vcpu_t *v, int cpu, process_t *p) n
     return True
 
 cdef inline bint thread_due(const vcpu_t *v) noexcept nogil:
-    return v.thread == THREAD_WOKEN and v.thread_at <= v.now
+    """The thread may go on: its wake-up latency is over, or the host's answer is there."""
+    return v.thread != THREAD_IDLE and v.thread_at <= v.now
 
 cdef inline void note_wake(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """What the strategy's hooks asked for: reports go out, and a woken thread may run after its latency."""
@@ -176,6 +179,13 @@ cdef inline process_t *process_of(machine_t *g, const op_t *op) noexcept nogil:
     """The live process of a row, NULL if it was killed."""
     cdef process_t *p = &g.process[op.proc]
     return p if p.alive else NULL
+
+cdef inline bint oom_notified(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """The OOM notifier, before anybody is killed: True if the strategy gives pages back, for which this CPU waits."""
+    if g.strategy == NULL or g.strategy.on_oom == NULL or g.strategy.on_oom(g.strategy.self, g.mm, cpu) == 0:
+        return False
+    note_wake(g, v, cpu)
+    return True
 
 cdef inline void kill_process(machine_t *g, process_t *p) noexcept nogil:
     """The guest's OOM killer: the rest of the process's rows is skipped, its memory is torn down now."""
@@ -199,6 +209,8 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
         if result == TOUCH_NO_FRAME:
             return False
         if result == TOUCH_NO_PAGE:
+            if oom_notified(g, v, cpu):
+                return False
             kill_process(g, p)
             while not teardown_step(g, v, cpu, p):
                 pass
@@ -209,6 +221,10 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             return v.done >= op.b
     return True
 
+cdef inline bint may_oom(const op_t *op) noexcept nogil:
+    """Whether the kernel would call its OOM killer before this request fails."""
+    return op.order <= COSTLY_ORDER and (op.flags & OPF_KIND) != KIND_ATOMIC
+
 cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
     cdef slot_t *s = &g.slot[op.proc]
     cdef pfn_t pfn
@@ -218,6 +234,8 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
+                if may_oom(op) and oom_notified(g, v, cpu):
+                    return False
                 g.failed_allocations += 1
             elif hold_block(g, s, pfn, op.order):
                 charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
@@ -304,6 +322,8 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         return use_pages(g, v, <pfn_t>op.a, op.b)
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
+    elif op.op == OP_RESIZE:
+        resize(g, v.now, op.a)
     return True
 
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:

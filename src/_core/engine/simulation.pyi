@@ -36,6 +36,12 @@ class Machine:
     def is_idle(self) -> bool:
         """No vCPU has a row left to run and no report is under way."""
 
+    def resize(self, pages: int) -> None:
+        """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
+
+    def poll(self, ticket: int) -> None:
+        """The device gives a buffer back to its driver, which fills it and sends it again."""
+
     def accounts(self) -> dict[str, float]:
         """CPU time by account, ns."""
 
@@ -72,6 +78,10 @@ class Engine:
 
     def step(self) -> bool:
         """Let whoever is furthest behind run one slice; False if nobody has anything to do."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every guest is idle or lost."""
 
     def peek(self) -> int | None:
         """When somebody has something to do next, ns; None if nobody has."""

@@ -24,6 +24,7 @@ from hinting._core.engine.machine cimport (
     SIM_GUEST,
     SIM_NO_MEMORY,
     THREAD_IDLE,
+    THREAD_TRIES,
     THREAD_WAITS,
     machine_t,
     sample_t,
@@ -31,10 +32,10 @@ from hinting._core.engine.machine cimport (
     slot_t,
     vcpu_t,
 )
-from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
+from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, OP_RESIZE, op_t
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
-from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
+from hinting._core.engine.vmm cimport host_answered, interrupt, poll, resize, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
@@ -64,6 +65,28 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     if v.interrupt_at < t:
         t = v.interrupt_at
     return t if t > v.now else v.now
+
+
+cdef bint is_idle(const machine_t *g) noexcept nogil:
+    """No vCPU has a row left to run and no report is under way; what a thread tries in vain does not count."""
+    cdef int cpu
+    if g.vmm.queued:
+        return False
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program != PROGRAM_ENDED or g.vcpu[cpu].interrupt_at != NEVER:
+            return False
+        if g.vcpu[cpu].thread != THREAD_IDLE and g.vcpu[cpu].thread != THREAD_TRIES:
+            return False
+    return True
+
+
+cdef bint only_tries(const machine_t *g) noexcept nogil:
+    """The guest is idle but for a thread that tries in vain."""
+    cdef int cpu
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].thread == THREAD_TRIES:
+            return is_idle(g)
+    return False
 
 
 cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -164,7 +187,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     cdef int64_t t, first = NEVER, limit
     for i in range(s.nr_machines):
         g = s.machine[i]
-        if g.state != GUEST_FINE:
+        if g.state != GUEST_FINE or until == NEVER and only_tries(g):
             continue
         if g.vmm.queued and g.vmm.now < first:
             first = g.vmm.now
@@ -231,6 +254,8 @@ cdef class Machine:
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
         whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
+        if (whole["op"] == OP_RESIZE).any():
+            self._resizable()
         self._room(int(whole["proc"].max(initial=0)) + 1)
         self.programs[cpu] = whole
         v = &self.g.vcpu[cpu]
@@ -261,6 +286,26 @@ cdef class Machine:
         memset(&self.g.slot[self.g.nr_slots], 0, (n - self.g.nr_slots) * sizeof(self.g.slot[0]))
         self.g.nr_slots = n
 
+    def _resizable(self):
+        if self.g.strategy == NULL or self.g.strategy.on_resize == NULL:
+            raise StrategyError("the guest's memory cannot be resized: its strategy must be one that can, as balloon is")
+        if self.g.state == GUEST_LOST:
+            raise GuestError(f"guest {self.g.number} is lost")
+
+    def resize(self, int64_t pages):
+        """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
+        self._resizable()
+        if not 0 <= pages <= self.allocator.npfn:
+            raise GuestError(f"resize: pages must be between 0 and {self.allocator.npfn}, got {pages}")
+        resize(&self.g, self.g.sim.now, pages)
+
+    def poll(self, int ticket):
+        """The device gives a buffer back to its driver, which fills it and sends it again."""
+        if self.g.strategy == NULL or self.g.strategy.on_poll == NULL:
+            raise StrategyError("the guest's strategy has no buffers to be polled")
+        if self.g.state == GUEST_FINE:
+            poll(&self.g, self.g.sim.now, ticket)
+
     @property
     def number(self):
         """Number of the guest on its host, from 0 in the order of launch."""
@@ -279,10 +324,7 @@ cdef class Machine:
     @property
     def is_idle(self):
         """No vCPU has a row left to run and no report is under way."""
-        return self.g.state == GUEST_LOST or self.g.vmm.queued == 0 and all(
-            self.g.vcpu[cpu].program == PROGRAM_ENDED and self.g.vcpu[cpu].thread == THREAD_IDLE
-            and self.g.vcpu[cpu].interrupt_at == NEVER
-            for cpu in range(self.g.ncpus))
+        return self.g.state == GUEST_LOST or is_idle(&self.g)
 
     def accounts(self):
         """CPU time by account, ns."""
@@ -402,14 +444,9 @@ cdef class Engine:
         cdef simulation_t *s = &self.s
         cdef machine_t *g = &machine.g
         cdef bint idle = False
-        cdef int cpu
         with nogil:
             while not idle and step(s, until) and s.error == 0:
-                idle = g.vmm.queued == 0
-                for cpu in range(g.ncpus):
-                    idle = (idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
-                            and g.vcpu[cpu].interrupt_at == NEVER)
-                idle = idle or g.state == GUEST_LOST
+                idle = is_idle(g) or g.state == GUEST_LOST
         self._no_error()
 
     def step(self):
@@ -419,6 +456,11 @@ cdef class Engine:
             more = step(&self.s, NEVER)
         self._no_error()
         return more
+
+    @property
+    def is_idle(self):
+        """Whether every guest is idle or lost."""
+        return all(machine.is_idle for machine in self.machines)
 
     def peek(self):
         """When somebody has something to do next, ns; None if nobody has."""

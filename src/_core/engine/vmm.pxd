@@ -2,21 +2,42 @@
 
 from libc.stdint cimport int64_t
 
-from hinting._core.engine.charge cimport advance, charge_strategy
+from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
     NEVER,
     PROGRAM_RUNS,
     THREAD_IDLE,
+    THREAD_TRIES,
     THREAD_WAITS,
+    THREAD_WOKEN,
+    WAITER_CPU,
+    WAITER_IRQ,
+    WAITER_NONE,
+    WAITER_THREAD,
     machine_t,
     request_t,
     vcpu_t,
 )
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, block_t
+from hinting._core.strategies.hooks cimport (
+    HOST_DONTNEED,
+    HOST_FREE,
+    THREAD_PAUSES,
+    THREAD_REPORTS,
+    THREAD_RETRIES,
+    block_t,
+)
 
-cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thread) noexcept nogil:
+cdef inline void count_isolated(machine_t *g, int64_t pages) noexcept nogil:
+    """Pages leave for the host, or are answered (negative). Blocks that a device handles are not free ones."""
+    if g.strategy.device != NULL:
+        return
+    g.in_flight += pages
+    if g.in_flight > g.max_isolated:
+        g.max_isolated = g.in_flight
+
+cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) noexcept nogil:
     """Put a report into the virtqueue; the exit is the guest's time."""
     cdef int64_t n = 0, i, pages = 0
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, ticket, &n)
@@ -24,12 +45,11 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thre
     cdef double ns
     for i in range(n):
         pages += <int64_t>1 << blocks[i].order
-    g.in_flight += pages
-    if g.in_flight > g.max_isolated:
-        g.max_isolated = g.in_flight
-    g.reports += 1
-    g.reported_blocks += n
-    g.reported_pages += pages
+    count_isolated(g, pages)
+    if g.strategy.device == NULL:
+        g.reports += 1
+        g.reported_blocks += n
+        g.reported_pages += pages
     ns = g.costs.virt_vq_add_sg * (g.strategy.descriptors if g.strategy.descriptors else n)
     ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
     g.account.guest_report += ns
@@ -40,7 +60,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thre
     r = &g.vmm.queue[g.vmm.queued]
     r.ticket = ticket
     r.cpu = cpu
-    r.by_thread = by_thread
+    r.waiter = waiter
     g.vmm.queued += 1
 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -49,11 +69,40 @@ cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     g.strategy.wake[cpu] = 0
     v.thread = THREAD_IDLE
     state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
+    charge_lists(g, v)
     charge_strategy(g, v)
     if state == THREAD_REPORTS:
-        kick(g, v, cpu, g.strategy.thread_ticket[cpu], True)
+        kick(g, v, cpu, g.strategy.thread_ticket[cpu], WAITER_THREAD)
         v.thread = THREAD_WAITS
         v.thread_at = NEVER
+    elif state == THREAD_PAUSES or state == THREAD_RETRIES:
+        v.thread = THREAD_WOKEN if state == THREAD_PAUSES else THREAD_TRIES
+        v.thread_at = v.now + g.strategy.pause_ns
+
+cdef inline void config_interrupt(machine_t *g, int64_t t) noexcept nogil:
+    """The device has changed its configuration at the time t: its driver's work item is queued on CPU 0."""
+    cdef vcpu_t *v = &g.vcpu[0]
+    g.strategy.wake[0] = 1
+    if v.thread == THREAD_IDLE or v.thread == THREAD_TRIES:
+        v.thread = THREAD_WOKEN
+        v.thread_at = (t if t > v.now else v.now) + <int64_t>(g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task)
+
+cdef inline void resize(machine_t *g, int64_t t, int64_t pages) noexcept nogil:
+    """The host wants the guest to do without so many pages."""
+    g.strategy.on_resize(g.strategy.self, g.mm, pages)
+    config_interrupt(g, t)
+
+cdef inline void poll(machine_t *g, int64_t t, int ticket) noexcept nogil:
+    """The device gives a buffer back at the time t; the driver fills it again and sends it."""
+    cdef vcpu_t *v = &g.vcpu[0]
+    cdef double ns = g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task
+    if v.now < t:
+        v.now = t
+    g.account.guest_report += ns
+    advance(v, ns)
+    g.strategy.on_poll(g.strategy.self, g.mm, 0, ticket)
+    charge_strategy(g, v)
+    kick(g, v, 0, ticket, WAITER_NONE)
 
 cdef inline int next_used(const machine_t *g, int cpu) noexcept nogil:
     """The oldest answer that this CPU has not got yet, -1 if none."""
@@ -99,7 +148,7 @@ cdef inline void take_submitted(machine_t *g, vcpu_t *v, int cpu) noexcept nogil
     for k in range(g.strategy.nr_submitted):
         if g.strategy.drops_answers:
             drop_answers(g, v, cpu)
-        kick(g, v, cpu, g.strategy.submitted[k], False)
+        kick(g, v, cpu, g.strategy.submitted[k], WAITER_CPU if g.strategy.submit_waits else WAITER_IRQ)
         if g.strategy.submit_waits:
             v.waits += 1
             g.spinning += 1
@@ -149,21 +198,41 @@ cdef inline void answer(machine_t *g, const request_t *r) noexcept nogil:
     """The VMM is done with a report: a spinning thread sees it at once, all else takes an interrupt."""
     cdef vcpu_t *v = &g.vcpu[r.cpu]
     cdef double irq = g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task
-    if r.by_thread:
+    if r.waiter == WAITER_THREAD:
         v.thread_at = g.vmm.now + (0 if g.strategy.synchronous else <int64_t>irq)
-    elif g.strategy.submit_waits:
+    elif r.waiter == WAITER_CPU:
         end_spin(g, v)
         g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
+        charge_lists(g, v)
         charge_strategy(g, v)
+    elif r.waiter == WAITER_NONE:
+        g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
     else:
         g.vmm.used[g.vmm.nr_used] = r[0]
         g.vmm.nr_used += 1
         if v.interrupt_at == NEVER:
             v.interrupt_at = g.vmm.now + <int64_t>g.costs.virt_irq_inject
 
+cdef inline void handle_block(
+    machine_t *g, int ticket, const block_t *block, double *host_ns, double *stolen_ns
+) noexcept nogil:
+    """What the VMM does with one block of a report."""
+    cdef int64_t pages = <int64_t>1 << block.order
+    cdef int64_t call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
+    if g.strategy.device != NULL:
+        g.strategy.device(g.strategy.self, ticket, g.sim.host, g.backing, g.costs, block, running_vcpus(g), host_ns, stolen_ns)
+        return
+    host_ns[0] += g.costs.host_ramblock_lookup
+    if g.strategy.on_discard != NULL:
+        g.strategy.on_discard(g.strategy.self, g.mm, block.pfn, block.order)
+    if g.strategy.host_action == HOST_DONTNEED:
+        backing_discard(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+    elif g.strategy.host_action == HOST_FREE:
+        backing_free_lazily(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
-    cdef int64_t n = 0, i, pages, before, all_pages = 0
+    cdef int64_t n = 0, i, before, all_pages = 0
     cdef request_t r = g.vmm.queue[0]
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
@@ -174,28 +243,18 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     while g.vmm.at < n:
         if g.vmm.now >= until:
             return
-        host_ns = g.costs.host_ramblock_lookup
-        stolen_ns = 0
-        pages = <int64_t>1 << blocks[g.vmm.at].order
+        host_ns = stolen_ns = 0
         before = g.backing.held_frames
-        if g.strategy.on_discard != NULL:
-            g.strategy.on_discard(g.strategy.self, g.mm, blocks[g.vmm.at].pfn, blocks[g.vmm.at].order)
-        if g.strategy.host_action == HOST_DONTNEED:
-            backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
-                            g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
-                            &host_ns, &stolen_ns)
-        elif g.strategy.host_action == HOST_FREE:
-            backing_free_lazily(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
-                                g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
-                                &host_ns, &stolen_ns)
+        handle_block(g, r.ticket, &blocks[g.vmm.at], &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)
         g.vmm.at += 1
-    vmm_charge(g, g.costs.virt_vq_push_notify)
+    if r.waiter != WAITER_NONE:
+        vmm_charge(g, g.costs.virt_vq_push_notify)
     for i in range(n):
         all_pages += <int64_t>1 << blocks[i].order
-    g.in_flight -= all_pages
+    count_isolated(g, -all_pages)
     g.vmm.queued -= 1
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]
@@ -210,5 +269,6 @@ cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         v.now = v.thread_at
     v.thread = THREAD_IDLE
     g.strategy.on_host_done(g.strategy.self, g.mm, cpu, g.strategy.thread_ticket[cpu])
+    charge_lists(g, v)
     charge_strategy(g, v)
     run_thread(g, v, cpu)
