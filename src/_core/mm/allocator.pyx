@@ -582,7 +582,10 @@ cdef class Allocator:
 
     @staticmethod
     def from_state(kernel, state):
-        """A new allocator in a state that `state()` gave; PageError naming array, row and reason if it contradicts itself."""
+        """A new allocator in a state that `state()` gave.
+
+        Raises PageError, naming array, row and reason, if the state contradicts itself.
+        """
         from hinting._core.mm.restore import from_state
 
         return from_state(kernel, state)

@@ -15,7 +15,6 @@ from hinting._core.common cimport (
     MAX_ORDER,
     MAX_PCP_LISTS,
     NR_ZONES,
-    PAGEBLOCK_ORDER,
     PAGEBLOCK_PAGES,
     PAGE_BYTES,
     pfn_t,
@@ -24,7 +23,7 @@ from hinting._core.kernel cimport Kernel
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.arrays cimport LIST_HEADS, big_link_bytes, map_arrays, pageblock_bytes
 from hinting._core.mm.pages cimport TAG_BUDDY
-from hinting._core.mm.state cimport link_t, mm_t, pcp_t, ring_t
+from hinting._core.mm.state cimport link_t, mm_t, ring_t
 
 
 cdef inline bint is_zero(const uint8_t *bytes, int64_t n) noexcept nogil:

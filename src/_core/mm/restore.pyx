@@ -13,7 +13,6 @@ from hinting._core.common cimport (
     MAX_ORDER,
     MT_HIGHATOMIC,
     MT_ISOLATE,
-    NR_ZONES,
     PAGEBLOCK_ORDER,
     PAGEBLOCK_PAGES,
     pfn_t,
@@ -109,9 +108,9 @@ cdef int check_list(mm_t *m, int order, int mt, const uint32_t *pfn, int64_t n, 
 
 cdef int add_run(mm_t *m, uint8_t *split, int64_t pfn, int64_t n, int order, uint8_t kind, int64_t *bad) noexcept nogil:
     """n adjacent blocks on no list."""
-    cdef int64_t i
+    cdef int64_t end = pfn + (n << order)
     cdef int why
-    for i in range(n):
+    while pfn < end:
         why = room(m, split, zone_at(m, pfn), pfn, order)
         if why != FINE:
             bad[0] = pfn
@@ -217,12 +216,12 @@ cdef _pcp_fields(Allocator new, arrays):
         wanted.remove((zone, cpu))
         p = pcp_of(&new.m, &new.m.zone[zone], cpu)
         if p.count != values["count"]:
-            raise PageError(f"state: pcp row {row}: count is {values['count']} pages, the lists of zone {zone}, cpu {cpu} "
-                            f"have {p.count}")
+            raise PageError(f"state: pcp row {row}: count is {values['count']} pages, the lists of zone {zone}, "
+                            f"cpu {cpu} have {p.count}")
         for factor in ("free_factor", "alloc_factor"):
             if values[factor] > new.m.k.pcp_scale_max:
-                raise PageError(f"state: pcp row {row}: {factor} of {new.kernel.name} is at most {new.m.k.pcp_scale_max}, "
-                                f"got {values[factor]}")
+                raise PageError(f"state: pcp row {row}: {factor} of {new.kernel.name} is at most "
+                                f"{new.m.k.pcp_scale_max}, got {values[factor]}")
         p.high, p.high_min, p.high_max = values["high"], values["high_min"], values["high_max"]
         p.batch, p.free_factor, p.alloc_factor = values["batch"], values["free_factor"], values["alloc_factor"]
         p.free_count, p.flags, p.diff = values["free_count"], values["flags"], values["diff"]
@@ -233,7 +232,6 @@ cdef _pcp_fields(Allocator new, arrays):
 cdef _zone_fields(Allocator new, arrays):
     cdef mm_t *m = &new.m
     cdef zone_t *z
-    cdef int order
     pages = {}
     for zone, o, mt, n in arrays["free_lists"].tolist():
         for key in ("free",) * (mt != MT_ISOLATE) + ("highatomic",) * (mt == MT_HIGHATOMIC):
@@ -244,8 +242,8 @@ cdef _zone_fields(Allocator new, arrays):
         z.counter, z.nr_free_highatomic = row["counter"], row["nr_free_highatomic"]
         z.flags, z.nr_isolated_blocks = row["flags"], row["nr_isolated_blocks"]
         if free_exact(m, z) != pages.get((i, "free"), 0):
-            raise PageError(f"state: zone {i}: counter {z.counter} and the CPUs' differences make {free_exact(m, z)} free "
-                            f"pages, the free lists have {pages.get((i, 'free'), 0)}")
+            raise PageError(f"state: zone {i}: counter {z.counter} and the CPUs' differences make {free_exact(m, z)} "
+                            f"free pages, the free lists have {pages.get((i, 'free'), 0)}")
         if m.k.counts_free_highatomic and z.nr_free_highatomic != pages.get((i, "highatomic"), 0):
             raise PageError(f"state: zone {i}: nr_free_highatomic is {z.nr_free_highatomic} pages, the free lists have "
                             f"{pages.get((i, 'highatomic'), 0)}")
@@ -278,8 +276,8 @@ cdef Allocator _empty(Kernel kernel, arrays):
 def from_state(Kernel kernel not None, state):
     """A new allocator in the state that these arrays describe, on the profile that the state is of.
 
-    Raises PageError that names array, row and reason for whatever contradicts itself: blocks that overlap, are misaligned
-    or outside their zone, free buddies that did not merge, counts that differ from the lists.
+    Raises PageError that names array, row and reason for whatever contradicts itself: blocks that overlap, are
+    misaligned or outside their zone, free buddies that did not merge, counts that differ from the lists.
     """
     arrays = checked(state)
     cdef Allocator new = _empty(kernel, arrays)

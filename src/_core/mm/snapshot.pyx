@@ -102,7 +102,7 @@ cdef dict _held(mm_t *m):
     with nogil:
         walk(m, &h)
     if h.prepared:
-        raise PageError(f"state: {h.prepared} blocks are just being freed: a state can be taken before and after, not then")
+        raise PageError(f"state: {h.prepared} blocks are just being freed: take it before or after the free")
     used = np.zeros(h.runs, ARRAYS["used"])
     isolated = np.zeros(h.isolated, ARRAYS["isolated"])
     columns = [np.empty(n + 1, kind) for n, kind in (
@@ -154,7 +154,8 @@ cdef dict _free_lists(mm_t *m):
                         n = list_out(m, zone, mt, order, &pfn[at], &reported[at])
                     rows.append((zone, order, mt, n))
                     at += n
-    return {"free_lists": np.array(rows, ARRAYS["free_lists"]), "free_pfn": pfns[:total], "free_reported": marks[:total]}
+    lists = np.array(rows, ARRAYS["free_lists"])
+    return {"free_lists": lists, "free_pfn": pfns[:total], "free_reported": marks[:total]}
 
 
 cdef dict _pcp(mm_t *m):
@@ -192,8 +193,8 @@ cdef object _zones(mm_t *m):
         if z.end:
             rows.append((
                 i, z.start, z.end, z.managed, z.present, tuple(z.watermark), z.boost, z.boost_factor,
-                tuple(z.lowmem_reserve), z.nr_reserved_highatomic, z.nr_free_highatomic, z.counter, z.threshold, z.flags,
-                z.nr_isolated_blocks))
+                tuple(z.lowmem_reserve), z.nr_reserved_highatomic, z.nr_free_highatomic, z.counter, z.threshold,
+                z.flags, z.nr_isolated_blocks))
     return np.array(rows, ARRAYS["zones"])
 
 

@@ -37,7 +37,8 @@ ZONES = np.dtype([
 ])
 PCP = np.dtype([
     ("zone", "i1"), ("cpu", "i4"), ("count", "i8"), ("high", "i8"), ("high_min", "i8"), ("high_max", "i8"),
-    ("batch", "i4"), ("free_factor", "i4"), ("alloc_factor", "i4"), ("free_count", "i4"), ("flags", "u4"), ("diff", "i4"),
+    ("batch", "i4"), ("free_factor", "i4"), ("alloc_factor", "i4"), ("free_count", "i4"), ("flags", "u4"),
+    ("diff", "i4"),
 ])
 FREE_LISTS = np.dtype([("zone", "i1"), ("order", "i1"), ("migratetype", "i1"), ("blocks", "i8")])
 PCP_LISTS = np.dtype([("zone", "i1"), ("cpu", "i4"), ("pindex", "i1"), ("blocks", "i8")])
@@ -114,7 +115,7 @@ _LIMITS: dict[tuple[str, str], tuple[int, int]] = {
 
 
 def checked(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of a state with the dtypes above; PageError names an array that is missing, unknown or out of range."""
+    """The arrays of a state with the dtypes above; PageError names one that is missing, unknown or out of range."""
     for name in ARRAYS:
         if name not in state:
             raise PageError(f"state: array {name!r} is missing")
@@ -124,7 +125,8 @@ def checked(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     arrays = {name: _array(name, np.asarray(state[name]), kind) for name, kind in ARRAYS.items()}
     if arrays["counters"].size != 1:
         raise PageError(f"state: counters must have one row, got {arrays['counters'].size}")
-    for lists, entries in (("free_lists", ("free_pfn", "free_reported")), ("pcp_lists", ("pcp_pfn", "pcp_migratetype"))):
+    entries_of = {"free_lists": ("free_pfn", "free_reported"), "pcp_lists": ("pcp_pfn", "pcp_migratetype")}
+    for lists, entries in entries_of.items():
         blocks = int(arrays[lists]["blocks"].sum())
         for name in entries:
             if arrays[name].size != blocks:

@@ -111,10 +111,11 @@ cdef class Strategy:
 
     def state(self):
         """What the strategy knows, as {name: NumPy array}, for `set_state` of another one with the same parameters."""
-        raise StrategyError(f"a guest with strategy {type(self).__name__} cannot be copied or saved: the strategy has no state()")
+        raise StrategyError(
+            f"a guest with strategy {type(self).__name__} cannot be copied or saved: the strategy has no state()")
 
     def set_state(self, state):
-        """Take over a state; StrategyError, with nothing changed, if it is not one or contradicts the guest's memory."""
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
         raise StrategyError(f"strategy {type(self).__name__} cannot take over a state: it has no set_state()")
 
     def unanswered(self):
@@ -151,7 +152,8 @@ cdef class Strategy:
             if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and array.max() >= 1 << 63):
                 raise StrategyError(f"state of strategy {name}: {key} must be integers, got {array.dtype}")
             if array.ndim != 1 if shape is None else array.shape != shape:
-                raise StrategyError(f"state of strategy {name}: {key} must have shape {shape or '(any,)'}, got {array.shape}")
+                raise StrategyError(
+                    f"state of strategy {name}: {key} must have shape {shape or '(any,)'}, got {array.shape}")
             arrays[key] = array.astype(np.int64)
         return arrays
 
@@ -163,7 +165,7 @@ cdef class Strategy:
                 raise StrategyError(f"state of strategy {type(self).__name__}: {key} must be between 0 and {high}, "
                                     f"got {values.tolist()}")
         if arrays["submitted"].size > MAX_TICKETS:
-            raise StrategyError(f"state of strategy {type(self).__name__}: at most {MAX_TICKETS} tickets are submitted at once")
+            raise StrategyError(f"state of strategy {type(self).__name__}: more than {MAX_TICKETS} submitted tickets")
 
     def set_common_state(self, arrays):
         """Take over what every strategy has. arrays: passed `check_common_state`."""

@@ -4,7 +4,7 @@
 |---|---|
 | `captured` | entry by entry, all CPUs one after the other: cpu, pfn, order (-1: empty slot), zone |
 | `isolated` | block by block: cpu, pfn, order |
-| `cpus` | by CPU: entries captured (the kernel's index), entry and page that the thread examines next and the last page of that entry (entry -1: no run under way), busy, captures up to the last timer tick |
+| `cpus` | by CPU: n, at, pfn, end, busy, seen of cpu_state_t (n: the kernel's index; at -1: no run under way) |
 | `counters` | the nine counters, KiB, in the order of their names |
 | `statistics` | scans, wakes, runs, isolated_overflow, most_isolated |
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from hinting.errors import StrategyError
 
-from hinting._core.common cimport MAX_ORDER, pfn_t
+from hinting._core.common cimport MAX_ORDER
 from hinting._core.mm.pages cimport TAG_ISOLATED, tag_get, zone_of
 from hinting._core.mm.state cimport mm_t, zone_t
 from hinting._core.strategies.v8 cimport V8
@@ -47,7 +47,8 @@ def state(V8 strategy not None):
         cpus.append((c.kvm_pt.n, c.at, c.pfn, c.end, c.busy, c.seen))
     counters = dict(strategy.v.c)
     return common | {
-        "captured": np.array(captured, np.int64).reshape(-1, 4), "isolated": np.array(isolated, np.int64).reshape(-1, 3),
+        "captured": np.array(captured, np.int64).reshape(-1, 4),
+        "isolated": np.array(isolated, np.int64).reshape(-1, 3),
         "cpus": np.array(cpus, np.int64).reshape(-1, len(_CPUS)),
         "counters": np.array([counters[name] for name in sorted(counters)], np.int64),
         "statistics": np.array(list(strategy.statistics().values()), np.int64),
@@ -68,7 +69,8 @@ cdef _check_captured(V8 strategy, int cpu, entries):
         if order == -1 and pfn == 0 and zone == -1:
             continue
         z = zone_of(m, pfn) if 0 <= pfn < m.npfn else NULL
-        if not 0 <= order <= MAX_ORDER or z == NULL or z.index != zone or pfn + (1 << order) > z.end or pfn % (1 << order):
+        if (not 0 <= order <= MAX_ORDER or z == NULL or z.index != zone or pfn + (1 << order) > z.end
+                or pfn % (1 << order)):
             _no(f"cpu {cpu} entry {i}: no block of order {order} begins at pfn {pfn} in zone {zone} of this guest")
 
 
@@ -93,7 +95,7 @@ cdef _check_cpu(V8 strategy, int cpu, values, entries, int64_t isolated):
     if isolated > strategy.v.entries:
         _no(f"cpu {cpu} holds {isolated} blocks, the array has {strategy.v.entries}")
     if at >= 0 and not busy or at < 0 and isolated:
-        _no(f"cpu {cpu}: its thread works on no array, but entry is {at}, busy {busy} and {isolated} blocks are isolated")
+        _no(f"cpu {cpu}: at is {at}, busy {busy} and {isolated} blocks are isolated, which no run leaves behind")
     for i, (first, order, _) in enumerate(entries):
         if order < 0 and max(at, 0) <= i < n:
             _no(f"cpu {cpu} entry {i} is empty, expected {n} entries")
@@ -124,7 +126,7 @@ def set_state(V8 strategy not None, values):
     for key in ("captured", "isolated"):
         for cpu in set(arrays[key][:, 0].tolist()) - set(range(ncpus)):
             _no(f"{key} has entries of cpu {cpu}, the guest has {ncpus}")
-    captured = [[tuple(row) for row in arrays["captured"][arrays["captured"][:, 0] == i, 1:].tolist()] for i in range(ncpus)]
+    captured = [arrays["captured"][arrays["captured"][:, 0] == i, 1:].tolist() for i in range(ncpus)]
     isolated = [arrays["isolated"][arrays["isolated"][:, 0] == i].tolist() for i in range(ncpus)]
     cpus = arrays["cpus"].tolist()
     _check_isolated(strategy, arrays["isolated"].tolist())
@@ -135,7 +137,8 @@ def set_state(V8 strategy not None, values):
     for cpu in range(ncpus):
         c = &strategy.v.cpu[cpu]
         for i in range(strategy.v.entries):
-            c.kvm_pt.pfn[i], c.kvm_pt.order[i], c.kvm_pt.zone[i] = captured[cpu][i] if i < len(captured[cpu]) else (0, -1, -1)
+            c.kvm_pt.pfn[i], c.kvm_pt.order[i], c.kvm_pt.zone[i] = (
+                captured[cpu][i] if i < len(captured[cpu]) else (0, -1, -1))
         for i, (_, pfn, order) in enumerate(isolated[cpu]):
             c.hyp[i].pfn, c.hyp[i].order = pfn, order
         c.hyp_idx = len(isolated[cpu])
