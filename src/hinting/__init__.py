@@ -10,6 +10,7 @@ from hinting.guest import Guest
 from hinting.host import Host
 from hinting.simulation import VM, Simulation
 from hinting.snapshots import Snapshot
+from hinting.strategies import parameter, strategy
 
 __all__ = [
     "VM",
@@ -21,7 +22,9 @@ __all__ = [
     "get_include",
     "gfp",
     "kernels",
+    "parameter",
     "strategies",
+    "strategy",
     "workloads",
 ]
 

@@ -57,8 +57,8 @@ def pagetypeinfo_text(guest: Guest) -> str:
             counts = "".join(count(int(n)) for n in blocks[zone, mt])
             lines.append(f"Node    0, zone {ZONES[zone]:>8}, type {name:>12} {counts}")
     lines += ["", f"{'Number of blocks type ':<23}" + "".join(f"{name:>12} " for name in MIGRATETYPES)]
-    for zone, counts in _pageblocks(guest):
-        lines.append(f"Node 0, zone {ZONES[zone]:>8} " + "".join(f"{n:12d} " for n in counts))
+    for zone, types in _pageblocks(guest):
+        lines.append(f"Node 0, zone {ZONES[zone]:>8} " + "".join(f"{n:12d} " for n in types))
     return "\n".join(lines) + "\n"
 
 

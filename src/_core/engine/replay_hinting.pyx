@@ -18,7 +18,6 @@ from hinting._core.engine.replay cimport (
     ROW_HINT_DRAIN,
     ROW_HINT_DRAIN_END,
     ROW_HINT_DROP,
-    ROW_HINT_FAIL,
     ROW_HINT_FREE,
     ROW_HINT_ISOLATED,
     ROW_HINT_NONBUDDY,
@@ -303,5 +302,6 @@ def hinting_level(Allocator allocator not None, V8 strategy not None, Events eve
         {"rows": requests.rows, "allocations": requests.allocations, "identical": requests.identical,
          "refused": requests.refused, "assisted": requests.assisted + t.assisted, "first_row": requests.first_row,
          "first_expected": requests.first_expected, "first_chosen": requests.first_chosen},
-        {"seen": sum(t.seen), "same": sum(t.same), "first_row": t.first_row, "first_page": t.first_page, "first_kind": t.first_kind, "first_head": t.first_head},
+        {"seen": sum(t.seen), "same": sum(t.same), "first_row": t.first_row, "first_page": t.first_page,
+         "first_kind": t.first_kind, "first_head": t.first_head},
     )

@@ -28,39 +28,15 @@ from hinting._core.kernel cimport PCP_AUTO_TUNED, Kernel
 from hinting._core.mm.alloc cimport alloc_bulk, alloc_pages, drain_cpu, free_list, free_pages, split_used
 from hinting._core.mm.arrays cimport empty_lists, map_arrays, unmap_arrays
 from hinting._core.mm.buddy cimport (
-    FPI_NONE,
-    FPI_SKIP_REPORT_NOTIFY,
-    FPI_TO_TAIL,
-    account_list,
-    free_block,
-    isolate,
-    list_add,
-    put_back,
-)
+    FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, account_list, free_block, isolate, list_add, put_back)
 from hinting._core.mm.counter cimport fold, free_exact, pcp_of
 from hinting._core.mm.pages cimport (
-    TAG_ISOLATED,
-    TAG_KIND,
-    TAG_MOVABLE,
-    TAG_ORDER,
-    TAG_PREPARED,
-    TAG_REPORTED,
-    TAG_USED,
-    block_type,
-    covering,
-    links_of,
-    list_head,
-    pfn_of_node,
-    tag_get,
-    tag_is_buddy,
-    tag_is_pcp,
-    tag_is_used,
-    tag_set,
-    zone_of,
-)
+    TAG_ISOLATED, TAG_KIND, TAG_MOVABLE, TAG_ORDER, TAG_PREPARED, TAG_REPORTED, TAG_USED, block_type, covering,
+    links_of, list_head, pfn_of_node, tag_get, tag_is_buddy, tag_is_pcp, tag_is_used, tag_set, zone_of)
 from hinting._core.mm.pcp cimport decay_pcp_high, mark_pcp, pindex_order, ring_at, ring_push_tail
 from hinting._core.mm.state cimport (
-    MM_NO_MEMORY, WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t, pcp_t, zone_t)
+    MM_NO_MEMORY, MM_STRATEGY, WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t,
+    pcp_t, zone_t)
 
 
 def _integer(name, value, low, high):
@@ -208,7 +184,14 @@ cdef class Allocator:
         if self.m.error == MM_NO_MEMORY:
             self.m.error = 0
             raise MemoryError("a per-CPU page list could not grow")
+        if self.m.error == MM_STRATEGY:
+            self.m.error = 0
+            raise self.hook_owner.fault_error()
         return 0
+
+    def raise_errors(self):
+        """Raise what went wrong inside and was not raised yet: a strategy that was stopped, or no memory."""
+        self._no_error()
 
     def add_free(self, pfn, order, tail=False, migratetype=None):
         """Hand a block to the allocator: it enters the free lists and merges. migratetype: its pageblock's if None."""
@@ -218,6 +201,7 @@ cdef class Allocator:
             "migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
         self._absent(first, o)
         free_block(&self.m, zone_of(&self.m, first), 0, first, o, mt, FPI_TO_TAIL if tail else FPI_NONE)
+        self._no_error()
 
     def insert_free(self, pfn, order, migratetype):
         """Append a block to the tail of a free list as it is, without merging: to load a given state."""
@@ -306,6 +290,7 @@ cdef class Allocator:
         for number in range(self.m.ncpus) if cpu is None else [self._cpu(cpu)]:
             c = number
             drain_cpu(&self.m, c, c)
+        self._no_error()
 
     def decay(self, cpu):
         """The once-a-second decay of a CPU's page lists (6.12)."""
@@ -316,6 +301,7 @@ cdef class Allocator:
         for i in range(NR_ZONES):
             if self.m.zone[i].populated:
                 decay_pcp_high(&self.m, &self.m.zone[i], c)
+        self._no_error()
 
     def fold(self, cpu):
         """Move a CPU's counter differences into the zones' counters."""
@@ -346,7 +332,11 @@ cdef class Allocator:
     def set_block_type(self, pfn, migratetype):
         """Set the migratetype of the pageblock of pfn. Free blocks stay on the lists that they are on."""
         cdef pfn_t first = _integer("pfn", pfn, 0, self.m.npfn - 1)
-        self.m.pageblock[first >> PAGEBLOCK_ORDER] = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef int mt = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef zone_t *z = zone_of(&self.m, first)
+        if z != NULL:
+            z.nr_isolated_blocks += (mt == MT_ISOLATE) - (block_type(&self.m, first) == MT_ISOLATE)
+        self.m.pageblock[first >> PAGEBLOCK_ORDER] = <uint8_t>mt
 
     # -- state in bulk -----------------------------------------------------------------------------------------
 

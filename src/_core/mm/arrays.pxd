@@ -36,6 +36,7 @@ cdef inline bint map_arrays(mm_t *m) noexcept nogil:
 
     What was mapped before a failure stays with m, to be released with it.
     """
+    cdef int i, k
     m.nblocks = (m.npfn + MAX_BLOCK_PAGES - 1) // MAX_BLOCK_PAGES
     m.span = m.nblocks * MAX_BLOCK_PAGES
     m.tag = <uint8_t *>zero_pages(m.span)
@@ -49,6 +50,9 @@ cdef inline bint map_arrays(mm_t *m) noexcept nogil:
             or m.skip == NULL or m.pcp == NULL):
         return False
     memset(m.pageblock, MT_MOVABLE, pageblock_bytes(m))
+    for i in range(NR_ZONES * m.ncpus):
+        for k in range(MAX_PCP_LISTS):
+            m.pcp[i].list[k].mask = <uint32_t>-1
     return True
 
 cdef inline void unmap_arrays(mm_t *m) noexcept nogil:

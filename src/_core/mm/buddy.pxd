@@ -150,6 +150,32 @@ cdef inline pfn_t take_smallest(mm_t *m, zone_t *z, int order, int mt) noexcept 
     expand(m, z, pfn, high, order, mt)
     return pfn
 
+cdef inline pfn_t take_run(mm_t *m, zone_t *z, int order, int mt, int64_t most, int64_t *n) noexcept nogil:
+    """What up to `most` calls of take_smallest would take one after the other out of one block; n: how many.
+
+    Returns the first of n adjoining blocks, NO_PFN if the lists have none. The lists of the orders between the wanted
+    one and that of the block are empty, so each call would go on where the one before it ended.
+    """
+    cdef unsigned int usable = z.nonempty[mt] >> order
+    cdef int high, rest
+    cdef pfn_t pfn, at, end
+    n[0] = 0
+    if usable == 0:
+        return NO_PFN
+    high = order + __builtin_ctz(usable)
+    pfn = list_first(m, z.index, mt, high)
+    list_del(m, z, pfn, high)
+    n[0] = <int64_t>1 << (high - order)
+    if n[0] > most:
+        n[0] = most
+        at = pfn + (<pfn_t>most << order)
+        end = pfn + (<pfn_t>1 << high)
+        while at < end:                 # what is left, in ascending orders
+            rest = __builtin_ctz(at)
+            list_add(m, z, at, rest, mt, False)
+            at += <pfn_t>1 << rest
+    return pfn
+
 cdef inline void move_tail(mm_t *m, zone_t *z, pfn_t pfn, int order, int mt) noexcept nogil:
     """Move a free block to the tail of the list of another type. Its reported mark stays."""
     cdef uint8_t t = tag_get(m, pfn, order)
@@ -157,6 +183,11 @@ cdef inline void move_tail(mm_t *m, zone_t *z, pfn_t pfn, int order, int mt) noe
     z.nr_free[order] -= 1
     list_add(m, z, pfn, order, mt, True)
     tag_set(m, pfn, order, t & ~TAG_ORDER)
+
+cdef inline bint pageblock_in_zone(const zone_t *z, pfn_t pfn) noexcept nogil:
+    """The pageblock of pfn does not cross the zone's edge."""
+    cdef pfn_t first = pfn & ~<pfn_t>(PAGEBLOCK_PAGES - 1)
+    return first >= z.start and first + PAGEBLOCK_PAGES <= z.end
 
 cdef inline int64_t count_block(mm_t *m, zone_t *z, pfn_t pfn, int64_t *movable) noexcept nogil:
     """Free pages of the pageblock of pfn, and pages that count as movable; -1 if the block crosses the zone's edge."""
@@ -166,7 +197,7 @@ cdef inline int64_t count_block(mm_t *m, zone_t *z, pfn_t pfn, int64_t *movable)
     cdef uint8_t t
     cdef int64_t free = 0
     movable[0] = 0
-    if at < z.start or end > z.end:
+    if not pageblock_in_zone(z, pfn):
         return -1
     while at < end:
         t = covering(m, at, &head)
@@ -234,10 +265,13 @@ cdef inline bint isolate(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noex
     if order >= PAGEBLOCK_ORDER - 1:
         first = pfn >> PAGEBLOCK_ORDER
         for b in range(first, first + (1 << (order - PAGEBLOCK_ORDER) if order > PAGEBLOCK_ORDER else 1)):
-            if is_mergeable(m.pageblock[b]):
-                if m.k.strict_types:
-                    move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
-                m.pageblock[b] = MT_MOVABLE
+            if not is_mergeable(m.pageblock[b]):
+                continue
+            if m.k.strict_types:
+                if not pageblock_in_zone(z, b << PAGEBLOCK_ORDER):
+                    continue
+                move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
+            m.pageblock[b] = MT_MOVABLE
     tag_set(m, pfn, order, TAG_ISOLATED)
     return True
 

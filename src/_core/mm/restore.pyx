@@ -294,4 +294,5 @@ def from_state(Kernel kernel not None, state):
     counters = arrays["counters"][0]
     new.m.kswapd_wakeups, new.m.allocstall = counters["kswapd_wakeups"], counters["allocstall"]
     new.m.kswapd_wanted = bool(counters["kswapd_wanted"])
+    new.m.refilled, new.m.drained = counters["refilled"], counters["drained"]
     return new

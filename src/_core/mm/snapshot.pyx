@@ -203,7 +203,8 @@ def state(Allocator allocator not None):
     cdef mm_t *m = &allocator.m
     cdef uint32_t n = (m.npfn + PAGEBLOCK_PAGES - 1) // PAGEBLOCK_PAGES
     arrays = {
-        "counters": np.array([(m.ncpus, m.kswapd_wakeups, m.allocstall, m.kswapd_wanted)], ARRAYS["counters"]),
+        "counters": np.array([(m.ncpus, m.kswapd_wakeups, m.allocstall, m.kswapd_wanted, m.refilled, m.drained)],
+                             ARRAYS["counters"]),
         "zones": _zones(m), **_pcp(m), **_free_lists(m), **_held(m),
         "pageblock_types": np.array(<uint8_t[:n]>m.pageblock), "pageblock_skip": np.array(<uint8_t[:n]>m.skip),
     }

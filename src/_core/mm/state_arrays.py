@@ -29,7 +29,10 @@ __all__ = ["ARRAYS", "checked"]
 
 _ANY = 1 << 40
 
-COUNTERS = np.dtype([("ncpus", "i4"), ("kswapd_wakeups", "i8"), ("allocstall", "i8"), ("kswapd_wanted", "u1")])
+COUNTERS = np.dtype([
+    ("ncpus", "i4"), ("kswapd_wakeups", "i8"), ("allocstall", "i8"), ("kswapd_wanted", "u1"), ("refilled", "i8"),
+    ("drained", "i8"),
+])
 ZONES = np.dtype([
     ("index", "i1"), ("start", "i8"), ("end", "i8"), ("managed", "i8"), ("present", "i8"), ("watermark", "i8", (3,)),
     ("boost", "i8"), ("boost_factor", "i8"), ("lowmem_reserve", "i8", (5,)), ("nr_reserved_highatomic", "i8"),
@@ -68,6 +71,8 @@ _LIMITS: dict[tuple[str, str], tuple[int, int]] = {
     ("counters", "kswapd_wakeups"): (0, 1 << 62),
     ("counters", "allocstall"): (0, 1 << 62),
     ("counters", "kswapd_wanted"): (0, 1),
+    ("counters", "refilled"): (0, 1 << 62),
+    ("counters", "drained"): (0, 1 << 62),
     ("zones", "index"): (0, 3),
     ("zones", "start"): (0, (1 << 31) - 1),
     ("zones", "end"): (1, 1 << 31),

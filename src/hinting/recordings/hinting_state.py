@@ -19,19 +19,38 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
     rows = [row for row in range(len(table["idx"])) if table["snap"][row] == snap and table["cpu"][row] == cpu]
     rows.sort(key=lambda row: int(table["idx"][row]))
     if [int(table["idx"][row]) for row in rows] != list(range(len(rows))):
-        raise RecordingError(f"{recording.path / 'hintarray.parquet'}: the entries of cpu {cpu} at t{snap} are not 0..{len(rows) - 1}")
+        raise RecordingError(
+            f"{recording.path / 'hintarray.parquet'}: the entries of cpu {cpu} at t{snap} are not 0..{len(rows) - 1}"
+        )
+    for row in rows:
+        pfn, order, zone = (int(table[name][row]) for name in ("pfn", "order", "zone"))
+        if not (0 <= order <= 10 and 0 <= zone <= 3 and pfn >= 0 and pfn + (1 << order) <= recording.npfn):
+            raise RecordingError(
+                f"{recording.path / 'hintarray.parquet'}: row {row}: no block of this guest (pfn {pfn}, order {order}, "
+                f"zone {zone})"
+            )
+    if len(rows) > recording.meta["hinting"]["max_fgpt_entries"]:
+        raise RecordingError(
+            f"{recording.path / 'hintarray.parquet'}: cpu {cpu} has {len(rows)} entries at t{snap}, the array has "
+            f"{recording.meta['hinting']['max_fgpt_entries']}"
+        )
     return [(int(table["pfn"][row]), int(table["order"][row]), int(table["zone"][row])) for row in rows]
 
 
 def v8_spec(recording: Recording) -> V8:
     """The parameters of the recorded build."""
     if not recording.has_v8:
-        raise HintingError(f"{recording.path}: level hinting needs a recording of a kernel with hinting v8, this one is of "
-                           f"{recording.meta['kernel']}")
+        raise HintingError(
+            f"{recording.path}: level hinting needs a recording of a kernel with hinting v8, this one is of "
+            f"{recording.meta['kernel']}"
+        )
     try:
         build = recording.meta["hinting"]
-        return V8(entries=build["max_fgpt_entries"], isolate_min_order=build["min_order"],
-                  scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"]))
+        return V8(
+            entries=build["max_fgpt_entries"],
+            isolate_min_order=build["min_order"],
+            scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"]),
+        )
     except KeyError as error:
         raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
 
@@ -58,7 +77,9 @@ def v8_differences(recording: Recording, core: V8Core) -> list[str]:
     """What of the nine counters and the captured arrays does not end as recorded, in words."""
     wrong = []
     ours, theirs = core.counters_by_name(), recording.meta["t1"]["hinting"]["counters_kb"]
-    wrong += [f"counter {name}: {ours.get(name)} KiB, recorded {value} KiB" for name, value in theirs.items() if ours.get(name) != value]
+    wrong += [
+        f"counter {name}: {ours.get(name)} KiB, recorded {value} KiB" for name, value in theirs.items() if ours.get(name) != value
+    ]
     for cpu in range(recording.ncpus):
         if core.captured(cpu) != captured_of(recording, 1, cpu):
             wrong.append(f"captured array of cpu {cpu}")

@@ -31,7 +31,7 @@ def write_file(path: Path, header: Mapping[str, Any], arrays: Mapping[str, np.nd
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
             temporary = file.name
-            np.savez_compressed(file, **{_HEADER: text}, **arrays)
+            np.savez_compressed(file, **{_HEADER: text}, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

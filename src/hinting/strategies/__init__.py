@@ -5,7 +5,9 @@
 500
 """
 
-from hinting.strategies.base import Parameter, StrategySpec, find, names
+from hinting.strategies.base import Parameter, StrategySpec, find, names, parameter
+from hinting.strategies.user import PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_USED, strategy
 from hinting.strategies.v8 import V8, V8Posted, V8Stats
 
-__all__ = ["V8", "Parameter", "StrategySpec", "V8Posted", "V8Stats", "find", "names"]
+__all__ = ["PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "V8", "Parameter", "StrategySpec", "V8Posted",
+           "V8Stats", "find", "names", "parameter", "strategy"]
