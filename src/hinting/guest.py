@@ -159,7 +159,12 @@ class Guest:
         self._thp, self._costs = snapshot.thp, snapshot.costs
 
     def _strategy_state(self) -> dict[str, np.ndarray] | None:
-        return self._strategy.state() if self._strategy is not None else None
+        if self._spec is None or self._strategy is None:
+            return None
+        try:
+            return self._strategy.state()
+        except StrategyError as error:
+            raise StrategyError(f"strategy {self._spec.name}: {error}") from None
 
     def __copy__(self) -> Guest:
         guest = type(self).__new__(type(self))

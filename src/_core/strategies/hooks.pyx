@@ -111,8 +111,7 @@ cdef class Strategy:
 
     def state(self):
         """What the strategy knows, as {name: NumPy array}, for `set_state` of another one with the same parameters."""
-        raise StrategyError(
-            f"a guest with strategy {type(self).__name__} cannot be copied or saved: the strategy has no state()")
+        raise StrategyError(f"the guest cannot be copied or saved: {type(self).__name__} has no state()")
 
     def set_state(self, state):
         """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
