@@ -167,6 +167,9 @@ def test_memory_map(content, tmp_path, name, value, message):
 
 
 def test_arrays_are_checked(content, tmp_path):
+    Guest("512MiB", kernel="linux-6.12").snapshot().save(tmp_path / "strict")
+    strict = (tmp_path / "strict").read_bytes()
+
     def counter(_, arrays):
         arrays["allocator.zones"]["counter"][1] += 1
 
@@ -179,7 +182,11 @@ def test_arrays_are_checked(content, tmp_path):
     def added(_, arrays):
         arrays["age"] = np.zeros(1)
 
+    def other_type(_, arrays):
+        arrays["allocator.pageblock_types"][:] = 2
+
     path = tmp_path / "file"
+    refused(rewritten(path, strict, other_type), r"state: free_pfn row 0, free list of zone 0, .* is not on the list of its")
     refused(rewritten(path, content, lost), "strategy: .*'cpus' is missing")
     refused(rewritten(path, content, added), "unknown field 'age'")
     refused(rewritten(path, content, counter), "state: zone 1: counter")
@@ -212,6 +219,9 @@ def test_one_bit_flipped_anywhere(moment, content, tmp_path_factory, at, bit):
     path = tmp_path_factory.mktemp("bit") / "moment"
     path.write_bytes(damaged)
     try:
-        assert Snapshot.load(path) == moment
+        read = Snapshot.load(path)
     except SnapshotError as error:
-        assert str(error).startswith(f"{path}: ")
+        if not str(error).startswith(f"{path}: "):
+            raise
+    else:
+        assert read == moment

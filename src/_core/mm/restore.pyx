@@ -84,7 +84,7 @@ cdef int add_list(
     for i in range(n):
         why = room(m, split, z, pfn[i], order)
         if why != FINE:
-            bad[0] = pfn[i]
+            bad[0] = i
             return why
         list_add(m, z, pfn[i], order, mt, True)
         if reported[i]:
@@ -95,10 +95,10 @@ cdef int add_list(
 
 
 cdef int check_list(mm_t *m, int order, int mt, const uint32_t *pfn, int64_t n, int64_t *bad) noexcept nogil:
-    """What can only be seen once all free blocks are in."""
+    """What can only be seen once all free blocks are in. bad: entry of the list that is wrong."""
     cdef int64_t i
     for i in range(n):
-        bad[0] = pfn[i]
+        bad[0] = i
         if order < PAGEBLOCK_ORDER and is_free_head(m, pfn[i] ^ (<pfn_t>1 << order), order):
             return UNMERGED
         if m.k.strict_types and mt < MT_ISOLATE and block_type(m, pfn[i]) != mt:
@@ -144,12 +144,13 @@ cdef _free_lists(Allocator new, arrays, uint8_t[::1] split):
         seen.add((zone, order, mt))
         with nogil:
             why = add_list(m, &split[0], &m.zone[zone], order, mt, &pfn[at], &reported[at], n, &bad)
-        _refuse(what, why, bad, order)
+        _refuse(f"free_pfn row {at + bad}, {what}", why, pfn[at + bad], order)
         at += n
     at = 0
     for zone, order, mt, n in rows:
         why = check_list(m, order, mt, &pfn[at], n, &bad)
-        _refuse(f"free list of zone {zone}, order {order}, migratetype {mt}", why, bad, order)
+        _refuse(f"free_pfn row {at + bad}, free list of zone {zone}, order {order}, migratetype {mt}", why,
+                pfn[at + bad], order)
         at += n
 
 
@@ -158,7 +159,7 @@ cdef _pcp_lists(Allocator new, arrays, uint8_t[::1] split):
     cdef uint32_t[::1] pfn = arrays["pcp_pfn"]
     cdef uint8_t[::1] types = arrays["pcp_migratetype"]
     cdef int64_t at = 0, n, i
-    cdef int zone, cpu, index, order
+    cdef int zone, cpu, index, order, why
     cdef pcp_t *p
     for zone, cpu, index, n in arrays["pcp_lists"].tolist():
         what = f"per-CPU list of zone {zone}, cpu {cpu}, pindex {index}"
@@ -169,7 +170,9 @@ cdef _pcp_lists(Allocator new, arrays, uint8_t[::1] split):
             raise PageError(f"state: {what}: it is there twice")
         order = pindex_order(index)
         for i in range(at, at + n):
-            _refuse(what, room(m, &split[0], &m.zone[zone], pfn[i], order), pfn[i], order)
+            why = room(m, &split[0], &m.zone[zone], pfn[i], order)
+            if why != FINE:
+                _refuse(f"pcp_pfn row {i}, {what}", why, pfn[i], order)
             if not ring_push_tail(m, &p.list[index], pfn[i]):
                 raise MemoryError("a per-CPU page list could not grow")
             mark_pcp(m, pfn[i], order, types[i])
