@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("replay")(replay.replay)
 app.command("strategies")(listing.strategies)
 app.command("scenarios")(listing.scenarios)
+app.command("workloads")(listing.workloads)
 app.command("kernels")(listing.kernels)
 
 
