@@ -11,6 +11,7 @@ from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.simulation import VM, Simulation
+from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "Host",
     "Scenario",
     "Simulation",
+    "Snapshot",
     "get_include",
     "gfp",
     "kernels",

@@ -11,6 +11,7 @@ __all__ = [
     "PageError",
     "RecordingError",
     "ScenarioError",
+    "SnapshotError",
     "StrategyError",
     "UnitError",
     "WorkloadError",
@@ -63,6 +64,10 @@ class ScenarioError(HintingError):
 
 class WorkloadError(HintingError):
     """An unknown workload or parameter, or a value outside its range."""
+
+
+class SnapshotError(HintingError):
+    """A snapshot that is damaged, contradictory, of a newer version, or of another guest; nothing is changed."""
 
 
 class CheckError(RuntimeError):
