@@ -12,6 +12,7 @@ from hinting.errors import HintingError
 from hinting.policies import Mom, Proxmox
 from hinting.policies.proxmox import distribute
 from hinting.strategies import Balloon
+from tests.docs_examples import run_python
 
 MIB = 1 << 20
 
@@ -174,3 +175,8 @@ def test_routines_run_at_multiples_of_their_period():
     assert seen == [300_000_000 * (i + 1) for i in range(len(seen))]
     with pytest.raises(HintingError, match="period must be positive"):
         sim.every(0, lambda: None)
+
+
+def test_the_examples_of_the_page_run():
+    names = run_python("rivals.md")
+    assert names["vm"].counters()["actual"] > 0

@@ -5,7 +5,7 @@ import pytest
 import hinting as h
 from hinting import strategies
 from hinting._core.mm.check import isolated_pages
-from hinting.experiments.setting import parse_assignments, split_strategy_keys
+from hinting.scenarios import Scenario
 from tests.strategies.lineage import all_unused, held, outside
 
 
@@ -91,5 +91,5 @@ def test_every_strategy_is_found_without_a_list():
 
 
 def test_a_name_with_a_dot_takes_parameters():
-    keys = parse_assignments(["v8.5-max-order.entries=500", "program=1GiB"])
-    assert split_strategy_keys(keys) == ({"program": "1GiB"}, {"v8.5-max-order": {"entries": "500"}})
+    scenario = Scenario.load("seed", {"v8.5-max-order.entries": "500"}, ["v8", "v8.5-max-order"])
+    assert [arm.parameters.get("entries") for arm in scenario.strategy] == [None, 500]

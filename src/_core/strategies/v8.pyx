@@ -26,6 +26,7 @@ from hinting._core.strategies.hooks cimport (
     Strategy,
     block_t,
 )
+from hinting._core.strategies.lists cimport not_isolated
 from hinting._core.strategies.v8_steps cimport (
     DEDUP_FULL,
     DEDUP_HEAD,
@@ -131,6 +132,11 @@ cdef const block_t *report(void *self, int ticket, int64_t *n) noexcept nogil:
     return v.cpu[ticket].hyp
 
 
+cdef void on_discard(void *self, mm_t *m, pfn_t pfn, int order) noexcept nogil:
+    cdef v8_t *v = <v8_t *>self
+    v.not_isolated += not_isolated(m, pfn, order)
+
+
 cdef class V8(Strategy):
     """The compiled v8 strategy; the parameters are those of hinting.strategies.V8, checked there."""
 
@@ -157,6 +163,7 @@ cdef class V8(Strategy):
         self.s.on_free = on_free
         self.s.on_thread = on_thread
         self.s.on_host_done = on_host_done
+        self.s.on_discard = on_discard
         if idle_flush_ns:
             self.s.on_timer = on_timer
         self.s.report = report
@@ -183,9 +190,13 @@ cdef class V8(Strategy):
         return {label: values[name] for name, label in LABELS}
 
     def statistics(self):
-        """What the source does not count: scans, wake-ups, thread runs, overflows, the largest isolated array."""
+        """What the source does not count: scans, wake-ups, thread runs, overflows, the largest isolated array.
+
+        not_isolated: pages dropped by the host while not isolated.
+        """
         return {"scans": self.v.scans, "wakes": self.v.wakes, "runs": self.v.runs,
-                "isolated_overflow": self.v.isolated_overflow, "most_isolated": self.v.most_isolated}
+                "isolated_overflow": self.v.isolated_overflow, "most_isolated": self.v.most_isolated,
+                "not_isolated": self.v.not_isolated}
 
     def captured(self, int cpu=0):
         """Entries of a CPU's captured array: [(pfn, order, zone), ...]."""
@@ -212,3 +223,19 @@ cdef class V8(Strategy):
     def counters_by_name(self):
         """The nine counters by the names of the code, KiB."""
         return dict(self.v.c)
+
+    def state(self):
+        """Captured and isolated arrays, counters and where each CPU's thread stands: {name: int64 array}."""
+        from hinting._core.strategies.v8_state import state
+
+        return state(self)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        from hinting._core.strategies.v8_state import set_state
+
+        set_state(self, values)
+
+    def unanswered(self):
+        """Blocks of the isolated arrays."""
+        return sum(self.v.cpu[i].hyp_idx for i in range(self.v.ncpus))

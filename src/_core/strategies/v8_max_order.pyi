@@ -13,3 +13,5 @@ class V8MaxOrder(Strategy):
         host_action: str,
         call_pages: int,
     ) -> None: ...
+    def counters_by_name(self) -> dict[str, int]:
+        """The nine counters by the names of the code, KiB."""

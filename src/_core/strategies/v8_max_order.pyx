@@ -106,3 +106,7 @@ cdef class V8MaxOrder(Strategy):
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
             "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
         }
+
+    def counters_by_name(self):
+        """The nine counters by the names of the code, KiB."""
+        return dict(self.t.r.v.c)
