@@ -12,7 +12,7 @@ from hinting import gfp
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
-from hinting.errors import HintingError
+from hinting.errors import GuestError, HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.units import PAGE_BYTES, parse_duration, size_pages
