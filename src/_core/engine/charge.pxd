@@ -30,6 +30,7 @@ cdef inline double work_ns(const work_t *now, const work_t *before, const costs_
         + (now.allocated - before.allocated) * c.guest_pcp_alloc_hit
         + (now.allocated_blocks - before.allocated_blocks) * c.guest_buddy_alloc_order9
         + (now.freed - before.freed) * c.guest_pcp_free_hit
+        + (now.cleared - before.cleared) * c.mem_clear_2m
         + (now.config_writes - before.config_writes) * c.virt_exit_to_user
     )
 

@@ -7,6 +7,7 @@ from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
 from hinting._core.engine.machine cimport GUEST_LOST, machine_t, vcpu_t
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
+from hinting._core.host.migration cimport mark_dirty
 from hinting._core.host.state cimport HOST_OK
 from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
 
@@ -18,6 +19,8 @@ cdef enum:
 cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
     cdef double ns = 0
+    if g.backing.migration != NULL:
+        mark_dirty(g.backing.migration, pfn, n)
     if n == 1:
         if backing_is_mapped(g.backing, pfn):
             return True
@@ -29,6 +32,15 @@ cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexce
     advance(v, ns)
     return not g.host_oom
 
+cdef inline void populate(machine_t *g, vcpu_t *v) noexcept nogil:
+    """What an allocation reached into is backed first: a call to the VMM for each 2 MiB, which writes to it."""
+    cdef int i, n = g.strategy.nr_populate
+    g.strategy.nr_populate = 0
+    for i in range(n):
+        g.account.guest_stall += g.costs.virt_exit_to_user
+        advance(v, g.costs.virt_exit_to_user)
+        use_pages(g, v, g.strategy.populate[i], PAGEBLOCK_PAGES)
+
 cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
     """Allocate and charge; per-CPU lists are drained once if nothing is left. NO_PFN if the guest is out of memory."""
     cdef pfn_t pfn = alloc_pages(g.mm, cpu, order, gfp)
@@ -37,6 +49,8 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         for other in range(g.ncpus):
             drain_cpu(g.mm, other, cpu)
         pfn = alloc_pages(g.mm, cpu, order, gfp)
+    if g.strategy != NULL and g.strategy.nr_populate:
+        populate(g, v)
     charge_lists(g, v)
     if order == PAGEBLOCK_ORDER:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_order9)

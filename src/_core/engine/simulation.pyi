@@ -39,6 +39,9 @@ class Machine:
     def resize(self, pages: int) -> None:
         """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
 
+    def host_work(self, ticket: int) -> None:
+        """The VMM goes to work by itself for a strategy that lives there."""
+
     def poll(self, ticket: int) -> None:
         """The device gives a buffer back to its driver, which fills it and sends it again."""
 

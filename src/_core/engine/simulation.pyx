@@ -35,7 +35,7 @@ from hinting._core.engine.machine cimport (
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, OP_RESIZE, op_t
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
-from hinting._core.engine.vmm cimport host_answered, interrupt, poll, resize, run_thread, vmm_slice
+from hinting._core.engine.vmm cimport host_answered, host_work, interrupt, poll, resize, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
@@ -305,6 +305,13 @@ cdef class Machine:
             raise StrategyError("the guest's strategy has no buffers to be polled")
         if self.g.state == GUEST_FINE:
             poll(&self.g, self.g.sim.now, ticket)
+
+    def host_work(self, int ticket):
+        """The VMM goes to work by itself for a strategy that lives there."""
+        if self.g.strategy == NULL or not self.g.strategy.by_host:
+            raise StrategyError("the VMM has nothing to do by itself for the guest's strategy")
+        if self.g.state == GUEST_FINE:
+            host_work(&self.g, self.g.sim.now, ticket)
 
     @property
     def number(self):

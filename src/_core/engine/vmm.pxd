@@ -18,11 +18,13 @@ from hinting._core.engine.machine cimport (
     request_t,
     vcpu_t,
 )
+from hinting._core.engine.migrate cimport move_range
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
     HOST_FREE,
+    THREAD_MOVES,
     THREAD_PAUSES,
     THREAD_REPORTS,
     THREAD_RETRIES,
@@ -37,11 +39,22 @@ cdef inline void count_isolated(machine_t *g, int64_t pages) noexcept nogil:
     if g.in_flight > g.max_isolated:
         g.max_isolated = g.in_flight
 
+cdef inline void enqueue(machine_t *g, int64_t t, int cpu, int ticket, int waiter) noexcept nogil:
+    """A request reaches the VMM at the time t."""
+    cdef request_t *r
+    if g.vmm.queued == 0:
+        g.vmm.now = t + <int64_t>g.costs.virt_vmm_wakeup
+        g.vmm.at = -1
+    r = &g.vmm.queue[g.vmm.queued]
+    r.ticket = ticket
+    r.cpu = cpu
+    r.waiter = waiter
+    g.vmm.queued += 1
+
 cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) noexcept nogil:
     """Put a report into the virtqueue; the exit is the guest's time."""
     cdef int64_t n = 0, i, pages = 0
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, ticket, &n)
-    cdef request_t *r
     cdef double ns
     for i in range(n):
         pages += <int64_t>1 << blocks[i].order
@@ -54,14 +67,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) 
     ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
     g.account.guest_report += ns
     advance(v, ns)
-    if g.vmm.queued == 0:
-        g.vmm.now = v.now + <int64_t>g.costs.virt_vmm_wakeup
-        g.vmm.at = -1
-    r = &g.vmm.queue[g.vmm.queued]
-    r.ticket = ticket
-    r.cpu = cpu
-    r.waiter = waiter
-    g.vmm.queued += 1
+    enqueue(g, v.now, cpu, ticket, waiter)
 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Run the strategy's thread on this CPU; if it reports, hand the blocks to the VMM."""
@@ -69,6 +75,9 @@ cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     g.strategy.wake[cpu] = 0
     v.thread = THREAD_IDLE
     state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
+    while state == THREAD_MOVES:
+        g.strategy.moved = move_range(g, v, cpu, g.strategy.move_first, g.strategy.move_pages)
+        state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
     charge_lists(g, v)
     charge_strategy(g, v)
     if state == THREAD_REPORTS:
@@ -87,10 +96,18 @@ cdef inline void config_interrupt(machine_t *g, int64_t t) noexcept nogil:
         v.thread = THREAD_WOKEN
         v.thread_at = (t if t > v.now else v.now) + <int64_t>(g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task)
 
+cdef inline void host_work(machine_t *g, int64_t t, int ticket) noexcept nogil:
+    """The VMM goes to work by itself, without a message of the guest."""
+    g.strategy.on_poll(g.strategy.self, g.mm, 0, ticket)
+    enqueue(g, t, 0, ticket, WAITER_NONE)
+
 cdef inline void resize(machine_t *g, int64_t t, int64_t pages) noexcept nogil:
     """The host wants the guest to do without so many pages."""
     g.strategy.on_resize(g.strategy.self, g.mm, pages)
-    config_interrupt(g, t)
+    if g.strategy.by_host:
+        host_work(g, t, 0)
+    else:
+        config_interrupt(g, t)
 
 cdef inline void poll(machine_t *g, int64_t t, int ticket) noexcept nogil:
     """The device gives a buffer back at the time t; the driver fills it again and sends it."""
@@ -142,13 +159,18 @@ cdef inline void drop_answers(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         g.strategy.on_host_lost(g.strategy.self, g.mm, cpu, take_used(g, i))
         i = next_used(g, cpu)
 
+cdef inline int submit_waiter(const machine_t *g) noexcept nogil:
+    if g.strategy.submit_waits:
+        return WAITER_CPU
+    return WAITER_NONE if g.strategy.submit_silent else WAITER_IRQ
+
 cdef inline void take_submitted(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Reports that hooks of this stretch have made go to the VMM."""
     cdef int k
     for k in range(g.strategy.nr_submitted):
         if g.strategy.drops_answers:
             drop_answers(g, v, cpu)
-        kick(g, v, cpu, g.strategy.submitted[k], WAITER_CPU if g.strategy.submit_waits else WAITER_IRQ)
+        kick(g, v, cpu, g.strategy.submitted[k], submit_waiter(g))
         if g.strategy.submit_waits:
             v.waits += 1
             g.spinning += 1
@@ -237,8 +259,9 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
     if g.vmm.at < 0:
-        vmm_charge(g, g.costs.virt_vq_pop_element
-                   + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
+        if not g.strategy.by_host:
+            vmm_charge(g, g.costs.virt_vq_pop_element
+                       + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
     while g.vmm.at < n:
         if g.vmm.now >= until:

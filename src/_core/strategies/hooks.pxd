@@ -25,12 +25,14 @@ cdef enum:
     THREAD_REPORTS = 1                  # blocks are isolated and wait for the host
     THREAD_PAUSES = 2                   # goes on after pause_ns
     THREAD_RETRIES = 3                  # the same, and will get nowhere unless something else happens in the guest
+    THREAD_MOVES = 4                    # goes on when the pages in use in its range have moved elsewhere, or could not
 
     HOST_DONTNEED = 0                   # what the host does with a reported block
     HOST_IGNORE = 1                     # nothing: a hint that frees no host memory
     HOST_FREE = 2                       # MADV_FREE: dropped under pressure, unless the guest writes before
 
     MAX_TICKETS = 256                   # reports under way at once
+    MAX_POPULATE = 4                    # frames of 2 MiB that one allocation can reach into
 
 ctypedef struct block_t:
     pfn_t pfn
@@ -48,6 +50,7 @@ ctypedef struct work_t:                 # what the strategy's own code did, for 
     int64_t allocated                   # single pages that the strategy allocated for itself
     int64_t allocated_blocks            # blocks of order 9 that it allocated
     int64_t freed                       # pages or blocks of these that it freed
+    int64_t cleared                     # 2 MiB of new struct pages that were cleared
     int64_t config_writes               # writes to the device's configuration, each an exit to the VMM
 
 ctypedef int (*thread_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
@@ -75,16 +78,23 @@ ctypedef struct strategy_t:
     timer_hook_t on_timer               # every timer_ns on each CPU; True wakes the CPU's thread
     report_hook_t report                # the blocks of a ticket
     device_hook_t device                # the VMM's device handles one block of a ticket; NULL: host_action
-    resize_hook_t on_resize             # the host wants the guest to do without so many pages; wakes CPU 0's thread
+    resize_hook_t on_resize             # the host wants the guest to do without so many pages
     oom_hook_t on_oom                   # no page for this CPU: pages that a report submitted here will free, 0 none
     done_hook_t on_poll                 # the host wants a ticket's buffer back: fill it; on_host_done: it has arrived
     int64_t timer_ns                    # 0: no timer
     int64_t wake_latency_ns             # from a wake-up to the thread's first step: a latency, or a work item's delay
     int64_t pause_ns                    # of a thread that pauses or retries
+    pfn_t move_first                    # range of a thread that moves pages: what is free in it is isolated already
+    int64_t move_pages
+    int64_t moved                       # of these: pages that moved, whose old places are isolated now
+    bint by_host                        # on_resize is followed by work of the VMM, not of the guest's thread
+    pfn_t populate[MAX_POPULATE]        # on_alloc: 2 MiB that the host must back before the guest goes on
+    int nr_populate
     int descriptors                     # virtqueue descriptors of one report, 0: one for each block
     int64_t call_pages                  # pages of one discard call on the host, 0: a whole block
     int host_action                     # HOST_*
     bint submit_waits                   # the CPU of a submitted report spins until the host is done
+    bint submit_silent                  # nobody is told when it is done: the device keeps the buffer
     bint stops_alloc                    # meanwhile the other CPUs' allocations wait
     bint drops_answers                  # submitting throws away answers whose interrupt has not come
     bint one_answer                     # an interrupt delivers one answer, others wait for the next one
