@@ -6,6 +6,19 @@
 """
 
 from hinting.strategies.base import Parameter, StrategySpec, find, names
+from hinting.strategies.page_reporting import PageReporting, PageReporting57, PageReporting61, PageReporting612
 from hinting.strategies.v8 import V8, V8Posted, V8Stats
 
-__all__ = ["V8", "Parameter", "StrategySpec", "V8Posted", "V8Stats", "find", "names"]
+__all__ = [
+    "V8",
+    "PageReporting",
+    "PageReporting57",
+    "PageReporting61",
+    "PageReporting612",
+    "Parameter",
+    "StrategySpec",
+    "V8Posted",
+    "V8Stats",
+    "find",
+    "names",
+]
