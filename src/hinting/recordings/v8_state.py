@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.v8 import V8 as V8Core
-from hinting.errors import HintingError, RecordingError
+from hinting.errors import RecordingError
 from hinting.recordings.reader import Recording
 from hinting.strategies import V8
 
@@ -25,9 +25,6 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
 
 def v8_of(recording: Recording, allocator: Allocator) -> V8Core:
     """The strategy as it was at the start, attached to the allocator."""
-    if not recording.has_v8:
-        raise HintingError(f"{recording.path}: level hinting needs a recording of a kernel with hinting v8, this one is of "
-                           f"{recording.meta['kernel']}")
     try:
         build = recording.meta["hinting"]
         core = V8(entries=build["max_fgpt_entries"], isolate_min_order=build["min_order"],
