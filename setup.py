@@ -74,8 +74,7 @@ class BuildCores(build_ext):
 
         if not compiles("int nothing;"):
             sys.exit(
-                f"hinting: no C compiler found ({compiler[0]}): "
-                "install gcc or clang (Debian: apt-get install gcc python3-dev)"
+                f"hinting: no C compiler found ({compiler[0]}): install gcc or clang (Debian: apt-get install gcc python3-dev)"
             )
         if not compiles("#include <Python.h>"):
             sys.exit("hinting: no Python.h found: install Python's C headers (Debian: apt-get install python3-dev)")

@@ -36,13 +36,9 @@ def build(name: str, folder: Path, *, native: bool = False) -> Path:
     program = folder / name
     flags = ["-std=c11", "-O3", *(["-march=native"] if native else [])]
     try:
-        done = subprocess.run(
-            [*compiler, *flags, str(HERE / f"{name}.c"), "-o", str(program)], capture_output=True, text=True
-        )
+        done = subprocess.run([*compiler, *flags, str(HERE / f"{name}.c"), "-o", str(program)], capture_output=True, text=True)
     except OSError:
-        raise YardstickError(
-            f"no C compiler found ({compiler[0]}): install gcc or clang (Debian: apt-get install gcc)"
-        ) from None
+        raise YardstickError(f"no C compiler found ({compiler[0]}): install gcc or clang (Debian: apt-get install gcc)") from None
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), f"exit status {done.returncode}")
         raise YardstickError(f"{compiler[0]} cannot compile {name}.c: {reason}")
@@ -74,9 +70,7 @@ def merge(rounds: Iterable[dict[str, Timing]]) -> dict[str, Timing]:
         for name, timing in timings.items():
             seen.setdefault(name, []).append(timing)
     return {
-        name: Timing(
-            min(t.minimum for t in found), statistics.median(t.median for t in found), max(t.maximum for t in found)
-        )
+        name: Timing(min(t.minimum for t in found), statistics.median(t.median for t in found), max(t.maximum for t in found))
         for name, found in seen.items()
     }
 

@@ -9,6 +9,7 @@ from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.simulation import VM, Simulation
+from hinting.strategies import parameter, strategy
 
 __all__ = [
     "VM",
@@ -19,7 +20,9 @@ __all__ = [
     "get_include",
     "gfp",
     "kernels",
+    "parameter",
     "strategies",
+    "strategy",
     "workloads",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from hinting import gfp as gfp_module
 from hinting import kernels
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.boot import free_memory, zones_of
+from hinting._core.mm.drive import alloc_many, free_many
 from hinting._core.strategies.hooks import Strategy
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
@@ -86,6 +87,17 @@ class Guest:
     def free_list(self, pfns: Iterable[int], cpu: int = 0) -> None:
         """Free single pages as one list, as the exit of a process does."""
         self._allocator.free_list(pfns, cpu)
+
+    def alloc_many(self, n: int, order: int = 0, gfp: Gfp | int = gfp_module.KERNEL, cpu: int = 0) -> np.ndarray:
+        """First pfns of up to n blocks as uint32, chosen one after the other as by alloc.
+
+        The array ends early at the first block for which the kernel would have to reclaim or fail.
+        """
+        return alloc_many(self._allocator, n, order, gfp_module.value(gfp, self._kernel), cpu)
+
+    def free_many(self, pfns: Sequence[int] | np.ndarray, order: int = 0, cpu: int = 0) -> None:
+        """Free blocks of one order, one after the other as by free; all of them or, if one is wrong, none."""
+        free_many(self._allocator, pfns, order, cpu)
 
     def split(self, pfn: int, order: int) -> None:
         """Turn an allocated block into 2^order single pages that are freed one by one."""

@@ -46,7 +46,12 @@ class Host:
         if base_frames >= frames:
             raise HostError(f"host memory: {memory!r} is smaller than the host's own needs (base {base!r})")
         self.memory = HostMemory(
-            frames, base_frames, costs=Costs(self.costs), fragmentation=fragmentation, seed=seed, thp=thp,
+            frames,
+            base_frames,
+            costs=Costs(self.costs),
+            fragmentation=fragmentation,
+            seed=seed,
+            thp=thp,
             pt_reclaim=pt_reclaim,
         )
 

@@ -108,8 +108,10 @@ class Simulation:
     """
 
     def __init__(self, host: Host, *, seed: int = 0) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
-        self._seeds = np.random.SeedSequence(seed)
+        self._seeds = np.random.SeedSequence(int(seed))
         self._costs = Costs(host.costs)
         self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
         self.vms: list[VM] = []
@@ -125,12 +127,20 @@ class Simulation:
         backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
         kernel = guest.allocator.kernel
         requests = {
-            "user": gfp.HIGHUSER_MOVABLE, "huge": gfp.TRANSHUGE_LIGHT, "table": gfp.PGTABLE_USER, "kernel": gfp.KERNEL,
-            "reclaimable": gfp.RECLAIMABLE, "atomic": gfp.ATOMIC,
+            "user": gfp.HIGHUSER_MOVABLE,
+            "huge": gfp.TRANSHUGE_LIGHT,
+            "table": gfp.PGTABLE_USER,
+            "kernel": gfp.KERNEL,
+            "reclaimable": gfp.RECLAIMABLE,
+            "atomic": gfp.ATOMIC,
         }
         machine = self.engine.add(
-            guest.allocator, guest.strategy_core, backing, self._costs,
-            {name: gfp.value(request, kernel) for name, request in requests.items()}, guest.thp == "always",
+            guest.allocator,
+            guest.strategy_core,
+            backing,
+            self._costs,
+            {name: gfp.value(request, kernel) for name, request in requests.items()},
+            guest.thp == "always",
         )
         vm = VM(self, guest, machine)
         self.vms.append(vm)
@@ -184,12 +194,14 @@ class Simulation:
         import pyarrow as pa
 
         samples = self.engine.samples()
-        return pa.table({
-            "t_ns": samples[:, 0],
-            "guest": samples[:, 1],
-            "guest_held_bytes": samples[:, 2] * PAGE_BYTES,
-            "host_used_bytes": samples[:, 3] * PAGE_BYTES,
-        })
+        return pa.table(
+            {
+                "t_ns": samples[:, 0],
+                "guest": samples[:, 1],
+                "guest_held_bytes": samples[:, 2] * PAGE_BYTES,
+                "host_used_bytes": samples[:, 3] * PAGE_BYTES,
+            }
+        )
 
     def metrics(self) -> pa.Table:
         """Scalars as a tidy Arrow table: guest (-1: the host), metric, value, unit."""
@@ -201,8 +213,10 @@ class Simulation:
             *((-1, name, float(value), "count") for name, value in self.host.vmstat().items()),
         ]
         for vm in self.vms:
-            rows += [(vm.number, name, float(value), "pages" if "pages" in name or "frames" in name else "count")
-                     for name, value in vm.counts().items()]
+            rows += [
+                (vm.number, name, float(value), "pages" if "pages" in name or "frames" in name else "count")
+                for name, value in vm.counts().items()
+            ]
             rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
             rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
         guest, metric, value, unit = zip(*rows, strict=True)

@@ -219,9 +219,7 @@ class Driver:
         for zone in self.scenario.zones:
             index = zone["index"]
             fields = (*ZONE_FIELDS, *(("nr_free_highatomic",) if self.kernel == "linux-6.12" else ()))
-            self.compare_fields(
-                f"zone {index}", fields, self.oracle.zone_state(index), self.other.zone_state(index)
-            )
+            self.compare_fields(f"zone {index}", fields, self.oracle.zone_state(index), self.other.zone_state(index))
             for cpu in range(self.scenario.ncpus):
                 self.compare_fields(
                     f"zone {index} CPU {cpu}",

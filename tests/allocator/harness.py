@@ -3,9 +3,8 @@
 Lists are written "order/type": [head ... tail] with the types U, M, R, H, I; per-CPU lists "l<index>".
 """
 
-from hinting._core.mm.allocator import Allocator
-
 from hinting import kernels
+from hinting._core.mm.allocator import Allocator
 from reference import Model
 from reference.constants import GFP, KERNELS
 

@@ -59,7 +59,7 @@ class Scenario:
         start = random.choice((0, 0, 1, 300, 1024))
         zones = []
         for index in indices:
-            end = (start // 1024 + random.choice((1, 1, 2, 3))) * 1024
+            end = (start // 1024 + random.choice((1, 1, 2, 3, 8))) * 1024
             if index == indices[-1] and random.random() < 0.4:
                 end -= random.randrange(1, 500)
             zones.append(self._zone(random, index, start, end, indices))

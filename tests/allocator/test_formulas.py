@@ -25,9 +25,7 @@ def test_lowmem_reserves(kernel):
     assert formulas.lowmem_reserves(kernel, MANAGED) == [[0, 488, 488, 488, 488], [0] * 5]
 
 
-@pytest.mark.parametrize(
-    ("managed", "batch", "high"), [(1 << 18, 63, 378), (1 << 17, 31, 186), (125_000, 31, 186), (3840, 1, 0)]
-)
+@pytest.mark.parametrize(("managed", "batch", "high"), [(1 << 18, 63, 378), (1 << 17, 31, 186), (125_000, 31, 186), (3840, 1, 0)])
 def test_pcp_sizes(managed, batch, high):
     assert formulas.pcp_batch(managed) == batch
     assert formulas.pcp_high("linux-5.0", managed) == (high, high)

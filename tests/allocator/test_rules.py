@@ -68,7 +68,19 @@ def test_a_list_free_reads_block_types_first(make, kernel):
     a.check()
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+def test_when_a_list_free_frees_pages_of_isolated_blocks(make, kernel):
+    """5.0 and 6.1 free them before the first put, 6.12 when their turn comes."""
+    a = make(kernel, one_zone(kernel, 1024, batch=1, high=2))
+    a.add_free(0, 10)
+    take_all(a, kernel, 4)
+    a.free(520, 0)
+    a.set_block_type(512, ISOLATE)
+    a.free_list([3, 513])  # putting 3 drains 520
+    assert pcp_lists(a) == {"l1": [3]}
+    assert lists(a) == {"0/I": [513, 520] if kernel == "linux-6.12" else [520, 513]}
+    a.check()
+
+
 def test_a_drain_looks_at_block_types_while_a_block_is_isolated(make, kernel):
     a = make(kernel, one_zone(kernel, 1024, batch=4, high=24))
     a.add_free(0, 9)

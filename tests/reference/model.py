@@ -57,9 +57,7 @@ class Model:
         self._zone_of(pfn)
         self._block_types[pfn >> PAGEBLOCK_ORDER] = mt
 
-    def load_zone_state(
-        self, zone: int, counter: int | None = None, boost: int | None = None, flags: int | None = None
-    ) -> None:
+    def load_zone_state(self, zone: int, counter: int | None = None, boost: int | None = None, flags: int | None = None) -> None:
         """Set the free-page counter, the boost (pages) and flags (1 boosted, 2 kswapd at work, 4 below high)."""
         z = self._zone(zone)
         if counter is not None:

@@ -144,9 +144,7 @@ def overflow_6_12(z, cpu, order, first):
     pcp = z.pcps[cpu]
     if 1 <= order <= 3:
         free_high = (
-            pcp.free_count >= pcp.batch
-            and pcp.prev_free_high_order
-            and (not pcp.free_high_batch or pcp.count >= pcp.batch)
+            pcp.free_count >= pcp.batch and pcp.prev_free_high_order and (not pcp.free_high_batch or pcp.count >= pcp.batch)
         )
         pcp.prev_free_high_order = True
     else:

@@ -7,6 +7,9 @@ from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport work_t
 
+cdef enum:
+    COST_BATCH = 63                     # pages of the batch that the cost profile speaks of
+
 cdef inline void advance(vcpu_t *v, double ns) noexcept nogil:
     """Let a vCPU's clock run on; parts of a nanosecond are kept."""
     cdef double t = v.carry + ns
@@ -40,3 +43,12 @@ cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
 cdef inline void charge_kernel(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
     g.account.guest_kernel += ns
     advance(v, ns)
+
+cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
+    """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 pages."""
+    cdef int64_t refilled = g.mm.refilled - g.refilled_charged
+    cdef int64_t drained = g.mm.drained - g.drained_charged
+    if refilled | drained:
+        g.refilled_charged = g.mm.refilled
+        g.drained_charged = g.mm.drained
+        charge_kernel(g, v, (refilled * g.costs.guest_pcp_refill_batch + drained * g.costs.guest_pcp_drain_batch) / COST_BATCH)

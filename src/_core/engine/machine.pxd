@@ -50,6 +50,7 @@ ctypedef struct vcpu_t:
     int64_t nr_ops
     int64_t pc
     int64_t done                        # progress within the current row, its own unit
+    bint unwritten                      # the newest block of the current OP_ALLOC is not written yet
     int program                         # PROGRAM_*
     int64_t until                       # end of a sleep
     int thread                          # THREAD_*
@@ -99,6 +100,8 @@ ctypedef struct machine_t:
     bint thp                            # guest THP: always
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
+    int64_t refilled_charged            # pages of refills and drains that have been charged
+    int64_t drained_charged
     int64_t kswapd_at                   # when kswapd ends a boost
     mark_t *mark
     int64_t nr_marks
@@ -133,7 +136,8 @@ ctypedef struct simulation_t:
     sample_t *sample
     int64_t nr_samples
     int64_t samples_size
-    int error                           # SIM_NO_MEMORY
+    int error                           # SIM_*
 
 cdef enum:
     SIM_NO_MEMORY = 1
+    SIM_GUEST = 2                       # a guest has something to raise

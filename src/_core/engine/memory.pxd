@@ -3,10 +3,10 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
-from hinting._core.engine.charge cimport advance, charge_kernel
+from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
 from hinting._core.engine.machine cimport GUEST_LOST, machine_t, vcpu_t
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
-from hinting._core.host.fault cimport backing_is_mapped, backing_touch
+from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
 from hinting._core.host.state cimport HOST_OK
 from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
 
@@ -18,9 +18,12 @@ cdef enum:
 cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
     cdef double ns = 0
-    if n == 1 and backing_is_mapped(g.backing, pfn):
-        return True
-    if backing_touch(g.sim.host, g.backing, g.costs, pfn, n, &ns) != HOST_OK:
+    if n == 1:
+        if backing_is_mapped(g.backing, pfn):
+            return True
+        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, &ns) != HOST_OK:
+            g.host_oom = True
+    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, &ns) != HOST_OK:
         g.host_oom = True
     g.account.guest_stall += ns
     advance(v, ns)
@@ -34,6 +37,7 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         for other in range(g.ncpus):
             drain_cpu(g.mm, other, cpu)
         pfn = alloc_pages(g.mm, cpu, order, gfp)
+    charge_lists(g, v)
     if order == PAGEBLOCK_ORDER:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_order9)
     elif g.mm.k.pcp_orders >> order & 1:

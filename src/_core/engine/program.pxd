@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport realloc
 
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
-from hinting._core.engine.charge cimport advance, charge_kernel, charge_strategy
+from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
     PROGRAM_ENDED,
     PROGRAM_RUNS,
@@ -90,7 +90,9 @@ cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexc
     s.n += 1
     return True
 
-cdef inline void unmap_pages(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t first, int64_t end) noexcept nogil:
+cdef inline void unmap_pages(
+    machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t first, int64_t end,
+) noexcept nogil:
     """Take pages [first, end) of a mapping out of it and gather them; a huge page goes whole, its spare table at once."""
     cdef int64_t page = first, base
     cdef uint32_t entry
@@ -136,6 +138,7 @@ cdef inline bint teardown_step(machine_t *g, vcpu_t *v, int cpu, process_t *p) n
         i = p.exit_page + TABLE_PAGES
         unmap_pages(g, v, cpu, p, r, p.exit_page, i if i < r.pages else r.pages)
         p.exit_page = i
+        charge_lists(g, v)
         charge_strategy(g, v)
         return False
     for i in range(p.nr_regions):
@@ -147,6 +150,7 @@ cdef inline bint teardown_step(machine_t *g, vcpu_t *v, int cpu, process_t *p) n
                 gather(g.mm, cpu, &g.gather, r.table[page], False)
                 r.table[page] = 0
     gather_flush(g.mm, cpu, &g.gather)
+    charge_lists(g, v)
     charge_strategy(g, v)
     drop_process(p)
     return True
@@ -208,14 +212,17 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     cdef slot_t *s = &g.slot[op.proc]
     cdef pfn_t pfn
     while v.done < op.b:
-        pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
-        if pfn == NO_PFN:
-            g.failed_allocations += 1
-        elif hold_block(g, s, pfn, op.order):
-            charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
-            if not use_pages(g, v, pfn, <int64_t>1 << op.order):
-                v.done += 1             # the block is held; its pages are written when the fault is repeated
+        if not v.unwritten:
+            pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
+            if pfn == NO_PFN:
+                g.failed_allocations += 1
+            elif hold_block(g, s, pfn, op.order):
+                charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
+                v.unwritten = True
+        if v.unwritten:
+            if not use_pages(g, v, s.pfn[s.n - 1], <int64_t>1 << op.order):
                 return False
+            v.unwritten = False
         v.done += 1
         if v.now >= until or thread_due(v):
             break
@@ -227,6 +234,7 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         s.n -= 1
         free_pages(g.mm, cpu, s.pfn[s.n], s.order[s.n])
         charge_kernel(g, v, g.costs.guest_pcp_free_hit)
+        charge_lists(g, v)
         charge_strategy(g, v)
         note_wake(g, v, cpu)
         v.done += 1
@@ -274,6 +282,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             r = &p.region[op.region]
             unmap_pages(g, v, cpu, p, r, op.a, op.a + op.b)
             gather_flush(g.mm, cpu, &g.gather)
+            charge_lists(g, v)
             charge_strategy(g, v)
             note_wake(g, v, cpu)
     elif op.op == OP_SLEEP:

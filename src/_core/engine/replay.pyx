@@ -6,6 +6,7 @@ from libc.string cimport memset
 import numpy as np
 
 from hinting._core.common cimport MAX_CPUS
+from hinting._core.engine.replay_pressure cimport pressed_row, pressure_t
 from hinting._core.engine.replay_steps cimport request_row, tally_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
@@ -16,6 +17,8 @@ _ROWS = {
     "DRAIN": ROW_DRAIN, "MOVE": ROW_MOVE, "SETPB": ROW_SETPB, "ISOLATE": ROW_ISOLATE, "PUTBACK": ROW_PUTBACK,
     "ROTATE": ROW_ROTATE, "VMFOLD": ROW_VMFOLD, "DECAY": ROW_DECAY, "HINT_RETURN": ROW_RETURN,
     "ALLOC_FAIL": ROW_ALLOC_FAIL, "LEAVE": ROW_LEAVE, "REPORT": ROW_REPORT, "REPORT_WORK": ROW_REPORT_WORK,
+    "EXTFRAG": ROW_EXTFRAG,
+    "COMPACT_BEGIN": ROW_COMPACT, "COMPACT_END": ROW_COMPACT,
     "HINT_FREE": ROW_HINT_FREE, "HINT_DRAIN": ROW_HINT_DRAIN,
     "HINT_DRAIN_END": ROW_HINT_DRAIN_END, "HINT_SCAN": ROW_HINT_SCAN, "HINT_DROP": ROW_HINT_DROP,
     "HINT_REPLACE": ROW_HINT_REPLACE, "HINT_SCAN_END": ROW_HINT_SCAN_END, "HINT_WAKE": ROW_HINT_WAKE,
@@ -23,6 +26,7 @@ _ROWS = {
     "HINT_ISOLATED": ROW_HINT_ISOLATED, "HINT_FAIL": ROW_HINT_FAIL, "HINT_NONBUDDY": ROW_HINT_NONBUDDY,
     "HINT_REPORTED": ROW_HINT_REPORTED, "HINT_RUN_END": ROW_HINT_RUN_END,
 }
+
 
 def _tell_overflows(uint8_t[::1] kind, const uint8_t[::1] cpu, const int16_t[::1] aux):
     """Mark the drains that a free's own overflow caused: answers, where all other drains came from outside.
@@ -95,7 +99,8 @@ def effect_order(Events events not None, int ncpus):
     """Row numbers in the order in which the rows change the lists.
 
     With several CPUs the order in which the zone lock was taken decides: a request that refills its list takes effect
-    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained; everything else where it is recorded.
+    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained;
+    everything else where it is recorded.
     """
     cdef events_t *e = &events.e
     cdef int64_t i
@@ -127,23 +132,32 @@ def effect_order(Events events not None, int ncpus):
     return np.argsort(position, kind="stable")
 
 
-def request_level(Allocator allocator not None, Events events not None, int64_t stop=-1):
+def request_level(Allocator allocator not None, Events events not None, int64_t stop=-1, bint pressure=False):
     """Replay at request level; returns the tally as a dict.
 
-    stop: row to stop before (in the order of the events given), -1 for all rows.
+    stop: row to stop before (in the order of the events given), -1 for all rows. pressure: reclaim or compaction acted,
+    take their recorded effects as inputs.
     """
     cdef mm_t *m = &allocator.m
     cdef events_t *e = &events.e
     cdef tally_t t
+    cdef pressure_t p
     cdef int64_t i
     cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
     cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
     memset(&t, 0, sizeof(t))
+    memset(&p, 0, sizeof(p))
     t.first_row = -1
     with nogil:
         for i in range(n):
-            if e.kind[i] != ROW_OTHER:
+            if e.kind[i] == ROW_OTHER:
+                continue
+            if pressure:
+                pressed_row(m, e, &t, &p, &actual[0], i)
+            else:
                 request_row(m, e, &t, &actual[0], i)
+    effects = {"zones": p.zones, "drains": p.drains, "claims": p.claims, "blocks": p.blocks, "unreserved": p.unreserved,
+               "rotations": p.rotations}
     return {"rows": t.rows, "allocations": t.allocations, "identical": t.identical, "refused": t.refused,
-            "assisted": t.assisted, "first_row": t.first_row, "first_expected": t.first_expected,
-            "first_chosen": t.first_chosen}
+            "assisted": t.assisted + sum(effects.values()), "first_row": t.first_row, "first_expected": t.first_expected,
+            "first_chosen": t.first_chosen, "effects": effects if pressure else {}}

@@ -18,7 +18,6 @@ from hinting._core.engine.replay cimport (
     ROW_HINT_DRAIN,
     ROW_HINT_DRAIN_END,
     ROW_HINT_DROP,
-    ROW_HINT_FAIL,
     ROW_HINT_FREE,
     ROW_HINT_ISOLATED,
     ROW_HINT_NONBUDDY,
@@ -135,6 +134,7 @@ cdef void scan_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexc
     cdef int64_t recorded = c.kvm_pt.n if at_end else e.a[i]
     cdef bint same
     got.kind = V8_KEPT_OTHER
+    got.entry = got.order = -1
     got.page = got.head = NO_PFN
     while 0 <= s.at < c.kvm_pt.n and s.at <= recorded:
         if s.at < recorded and s.at < s.steady and would_change(v, m, c, s.at):

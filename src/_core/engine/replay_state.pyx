@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-from hinting._core.common cimport MAX_CPUS, MT_MOVABLE, MT_PCPTYPES, NR_MIGRATETYPES, NR_ZONES, pfn_t
+from hinting._core.common cimport MAX_CPUS, MT_MOVABLE, MT_PCPTYPES, NR_MIGRATETYPES, pfn_t
 from hinting._core.engine.replay cimport (
     FREE_DIRECT,
     PATH_BULK,

@@ -4,7 +4,7 @@ The simulation always lets the vCPU or VMM whose clock is furthest behind run ne
 guests interleave on the host in time order. Nothing here draws random numbers: the same input gives the same run.
 """
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
@@ -13,7 +13,6 @@ import numpy as np
 from hinting.errors import GuestError, HintingError, StrategyError
 
 from hinting._core.costs cimport Costs
-from hinting._core.engine.charge cimport charge_strategy
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
@@ -22,12 +21,11 @@ from hinting._core.engine.machine cimport (
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
     SECOND,
+    SIM_GUEST,
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WAITS,
-    THREAD_WOKEN,
     machine_t,
-    mark_t,
     sample_t,
     simulation_t,
     slot_t,
@@ -188,6 +186,8 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
             settle_oom(s, chosen, chosen.vcpu[who].now)
         if chosen.state == GUEST_FINE:
             take_sample(s, chosen, chosen.vcpu[who].now)
+    if chosen.mm.error:
+        s.error = SIM_GUEST
     return True
 
 
@@ -424,8 +424,12 @@ cdef class Engine:
         return None if first == NEVER else first
 
     def _no_error(self):
-        if self.s.error:
-            self.s.error = 0
+        cdef int error = self.s.error
+        self.s.error = 0
+        if error == SIM_GUEST:
+            for machine in self.machines:
+                machine.allocator.raise_errors()
+        if error == SIM_NO_MEMORY:
             raise MemoryError("the emulation ran out of memory")
 
     @property

@@ -8,6 +8,7 @@ from hinting._core.host.fault cimport (
     backing_is_mapped,
     backing_is_present,
     backing_touch,
+    backing_touch_page,
 )
 from hinting._core.host.frames cimport can_take, wakes_kswapd
 from hinting._core.host.guest cimport (

@@ -40,7 +40,7 @@ from hinting._core.mm.pages cimport (
     tag_set,
     zone_of,
 )
-from hinting._core.mm.pcp cimport drain_pcp, pcp_put, pcp_take
+from hinting._core.mm.pcp cimport drain_pcp, lowest, pcp_put, pcp_take, pindex, ring_pop_head
 from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FREE_FACTOR
 from hinting._core.mm.state cimport (
     WM_HIGH,
@@ -50,6 +50,7 @@ from hinting._core.mm.state cimport (
     ZONE_BOOSTED,
     mm_t,
     pcp_t,
+    ring_t,
     zone_t,
 )
 from hinting._core.mm.watermark cimport (
@@ -64,6 +65,10 @@ from hinting._core.mm.watermark cimport (
     wm_fast,
     wmark,
 )
+
+cdef extern from *:
+    bint likely(bint) nogil
+    bint unlikely(bint) nogil
 
 ctypedef struct request_t:
     uint32_t gfp
@@ -219,18 +224,62 @@ cdef inline void mark_used(mm_t *m, pfn_t pfn, const request_t *r) noexcept nogi
         kind |= TAG_COMPOUND
     tag_set(m, pfn, r.order, kind)
 
+cdef inline pfn_t alloc_request(mm_t *m, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
+    """First page of an allocated block that serves the request, or NO_PFN. flags: its fast_flags."""
+    cdef pfn_t pfn = scan_zones(m, cpu, r, flags)
+    if unlikely(pfn == NO_PFN):
+        pfn = alloc_slow(m, cpu, r)
+        if pfn == NO_PFN:
+            return NO_PFN
+    mark_used(m, pfn, r)
+    if m.on_alloc != NULL:
+        m.on_alloc(m.hook_self, m, cpu, pfn, r.order)
+    return pfn
+
 cdef inline pfn_t alloc_pages(mm_t *m, int cpu, int order, uint32_t gfp) noexcept nogil:
     """First page of an allocated block of 2^order pages, or NO_PFN."""
     cdef request_t r = request(m, order, gfp)
-    cdef pfn_t pfn = scan_zones(m, cpu, &r, fast_flags(m, &r))
-    if pfn == NO_PFN:
-        pfn = alloc_slow(m, cpu, &r)
-        if pfn == NO_PFN:
-            return NO_PFN
-    mark_used(m, pfn, &r)
-    if m.on_alloc != NULL:
-        m.on_alloc(m.hook_self, m, cpu, pfn, order)
-    return pfn
+    return alloc_request(m, cpu, &r, fast_flags(m, &r))
+
+cdef inline int64_t alloc_listed(
+    mm_t *m, int cpu, const request_t *r, uint32_t flags, int64_t most, pfn_t *out,
+) noexcept nogil:
+    """What up to `most` calls of alloc_request give while the per-CPU list of the preferred zone lasts; how many.
+
+    A page taken from the list changes nothing that the watermark test looks at, so one test serves all of them.
+    """
+    cdef zone_t *z = &m.zone[r.preferred_zone]
+    cdef pcp_t *p = pcp_of(m, z, cpu)
+    cdef ring_t *list
+    cdef int64_t i, n
+    if not m.k.pcp_orders >> r.order & 1 or m.on_alloc != NULL or not z.populated or z.flags & ZONE_BOOSTED:
+        return 0
+    list = &p.list[pindex(r.mt, r.order)]
+    n = lowest(list.len, most)
+    if n == 0 or not zone_admits(m, z, r, flags):
+        return 0
+    if m.k.pcp_tuning == PCP_FREE_FACTOR:
+        p.free_factor >>= lowest(n, 31)
+    elif m.k.pcp_tuning == PCP_AUTO_TUNED:
+        p.free_count >>= lowest(n, 31)
+    p.count -= n << r.order
+    for i in range(n):
+        out[i] = ring_pop_head(list)
+        mark_used(m, out[i], r)
+    return n
+
+cdef inline int64_t alloc_several(mm_t *m, int cpu, int order, uint32_t gfp, int64_t n, pfn_t *out) noexcept nogil:
+    """n calls of alloc_pages, up to the first that fails; returns how many blocks there are."""
+    cdef request_t r = request(m, order, gfp)
+    cdef uint32_t flags = fast_flags(m, &r)
+    cdef int64_t got = 0
+    while got < n:
+        out[got] = alloc_request(m, cpu, &r, flags)
+        if out[got] == NO_PFN:
+            break
+        got += 1
+        got += alloc_listed(m, cpu, &r, flags, n - got, out + got)
+    return got
 
 cdef inline zone_t *bulk_zone(mm_t *m, const request_t *r, int64_t n) noexcept nogil:
     """The zone that serves a bulk request of n pages, or NULL: one ordinary request then."""
@@ -255,7 +304,7 @@ cdef inline int64_t alloc_bulk(mm_t *m, int cpu, uint32_t gfp, int64_t n, pfn_t 
     cdef request_t r = request(m, 0, gfp)
     cdef zone_t *z = NULL
     cdef int64_t got = 0
-    if n > 1:
+    if n > 1 and not gfp & m.k.gfp_account:
         z = bulk_zone(m, &r, n)
     while z != NULL and got < n:
         out[got] = bulk_one(m, z, cpu, &r)
@@ -293,17 +342,21 @@ cdef inline void free_pages(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nog
     free_prepared(m, zone_of(m, pfn), cpu, pfn, order, block_type(m, pfn))
 
 cdef inline void free_list(mm_t *m, int cpu, const pfn_t *pfns, int64_t n, uint8_t *types) noexcept nogil:
-    """Free a list of single pages in two passes: all are prepared, then all are put. types: room for n entries."""
+    """Free a list of single pages in two passes: all are prepared, then all are put. types: room for n entries.
+
+    The pageblock's type is read in the first pass (5.0, 6.1) or the second (6.12).
+    """
     cdef int64_t i
     for i in range(n):
         prepare(m, cpu, pfns[i], 0)
         types[i] = <uint8_t>block_type(m, pfns[i])
-        if types[i] == MT_ISOLATE:
+        if types[i] == MT_ISOLATE and not m.k.strict_types:
             free_direct(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, FPI_NONE)
     for i in range(n):
-        if types[i] != MT_ISOLATE:
-            free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0,
-                          block_type(m, pfns[i]) if m.k.strict_types else types[i])
+        if m.k.strict_types:
+            free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, block_type(m, pfns[i]))
+        elif types[i] != MT_ISOLATE:
+            free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, types[i])
 
 cdef inline void drain_cpu(mm_t *m, int cpu, int by) noexcept nogil:
     """Empty the per-CPU lists of one CPU in all zones; `by` does the work."""

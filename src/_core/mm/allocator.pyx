@@ -16,6 +16,7 @@ from hinting._core.common cimport (
     MAX_BLOCK_PAGES,
     MAX_CPUS,
     MAX_ORDER,
+    MAX_PCP_LISTS,
     MT_ISOLATE,
     MT_MOVABLE,
     NO_PFN,
@@ -47,7 +48,7 @@ from hinting._core.mm.buddy cimport (
     list_add,
     put_back,
 )
-from hinting._core.mm.counter cimport account, fold, free_exact, pcp_of
+from hinting._core.mm.counter cimport fold, free_exact, pcp_of
 from hinting._core.mm.pages cimport (
     TAG_ISOLATED,
     TAG_KIND,
@@ -72,6 +73,7 @@ from hinting._core.mm.pages cimport (
 from hinting._core.mm.pcp cimport decay_pcp_high, mark_pcp, pindex_order, ring_at, ring_push_tail
 from hinting._core.mm.state cimport (
     MM_NO_MEMORY,
+    MM_STRATEGY,
     WM_HIGH,
     WM_LOW,
     WM_MIN,
@@ -83,7 +85,8 @@ from hinting._core.mm.state cimport (
     zone_t,
 )
 
-_LIST_HEADS = NR_ZONES * NR_MIGRATETYPES * 16
+cdef enum:                              # no Python variable: it is needed after the interpreter has cleared those
+    _LIST_HEADS = NR_ZONES * NR_MIGRATETYPES * 16
 
 _PCP_FIELDS = ("count", "high", "high_min", "high_max", "batch", "free_factor", "alloc_factor", "free_count", "flags")
 
@@ -127,7 +130,7 @@ cdef class Allocator:
         self.m.k = kernel.k
 
     def __init__(self, Kernel kernel, zones, int ncpus=1):
-        cdef int i
+        cdef int i, k
         if not 1 <= ncpus <= MAX_CPUS:
             raise PageError(f"ncpus must be between 1 and {MAX_CPUS}, got {ncpus}")
         zones = list(zones)
@@ -150,6 +153,9 @@ cdef class Allocator:
         if not (self.m.tag and self.m.link and self.m.big_tag and self.m.big_link and self.m.pageblock
                 and self.m.skip and self.m.pcp):
             raise MemoryError(f"no address space for a guest of {npfn} page frames")
+        for i in range(NR_ZONES * ncpus):
+            for k in range(MAX_PCP_LISTS):
+                self.m.pcp[i].list[k].mask = <uint32_t>-1
         memset(self.m.pageblock, MT_MOVABLE, 2 * self.m.nblocks)
         for i in range(NR_ZONES):
             self.m.zone[i].index = i
@@ -161,7 +167,7 @@ cdef class Allocator:
         cdef int i, k
         if self.m.pcp:
             for i in range(NR_ZONES * self.m.ncpus):
-                for k in range(14):
+                for k in range(MAX_PCP_LISTS):
                     free(self.m.pcp[i].list[k].buf)
             free(self.m.pcp)
         if self.m.tag:
@@ -270,7 +276,14 @@ cdef class Allocator:
         if self.m.error == MM_NO_MEMORY:
             self.m.error = 0
             raise MemoryError("a per-CPU page list could not grow")
+        if self.m.error == MM_STRATEGY:
+            self.m.error = 0
+            raise self.hook_owner.fault_error()
         return 0
+
+    def raise_errors(self):
+        """Raise what went wrong inside and was not raised yet: a strategy that was stopped, or no memory."""
+        self._no_error()
 
     def add_free(self, pfn, order, tail=False, migratetype=None):
         """Hand a block to the allocator: it enters the free lists and merges. migratetype: its pageblock's if None."""
@@ -280,6 +293,7 @@ cdef class Allocator:
             "migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
         self._absent(first, o)
         free_block(&self.m, zone_of(&self.m, first), 0, first, o, mt, FPI_TO_TAIL if tail else FPI_NONE)
+        self._no_error()
 
     def insert_free(self, pfn, order, migratetype):
         """Append a block to the tail of a free list as it is, without merging: to load a given state."""
@@ -368,6 +382,7 @@ cdef class Allocator:
         for number in range(self.m.ncpus) if cpu is None else [self._cpu(cpu)]:
             c = number
             drain_cpu(&self.m, c, c)
+        self._no_error()
 
     def decay(self, cpu):
         """The once-a-second decay of a CPU's page lists (6.12)."""
@@ -378,6 +393,7 @@ cdef class Allocator:
         for i in range(NR_ZONES):
             if self.m.zone[i].populated:
                 decay_pcp_high(&self.m, &self.m.zone[i], c)
+        self._no_error()
 
     def fold(self, cpu):
         """Move a CPU's counter differences into the zones' counters."""
@@ -408,7 +424,11 @@ cdef class Allocator:
     def set_block_type(self, pfn, migratetype):
         """Set the migratetype of the pageblock of pfn. Free blocks stay on the lists that they are on."""
         cdef pfn_t first = _integer("pfn", pfn, 0, self.m.npfn - 1)
-        self.m.pageblock[first >> PAGEBLOCK_ORDER] = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef int mt = _integer("migratetype", migratetype, 0, NR_MIGRATETYPES - 1)
+        cdef zone_t *z = zone_of(&self.m, first)
+        if z != NULL:
+            z.nr_isolated_blocks += (mt == MT_ISOLATE) - (block_type(&self.m, first) == MT_ISOLATE)
+        self.m.pageblock[first >> PAGEBLOCK_ORDER] = <uint8_t>mt
 
     # -- state in bulk -----------------------------------------------------------------------------------------
 

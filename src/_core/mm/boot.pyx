@@ -5,12 +5,10 @@ Formulas follow Linux 5.0, 6.1 and 6.12 on x86-64 with one NUMA node. Sizes are 
 
 from math import isqrt
 
-from libc.stdint cimport uint32_t
 
 from hinting.errors import GuestError, PageError
 
 from hinting._core.common cimport (
-    MAX_BLOCK_PAGES,
     MAX_ORDER,
     NR_RESERVES,
     NR_ZONES,
@@ -22,7 +20,7 @@ from hinting._core.common cimport (
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, __builtin_ctz, free_block
 from hinting._core.mm.pages cimport block_type, zone_of
-from hinting._core.mm.state cimport mm_t, zone_t
+from hinting._core.mm.state cimport mm_t
 
 #: First page frame of each zone, and of what follows the last one.
 ZONE_STARTS = (1, 4096, 1048576, 1 << 31)

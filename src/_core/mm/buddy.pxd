@@ -138,9 +138,13 @@ cdef inline void expand(mm_t *m, zone_t *z, pfn_t pfn, int high, int order, int 
         high -= 1
         list_add(m, z, pfn + (<pfn_t>1 << high), high, mt, False)
 
+cdef inline bint keeps_mark(const mm_t *m, pfn_t pfn, int order) noexcept nogil:
+    """What a split leaves of this free block stays reported (an option, in no released kernel)."""
+    return m.split_keeps_reported and (tag_get(m, pfn, order) & TAG_KIND) == TAG_REPORTED
+
 cdef inline void split_block(mm_t *m, zone_t *z, pfn_t pfn, int high, int order, int mt) noexcept nogil:
     """Take a free block off its list; all of it but a block of the wanted order goes to the lists of type mt."""
-    cdef bint reported = m.split_keeps_reported and (tag_get(m, pfn, high) & TAG_KIND) == TAG_REPORTED
+    cdef bint reported = keeps_mark(m, pfn, high)
     cdef int half
     list_del(m, z, pfn, high)
     expand(m, z, pfn, high, order, mt)
@@ -160,6 +164,36 @@ cdef inline pfn_t take_smallest(mm_t *m, zone_t *z, int order, int mt) noexcept 
     split_block(m, z, pfn, high, order, mt)
     return pfn
 
+cdef inline pfn_t take_run(mm_t *m, zone_t *z, int order, int mt, int64_t most, int64_t *n) noexcept nogil:
+    """What up to `most` calls of take_smallest would take one after the other out of one block; n: how many.
+
+    Returns the first of n adjoining blocks, NO_PFN if the lists have none. The lists of the orders between the wanted
+    one and that of the block are empty, so each call would go on where the one before it ended.
+    """
+    cdef unsigned int usable = z.nonempty[mt] >> order
+    cdef int high, rest
+    cdef pfn_t pfn, at, end
+    cdef bint reported
+    n[0] = 0
+    if usable == 0:
+        return NO_PFN
+    high = order + __builtin_ctz(usable)
+    pfn = list_first(m, z.index, mt, high)
+    reported = keeps_mark(m, pfn, high)
+    list_del(m, z, pfn, high)
+    n[0] = <int64_t>1 << (high - order)
+    if n[0] > most:
+        n[0] = most
+        at = pfn + (<pfn_t>most << order)
+        end = pfn + (<pfn_t>1 << high)
+        while at < end:                 # what is left, in ascending orders
+            rest = __builtin_ctz(at)
+            list_add(m, z, at, rest, mt, False)
+            if reported:
+                tag_set(m, at, rest, TAG_REPORTED)
+            at += <pfn_t>1 << rest
+    return pfn
+
 cdef inline void move_tail(mm_t *m, zone_t *z, pfn_t pfn, int order, int mt) noexcept nogil:
     """Move a free block to the tail of the list of another type. Its reported mark stays."""
     cdef uint8_t t = tag_get(m, pfn, order)
@@ -167,6 +201,11 @@ cdef inline void move_tail(mm_t *m, zone_t *z, pfn_t pfn, int order, int mt) noe
     z.nr_free[order] -= 1
     list_add(m, z, pfn, order, mt, True)
     tag_set(m, pfn, order, t & ~TAG_ORDER)
+
+cdef inline bint pageblock_in_zone(const zone_t *z, pfn_t pfn) noexcept nogil:
+    """The pageblock of pfn does not cross the zone's edge."""
+    cdef pfn_t first = pfn & ~<pfn_t>(PAGEBLOCK_PAGES - 1)
+    return first >= z.start and first + PAGEBLOCK_PAGES <= z.end
 
 cdef inline int64_t count_block(mm_t *m, zone_t *z, pfn_t pfn, int64_t *movable) noexcept nogil:
     """Free pages of the pageblock of pfn, and pages that count as movable; -1 if the block crosses the zone's edge."""
@@ -176,7 +215,7 @@ cdef inline int64_t count_block(mm_t *m, zone_t *z, pfn_t pfn, int64_t *movable)
     cdef uint8_t t
     cdef int64_t free = 0
     movable[0] = 0
-    if at < z.start or end > z.end:
+    if not pageblock_in_zone(z, pfn):
         return -1
     while at < end:
         t = covering(m, at, &head)
@@ -244,10 +283,13 @@ cdef inline bint isolate(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noex
     if order >= PAGEBLOCK_ORDER - 1:
         first = pfn >> PAGEBLOCK_ORDER
         for b in range(first, first + (1 << (order - PAGEBLOCK_ORDER) if order > PAGEBLOCK_ORDER else 1)):
-            if is_mergeable(m.pageblock[b]):
-                if m.k.strict_types:
-                    move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
-                m.pageblock[b] = MT_MOVABLE
+            if not is_mergeable(m.pageblock[b]):
+                continue
+            if m.k.strict_types:
+                if not pageblock_in_zone(z, b << PAGEBLOCK_ORDER):
+                    continue
+                move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
+            m.pageblock[b] = MT_MOVABLE
     tag_set(m, pfn, order, TAG_ISOLATED)
     return True
 

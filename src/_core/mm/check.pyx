@@ -83,7 +83,7 @@ cdef void _census(mm_t *m, census_t *c) noexcept nogil:
             c.bad_pfn = at
             c.bad_kind = 2
             return
-        if order < MAX_ORDER or tag_is_buddy(t) == False:
+        if order < MAX_ORDER or not tag_is_buddy(t):
             for i in range(at + 1, at + (<pfn_t>1 << order)):
                 if m.tag[i]:
                     c.bad_pfn = i

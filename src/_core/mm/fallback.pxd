@@ -24,6 +24,7 @@ from hinting._core.mm.buddy cimport (
     move_tail,
     set_block_types,
     split_block,
+    take_run,
     take_smallest,
 )
 from hinting._core.mm.pages cimport block_type, list_first
@@ -73,6 +74,14 @@ cdef inline int64_t alike_pages(int mt, int old, int64_t free, int64_t movable) 
         return movable
     return PAGEBLOCK_PAGES - (free + movable) if old == MT_MOVABLE else 0
 
+cdef inline bint is_claimed(mm_t *m, int mt, int old, int64_t free, int64_t movable) noexcept nogil:
+    """Whether a pageblock whose free pages were moved takes on type mt: half of it must suit."""
+    if m.claims != NULL and m.nr_claims > 0:
+        m.nr_claims -= 1
+        m.claims += 1
+        return (m.claims - 1)[0]
+    return free + alike_pages(mt, old, free, movable) >= PAGEBLOCK_PAGES // 2
+
 cdef inline void steal(
     mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int mt, bint whole, uint32_t flags,
 ) noexcept nogil:
@@ -90,7 +99,7 @@ cdef inline void steal(
     if whole:
         free = move_block(m, z, cpu, pfn, mt, &movable)
         if free:
-            if free + alike_pages(mt, old, free, movable) >= PAGEBLOCK_PAGES // 2:
+            if is_claimed(m, mt, old, free, movable):
                 set_block_types(m, pfn, order, mt)
             return
     move_tail(m, z, pfn, order, mt)
@@ -139,7 +148,7 @@ cdef inline pfn_t claim(mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t
             return pfn
         boost_watermark(m, z, flags)
         free = count_block(m, z, pfn, &movable)
-        if free < 0 or free + alike_pages(mt, old, free, movable) < PAGEBLOCK_PAGES // 2:
+        if free < 0 or not is_claimed(m, mt, old, free, movable):
             continue
         move_block(m, z, cpu, pfn, mt, &movable)
         set_block_types(m, pfn, high, mt)
@@ -194,6 +203,22 @@ cdef inline pfn_t take(
             mode[0] = TAKE_STEAL
             return pfn
     return NO_PFN
+
+cdef inline pfn_t take_several(
+    mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t flags, int *mode, int64_t most, int64_t *n,
+) noexcept nogil:
+    """As many calls of `take` as serve adjoining blocks, at most `most`; n: how many. The first block, or NO_PFN."""
+    cdef pfn_t pfn
+    cdef int64_t _i
+    if mode[0] == TAKE_NORMAL:
+        pfn = take_run(m, z, order, mt, most, n)
+        if pfn != NO_PFN:
+            if m.k.account_per_block:
+                for _i in range(n[0]):
+                    account_list(m, z, cpu, -(<int64_t>1 << order), mt)
+            return pfn
+    n[0] = 1
+    return take(m, z, cpu, order, mt, flags, mode)
 
 cdef inline void reserve_highatomic(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noexcept nogil:
     """After a successful high-order atomic request: keep the block's pageblock for such requests."""

@@ -65,19 +65,17 @@ cdef inline bint is_free_head(const mm_t *m, pfn_t pfn, int order) noexcept nogi
 cdef inline uint8_t covering(const mm_t *m, pfn_t pfn, pfn_t *head) noexcept nogil:
     """Tag of the block that pfn belongs to, and its first page; 0 and NO_PFN for a page of no block."""
     cdef uint8_t t = m.big_tag[pfn >> MAX_ORDER]
-    cdef pfn_t candidate = pfn & ~<pfn_t>(MAX_BLOCK_PAGES - 1)
-    cdef int o
+    cdef pfn_t candidate = pfn          # a block begins at pfn, or at pfn with its lowest bits cleared
     if t:
+        head[0] = pfn & ~<pfn_t>(MAX_BLOCK_PAGES - 1)
+        return t
+    t = m.tag[candidate]
+    while t == 0 and candidate & (MAX_BLOCK_PAGES - 1):
+        candidate &= candidate - 1
+        t = m.tag[candidate]
+    if t and pfn - candidate < <pfn_t>1 << (t & TAG_ORDER):
         head[0] = candidate
         return t
-    for o in range(MAX_ORDER):
-        candidate = pfn & ~((<pfn_t>1 << o) - 1)
-        t = m.tag[candidate]
-        if t:
-            if (t & TAG_ORDER) >= o:
-                head[0] = candidate
-                return t
-            break
     head[0] = NO_PFN
     return 0
 

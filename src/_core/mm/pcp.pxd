@@ -21,7 +21,7 @@ from hinting._core.common cimport (
 from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FIXED, PCP_FREE_FACTOR, kernel_t
 from hinting._core.mm.buddy cimport FPI_NONE, free_block
 from hinting._core.mm.counter cimport account, pcp_of
-from hinting._core.mm.fallback cimport TAKE_NORMAL, take
+from hinting._core.mm.fallback cimport TAKE_NORMAL, take_several
 from hinting._core.mm.pages cimport TAG_PCP, block_type
 from hinting._core.mm.state cimport (
     MM_NO_MEMORY,
@@ -38,6 +38,8 @@ from hinting._core.mm.state cimport (
 from hinting._core.mm.watermark cimport wm_ok, wmark
 
 cdef extern from *:
+    bint likely(bint) nogil
+    bint unlikely(bint) nogil
     void __builtin_prefetch(const void *) nogil
 
 cdef inline int64_t lowest(int64_t a, int64_t b) noexcept nogil:
@@ -57,24 +59,24 @@ cdef inline int pindex(int mt, int order) noexcept nogil:
 cdef inline int pindex_order(int index) noexcept nogil:
     return PAGEBLOCK_ORDER if index >= 12 else index // 3
 
-cdef inline bint ring_room(mm_t *m, ring_t *r) noexcept nogil:
-    """Make room for one more entry; False and an error on the guest if there is no memory."""
-    cdef uint32_t old = r.mask + 1 if r.buf != NULL else 0
-    cdef uint32_t head
-    cdef pfn_t *grown
-    if r.len < old:
-        return True
-    grown = <pfn_t *>realloc(r.buf, (old * 2 if old else 64) * sizeof(pfn_t))
+cdef inline bint ring_grow(mm_t *m, ring_t *r) noexcept nogil:
+    """Double the capacity; False and an error on the guest if there is no memory."""
+    cdef uint32_t old = r.mask + 1
+    cdef uint32_t head = r.head & r.mask
+    cdef pfn_t *grown = <pfn_t *>realloc(r.buf, (old * 2 if old else 64) * sizeof(pfn_t))
     if grown == NULL:
         m.error = MM_NO_MEMORY
         return False
-    head = r.head & r.mask
     if old:                             # the part before the head follows the old end
         memcpy(grown + old, grown, head * sizeof(pfn_t))
     r.buf = grown
     r.head = head
     r.mask = (old * 2 if old else 64) - 1
     return True
+
+cdef inline bint ring_room(mm_t *m, ring_t *r) noexcept nogil:
+    """Make room for one more entry; False and an error on the guest if there is no memory."""
+    return likely(r.len != r.mask + 1) or ring_grow(m, r)
 
 cdef inline bint ring_push_head(mm_t *m, ring_t *r, pfn_t pfn) noexcept nogil:
     if not ring_room(m, r):
@@ -104,14 +106,18 @@ cdef inline pfn_t ring_pop_tail(ring_t *r) noexcept nogil:
     r.len -= 1
     return r.buf[(r.head + r.len) & r.mask]
 
+cdef inline uint8_t pcp_tag(int order, int mt) noexcept nogil:
+    return <uint8_t>(TAG_PCP | mt << 4 | order)
+
 cdef inline void mark_pcp(mm_t *m, pfn_t pfn, int order, int mt) noexcept nogil:
-    m.tag[pfn] = <uint8_t>(TAG_PCP | mt << 4 | order)
+    m.tag[pfn] = pcp_tag(order, mt)
 
 cdef inline void drained(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noexcept nogil:
     """One page from a per-CPU list to the buddy lists."""
     cdef int mt = m.tag[pfn] >> 4 & 7
     if m.k.strict_types or z.nr_isolated_blocks:
         mt = block_type(m, pfn)
+    m.drained += <int64_t>1 << order
     free_block(m, z, cpu, pfn, order, mt, FPI_NONE)
 
 cdef inline void bulk_drain_round_robin(mm_t *m, zone_t *z, pcp_t *p, int cpu, int64_t n) noexcept nogil:
@@ -279,28 +285,46 @@ cdef inline int64_t refill_size(mm_t *m, zone_t *z, pcp_t *p, int order) noexcep
         n = lowest(n, room)
     return highest(n >> order, 2) if n > 1 else n
 
+cdef inline void refill(
+    mm_t *m, zone_t *z, pcp_t *p, ring_t *r, int cpu, int order, int mt, uint32_t flags,
+) noexcept nogil:
+    """Append as many blocks as the version asks for, or as there are, to an empty per-CPU list."""
+    cdef int64_t n = refill_size(m, z, p, order)
+    cdef int64_t got = 0, run, _i
+    cdef int mode = TAKE_NORMAL
+    cdef pfn_t pfn
+    cdef pfn_t *buf
+    cdef uint8_t *tag = m.tag
+    cdef uint32_t mask, end
+    while r.len + n > <uint32_t>(r.mask + 1):
+        if not ring_grow(m, r):
+            return
+    buf = r.buf
+    mask = r.mask
+    end = r.head + r.len
+    while got < n:
+        pfn = take_several(m, z, cpu, order, mt, flags, &mode, n - got, &run)
+        if pfn == NO_PFN:
+            break
+        for _i in range(run):
+            buf[end & mask] = pfn
+            tag[pfn] = pcp_tag(order, mt)
+            end += 1
+            pfn += <pfn_t>1 << order
+        got += run
+    r.len = end - r.head
+    m.refilled += got << order
+    if not m.k.account_per_block and got:
+        account(m, z, cpu, -(got << order))
+    p.count += got << order
+
 cdef inline pfn_t pcp_take(
     mm_t *m, zone_t *z, pcp_t *p, int cpu, int order, int mt, uint32_t flags,
 ) noexcept nogil:
     """Take the first page of a per-CPU list, filling the list if it is empty."""
     cdef ring_t *r = &p.list[pindex(mt, order)]
-    cdef int64_t n, got = 0
-    cdef int mode = TAKE_NORMAL
-    cdef pfn_t pfn
-    if r.len == 0:
-        n = refill_size(m, z, p, order)
-        while got < n:
-            pfn = take(m, z, cpu, order, mt, flags, &mode)
-            if pfn == NO_PFN:
-                break
-            if not ring_push_tail(m, r, pfn):
-                free_block(m, z, cpu, pfn, order, mt, FPI_NONE)
-                break
-            mark_pcp(m, pfn, order, mt)
-            got += 1
-        if not m.k.account_per_block and got:
-            account(m, z, cpu, -(got << order))
-        p.count += got << order
+    if unlikely(r.len == 0):
+        refill(m, z, p, r, cpu, order, mt, flags)
         if r.len == 0:
             return NO_PFN
     p.count -= <int64_t>1 << order

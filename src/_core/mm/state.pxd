@@ -23,7 +23,7 @@ ctypedef struct link_t:                 # list links; node numbers: a pfn (or bl
 
 ctypedef struct ring_t:                 # a per-CPU page list: a double-ended queue of pfns
     pfn_t *buf
-    uint32_t mask                       # capacity - 1
+    uint32_t mask                       # capacity - 1; all ones without a buffer
     uint32_t head                       # index of the first entry, modulo the capacity
     uint32_t len
 
@@ -95,10 +95,15 @@ ctypedef struct mm_t:
     page_hook_t on_merged               # after a block was entered in a free list by an ordinary free
     void *hook_self
     bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
+    const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide
+    int nr_claims
+    int64_t refilled                    # pages that refills took from the buddy lists
+    int64_t drained                     # pages that went from per-CPU lists to the buddy lists
     int64_t kswapd_wakeups
     int64_t allocstall                  # requests that would have had to reclaim
     bint kswapd_wanted                  # a wake-up since the engine last looked
-    int error                           # MM_NO_MEMORY: a per-CPU list could not grow
+    int error                           # MM_*: to be raised by whoever called
 
 cdef enum:
-    MM_NO_MEMORY = 1
+    MM_NO_MEMORY = 1                    # a per-CPU list could not grow
+    MM_STRATEGY = 2                     # a user's strategy was stopped

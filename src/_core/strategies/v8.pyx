@@ -9,16 +9,15 @@ array is full, frees on this CPU are lost.
 `v8-posted` is the posted code, `v8-stats` the same with the nine counters of the development build around the posting.
 """
 
-from libc.stdint cimport int64_t, int8_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 from hinting.errors import StrategyError
 
 from hinting._core.common cimport pfn_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.capture cimport SLOT_BLOCK, append
+from hinting._core.strategies.capture cimport append, capture_free, capture_init
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
     THREAD_REPORTS,
@@ -47,6 +46,7 @@ from hinting._core.strategies.v8_steps cimport (
 )
 
 cdef extern from *:
+    bint likely(bint) nogil
     void __builtin_prefetch(const void *) nogil
 
 _DRAIN = {"off": DRAIN_OFF, "local": DRAIN_LOCAL, "all": DRAIN_ALL}
@@ -64,7 +64,7 @@ cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept n
     cdef v8_t *v = <v8_t *>self
     cdef cpu_state_t *c = &v.cpu[cpu]
     cdef int64_t i
-    if not capture(v, m, c, pfn, order) or c.kvm_pt.n < v.entries:
+    if likely(not capture(v, m, c, pfn, order) or c.kvm_pt.n < v.entries):
         return
     drain_lists(v, m, cpu)
     for i in range(c.kvm_pt.n):
@@ -161,7 +161,6 @@ cdef class V8(Strategy):
         self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
-        cdef int64_t room = (self.v.entries + SLOT_BLOCK - 1) // SLOT_BLOCK * SLOT_BLOCK
         cdef int i
         self.v.ncpus = allocator.m.ncpus
         self.v.cpu = <cpu_state_t *>calloc(self.v.ncpus, sizeof(cpu_state_t))
@@ -170,25 +169,16 @@ cdef class V8(Strategy):
         for i in range(self.v.ncpus):
             self.s.thread_ticket[i] = i
             self.v.cpu[i].at = -1
-            self.v.cpu[i].kvm_pt.capacity = self.v.entries
-            self.v.cpu[i].kvm_pt.pfn = <pfn_t *>calloc(room, sizeof(pfn_t))
-            self.v.cpu[i].kvm_pt.order = <int8_t *>calloc(room, 1)
-            self.v.cpu[i].kvm_pt.zone = <int8_t *>calloc(room, 1)
             self.v.cpu[i].hyp = <block_t *>calloc(self.v.entries, sizeof(block_t))
-            if not (self.v.cpu[i].kvm_pt.pfn and self.v.cpu[i].kvm_pt.order and self.v.cpu[i].kvm_pt.zone
-                    and self.v.cpu[i].hyp):
+            if not capture_init(&self.v.cpu[i].kvm_pt, self.v.entries) or self.v.cpu[i].hyp == NULL:
                 raise MemoryError()
-            memset(self.v.cpu[i].kvm_pt.order, -1, room)
-            memset(self.v.cpu[i].kvm_pt.zone, -1, room)
         return 0
 
     def __dealloc__(self):
         cdef int i
         if self.v.cpu != NULL:
             for i in range(self.v.ncpus):
-                free(self.v.cpu[i].kvm_pt.pfn)
-                free(self.v.cpu[i].kvm_pt.order)
-                free(self.v.cpu[i].kvm_pt.zone)
+                capture_free(&self.v.cpu[i].kvm_pt)
                 free(self.v.cpu[i].hyp)
             free(self.v.cpu)
 

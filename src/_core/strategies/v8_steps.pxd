@@ -19,7 +19,7 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, pack
+from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, index_entries, pack, replace
 from hinting._core.strategies.hooks cimport block_t, strategy_t
 
 cdef enum drain_t:
@@ -118,9 +118,11 @@ cdef inline bint would_change(const v8_t *v, const mm_t *m, const cpu_state_t *c
     return v.drop_non_buddy if head == NO_PFN else head != c.kvm_pt.pfn[i]
 
 cdef inline event_t scan_entry(v8_t *v, mm_t *m, cpu_state_t *c, int64_t i) noexcept nogil:
-    """Look at one captured entry. Interrupts off, no zone lock."""
+    """Look at one captured entry; a scan looks at all of them in turn. Interrupts off, no zone lock."""
     cdef event_t e
     cdef int64_t match
+    if i == 0:
+        index_entries(&c.kvm_pt)
     e.entry = i
     e.page = c.kvm_pt.pfn[i]
     e.order = 0
@@ -145,8 +147,7 @@ cdef inline event_t scan_entry(v8_t *v, mm_t *m, cpu_state_t *c, int64_t i) noex
         clear(&c.kvm_pt, i)
     else:
         e.kind = V8_REPLACED
-        c.kvm_pt.pfn[i] = e.head
-        c.kvm_pt.order[i] = <int8_t>e.order
+        replace(&c.kvm_pt, i, e.head, e.order)
     return e
 
 cdef inline bint end_scan(v8_t *v, cpu_state_t *c) noexcept nogil:

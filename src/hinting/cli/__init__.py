@@ -6,6 +6,7 @@ Exit status: 0 good, 1 the run says no, 2 bad input with one line that says what
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -16,7 +17,10 @@ from hinting.errors import HintingError
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    name="hinting", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="hinting",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="A high-fidelity emulator of guest free page hinting.",
 )
 app.command("run")(run.run)
@@ -24,6 +28,10 @@ app.command("replay")(replay.replay)
 app.command("strategies")(listing.strategies)
 app.command("scenarios")(listing.scenarios)
 app.command("kernels")(listing.kernels)
+
+
+#: Wrong options or arguments: the base of the one such error that typer makes public.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 def _version(value: bool) -> None:
@@ -44,9 +52,16 @@ def _root(
 def main() -> None:
     """Entry point of the `hinting` command."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except HintingError as error:
         fail(str(error))
+    except _UsageError as error:
+        if len(sys.argv) == 1:
+            error.show()
+            sys.exit(2)
+        fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -30,5 +30,5 @@ def print_json(value: Any) -> None:
 
 def fail(message: str) -> NoReturn:
     """One line of error, exit status 2."""
-    print(f"hinting: {message}", file=sys.stderr)
+    print(f"hinting: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

@@ -21,7 +21,9 @@ def replay(
                           "(hinting v8, page reporting) decides too."),
     ] = "request",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document (a list for several recordings).")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="At the first difference, print request, lists and watermarks.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="At the first difference, print request, lists and watermarks.")
+    ] = False,
     check: Annotated[int, typer.Option(metavar="N", help="Verify all invariants every N events (slow).")] = 0,
 ) -> None:
     """Replay recordings and compare every chosen page, and every list at the end, with the kernel's."""
@@ -58,18 +60,32 @@ def _print(results: list) -> None:
         table.add_column(heading, justify="right")
     for result in results:
         table.add_row(
-            result.run, result.kernel.split(" with ")[0], result.level, f"{result.allocations:,}",
-            f"{result.identical:,}" + ("" if result.identical == result.allocations else
-                                       f" ({100 * result.identical / max(1, result.allocations):.2f} %)"),
-            f"{result.assisted}", *[f"{result.decisions_same:,}/{result.decisions:,}"] * with_decisions, f"{result.free_lists_same}/{result.free_lists}", f"{result.pcp_lists_same}/{result.pcp_lists}",
+            result.run,
+            result.kernel.split(" with ")[0],
+            result.level,
+            f"{result.allocations:,}",
+            f"{result.identical:,}"
+            + (
+                ""
+                if result.identical == result.allocations
+                else f" ({100 * result.identical / max(1, result.allocations):.2f} %)"
+            ),
+            f"{result.assisted}",
+            *[f"{result.decisions_same:,}/{result.decisions:,}"] * with_decisions,
+            f"{result.free_lists_same}/{result.free_lists}",
+            f"{result.pcp_lists_same}/{result.pcp_lists}",
             f"{result.events / max(result.seconds, 1e-9) / 1e6:.1f}",
         )
     console.print(table)
     for result in results:
         difference = result.first_difference
         if difference is not None:
-            console.print(f"{result.run}: first difference at row {difference.row}: the kernel took pfn "
-                          f"{difference.expected_pfn}, here {difference.chosen_pfn}: {difference.why}", markup=False, soft_wrap=True)
+            console.print(
+                f"{result.run}: first difference at row {difference.row}: the kernel took pfn "
+                f"{difference.expected_pfn}, here {difference.chosen_pfn}: {difference.why}",
+                markup=False,
+                soft_wrap=True,
+            )
         for text in result.hinting_differences:
             console.print(f"{result.run}: differs at the end: {text}", markup=False, soft_wrap=True)
         if result.differing_lists:

@@ -39,8 +39,9 @@ def run(
     setting = override(setting, fields)
     if seed is not None:
         setting = dataclasses.replace(setting, seed=seed)
-    setting = dataclasses.replace(setting, strategies=tuple(dict.fromkeys(strategy)) if strategy else setting.strategies,
-                                  strategy_parameters=parameters)
+    setting = dataclasses.replace(
+        setting, strategies=tuple(dict.fromkeys(strategy)) if strategy else setting.strategies, strategy_parameters=parameters
+    )
     wanted = _expectations(expect or [], setting.strategies)
     folder = None
     if out is not None:

@@ -61,9 +61,7 @@ def names() -> tuple[str, ...]:
     return ("default", *default_table().profiles)
 
 
-def load(
-    profile: str | Path = "default", overrides: Mapping[str, float] | None = None, mode: str = "typical"
-) -> CostProfile:
+def load(profile: str | Path = "default", overrides: Mapping[str, float] | None = None, mode: str = "typical") -> CostProfile:
     """Resolve a profile.
 
     profile: a name (see `names`), or the path of a TOML file that a calibration wrote. overrides: values by cost id,
@@ -89,9 +87,7 @@ def load(
         name, (description, found) = profile, table.profiles[profile]
         given = dict(found)
     else:
-        raise CostError(
-            f"costs.profile must be one of {', '.join(names())} or the path of a .toml file, got {profile!r}"
-        )
+        raise CostError(f"costs.profile must be one of {', '.join(names())} or the path of a .toml file, got {profile!r}")
     checked = check_values("costs.overrides", table.costs, overrides or {})
     given |= checked
 

@@ -118,8 +118,11 @@ class SeedResult:
         return {
             "experiment": "seed",
             "host_memory_bytes": parse_size(self.setting.host_memory, "host_memory"),
-            "setting": setting | {"strategies": list(self.setting.strategies),
-                                  "strategy_parameters": {k: dict(v) for k, v in self.setting.strategy_parameters.items()}},
+            "setting": setting
+            | {
+                "strategies": list(self.setting.strategies),
+                "strategy_parameters": {k: dict(v) for k, v in self.setting.strategy_parameters.items()},
+            },
             "arms": [
                 {
                     "strategy": arm.strategy,
@@ -158,8 +161,9 @@ def _check(setting: SeedSetting) -> None:
         find(name, setting.strategy_parameters.get(name))
     unused = set(setting.strategy_parameters) - set(setting.strategies)
     if unused:
-        raise SettingError(f"parameters given for {', '.join(sorted(unused))}, which is no arm of this run "
-                           f"({', '.join(setting.strategies)})")
+        raise SettingError(
+            f"parameters given for {', '.join(sorted(unused))}, which is no arm of this run ({', '.join(setting.strategies)})"
+        )
     kernels.load(setting.kernel)
     _host(setting)
     _guest(setting, "none")
@@ -170,13 +174,24 @@ def _check(setting: SeedSetting) -> None:
 
 
 def _host(setting: SeedSetting) -> Host:
-    return Host(setting.host_memory, base=setting.host_base, fragmentation=setting.fragmentation, seed=setting.seed,
-                costs=load_costs(setting.costs))
+    return Host(
+        setting.host_memory,
+        base=setting.host_base,
+        fragmentation=setting.fragmentation,
+        seed=setting.seed,
+        costs=load_costs(setting.costs),
+    )
 
 
 def _guest(setting: SeedSetting, strategy: str) -> Guest:
-    return Guest(setting.guest_memory, vcpus=setting.vcpus, kernel=setting.kernel, thp=setting.thp,
-                 strategy=find(strategy, setting.strategy_parameters.get(strategy)), costs=load_costs(setting.costs))
+    return Guest(
+        setting.guest_memory,
+        vcpus=setting.vcpus,
+        kernel=setting.kernel,
+        thp=setting.thp,
+        strategy=find(strategy, setting.strategy_parameters.get(strategy)),
+        costs=load_costs(setting.costs),
+    )
 
 
 def _run_arm(setting: SeedSetting, strategy: str, progress: Callable[[str, int], None] | None) -> ArmResult:
@@ -202,15 +217,23 @@ def _run_arm(setting: SeedSetting, strategy: str, progress: Callable[[str, int],
         if progress is not None:
             progress(strategy, len(guests))
     return ArmResult(
-        strategy=strategy, guests_launched=len(guests), guests=guests, lost=lost, stopped_by=stopped_by,
-        emulated_s=simulation.now, wall_s=time.perf_counter() - started, timeline=simulation.timeline(),
+        strategy=strategy,
+        guests_launched=len(guests),
+        guests=guests,
+        lost=lost,
+        stopped_by=stopped_by,
+        emulated_s=simulation.now,
+        wall_s=time.perf_counter() - started,
+        timeline=simulation.timeline(),
     )
 
 
 def _measure(simulation: Simulation, vm: VM, launched: float) -> GuestResult:
     if vm.counts()["guest_oom_kills"]:
-        raise HintingError(f"guest {vm.number + 1}: its program was killed inside the guest for want of memory; "
-                           f"give the guest more memory or the program less")
+        raise HintingError(
+            f"guest {vm.number + 1}: its program was killed inside the guest for want of memory; "
+            f"give the guest more memory or the program less"
+        )
     statistics = dict(vm.guest.strategy_core.statistics()) if vm.guest.strategy_core is not None else {}
     counts = vm.counts()
     return GuestResult(

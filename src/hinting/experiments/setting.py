@@ -34,7 +34,7 @@ def split_strategy_keys(values: Mapping[str, str]) -> tuple[dict[str, str], dict
     fields: dict[str, str] = {}
     strategies: dict[str, dict[str, str]] = {}
     for key, value in values.items():
-        name, dot, parameter = key.rpartition(".")
+        name, dot, parameter = key.rpartition(".")  # a strategy may be path/to/file.py:Class
         if dot:
             find(name, {parameter: value})
             strategies.setdefault(name, {})[parameter] = value

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from hinting._core.mm.boot import deferred_start, subtract
+from hinting._core.mm.boot import ZONE_STARTS, deferred_start, subtract
 from hinting.costs import CostProfile
 from hinting.errors import GuestError
 from hinting.units import PAGE_BYTES
@@ -18,6 +18,8 @@ __all__ = ["MIB_PAGES", "MemoryMap", "boot_table", "memory_map"]
 #: Pages of a MiB.
 MIB_PAGES = (1 << 20) // PAGE_BYTES
 
+#: End of the last zone.
+MAX_PFN = ZONE_STARTS[3]
 #: The smallest guest that can boot, pages, beside its footprint.
 _SLACK_PAGES = 16 * MIB_PAGES
 
@@ -66,11 +68,15 @@ def memory_map(pages: int, costs: CostProfile) -> MemoryMap:
     if pages > low_max:
         start = layout["high_memory_start_mib"] * MIB_PAGES
         ram = [(1, low), (start, start + pages - low)]
+    if ram[-1][1] > MAX_PFN:
+        raise GuestError(f"guest memory: {pages // MIB_PAGES} MiB is too much, at most {MAX_PFN // MIB_PAGES - 1024} MiB")
     image = int(costs["size.guest_base_mib"] * table["shares"]["kernel_image"] * MIB_PAGES)
     struct_pages = int(costs["size.struct_page_ratio"] * pages)
     least = int(costs["size.guest_base_mib"] * MIB_PAGES) + struct_pages + _SLACK_PAGES
     if pages < least:
-        raise GuestError(f"guest memory: {pages // MIB_PAGES} MiB is too small, a guest needs {least // MIB_PAGES + 1} MiB to boot")
+        raise GuestError(
+            f"guest memory: {pages // MIB_PAGES} MiB is too small, a guest needs {least // MIB_PAGES + 1} MiB to boot"
+        )
     kernel_start = layout["kernel_start_mib"] * MIB_PAGES
     top = ram[-1][1]
     reserved = [(kernel_start, kernel_start + image), (top - struct_pages, top)]

@@ -35,8 +35,11 @@ def explain(recording: Recording, allocator: Allocator, row: int, chosen: int) -
     if chosen < 0:
         why = "no zone passed its watermark, or none had a block"
     elif ours != zone:
-        why = f"zone {_ZONES[ours]} was chosen, the kernel took zone {_ZONES[zone]}: a watermark test decided otherwise" if (
-            ours is not None) else "the page chosen is in no zone"
+        why = (
+            f"zone {_ZONES[ours]} was chosen, the kernel took zone {_ZONES[zone]}: a watermark test decided otherwise"
+            if (ours is not None)
+            else "the page chosen is in no zone"
+        )
     elif head:
         why = f"per-CPU list {index} of cpu {cpu} was not empty and begins with pfn {head[0]}"
     elif index is not None:
@@ -53,13 +56,17 @@ def _details(recording: Recording, allocator: Allocator, row: int, cpu: int) -> 
     lines = [f"row {row}: {recording.types[events['type'][row]]} {request}"]
     for zone in allocator.zones():
         state = allocator.zone_state(zone)
-        lines.append(f"zone {_ZONES[zone]}: free counter {state['counter']}, watermarks {state['watermark']}, boost "
-                     f"{state['boost']}, reserve {state['lowmem_reserve']}, highatomic {state['nr_reserved_highatomic']}")
+        lines.append(
+            f"zone {_ZONES[zone]}: free counter {state['counter']}, watermarks {state['watermark']}, boost "
+            f"{state['boost']}, reserve {state['lowmem_reserve']}, highatomic {state['nr_reserved_highatomic']}"
+        )
         pcp = allocator.pcp_state(zone, cpu)
         lines.append(f"  cpu {cpu}: {pcp}")
         lists = {key: pfns for key, pfns in allocator.pcp_lists().items() if key[0] == zone and key[1] == cpu}
-        lines += [f"  per-CPU list {index}: {pfns[:6]}{' ...' if len(pfns) > 6 else ''} ({len(pfns)})"
-                  for (_, _, index), pfns in lists.items()]
+        lines += [
+            f"  per-CPU list {index}: {pfns[:6]}{' ...' if len(pfns) > 6 else ''} ({len(pfns)})"
+            for (_, _, index), pfns in lists.items()
+        ]
         for order in range(11):
             heads = {mt: allocator.free_list_array(zone, order, mt)[:3].tolist() for mt in range(5)}
             heads = {mt: pfns for mt, pfns in heads.items() if pfns}

@@ -21,8 +21,8 @@ class HintingKind:
     """A strategy in recordings.
 
     is_in: whether a recording has it. core_of: (recording, allocator) -> the compiled strategy as it was at the start,
-    attached. replay: (allocator, core, events, stop) -> (tally, answers). differences: (recording, core) -> what of the
-    strategy does not end as recorded, in words.
+    attached. replay: (allocator, core, events, stop) -> (tally, answers). differences: (recording, allocator, core) ->
+    what of the strategy does not end as recorded, in words.
     """
 
     name: str

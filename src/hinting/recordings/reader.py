@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hinting import kernels
-from hinting.errors import KernelError, RecordingError
+from hinting.errors import RecordingError
+from hinting.recordings.meta import check_meta
 
 __all__ = ["EVENT_COLUMNS", "NO_MEMORY", "Recording", "is_recording"]
 
 #: Columns of events.parquet and the dtype that the cores read them as.
-EVENT_COLUMNS = {
+EVENT_COLUMNS: dict[str, type[np.integer]] = {
     "type": np.uint8,
     "cpu": np.uint8,
     "zone": np.int8,
@@ -34,7 +35,7 @@ EVENT_COLUMNS = {
     "d": np.int64,
 }
 #: Columns that newer recordings add.
-OPTIONAL_COLUMNS = {"ts_us": np.int64, "e": np.int64, "f": np.int64}
+OPTIONAL_COLUMNS: dict[str, type[np.integer]] = {"ts_us": np.int64, "e": np.int64, "f": np.int64}
 
 _TABLES = {
     "freelists.parquet": ("snap", "zone", "order", "mt", "pos", "pfn", "reported"),
@@ -79,17 +80,8 @@ class Recording:
             raise RecordingError(f"{file}: missing, expected the description of a recording") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RecordingError(f"{file}: not readable as JSON: {error}") from None
-        if not isinstance(meta, dict):
-            raise RecordingError(f"{file}: expected one JSON object, got {type(meta).__name__}")
-        for key in ("kernel", "cpus", "types", "npfn", "t0", "t1"):
-            if key not in meta:
-                raise RecordingError(f"{file}: key {key!r} is missing")
-        recording = cls(folder, meta)
-        try:
-            kernels.for_release(meta["kernel"])
-        except KernelError as error:
-            raise RecordingError(f"{file}: {error}") from None
-        return recording
+        check_meta(meta, file)
+        return cls(folder, meta)
 
     @property
     def name(self) -> str:
@@ -177,17 +169,21 @@ class Recording:
     def _check_rows(self, events: dict[str, np.ndarray], file: Path) -> None:
         """Refuse rows whose numbers point outside what the cores have: they trust the columns."""
         types = np.array(self.types + [""] * (256 - len(self.types)))
-        self._refuse(events, types, file, {
-            f"type is not one of the {len(self.types)} of meta.json": events["type"] >= len(self.types),
-            f"cpu is not below {self.ncpus}": events["cpu"] >= self.ncpus,
-        })
+        self._refuse(
+            events,
+            types,
+            file,
+            {
+                f"type is not one of the {len(self.types)} of meta.json": events["type"] >= len(self.types),
+                f"cpu is not below {self.ncpus}": events["cpu"] >= self.ncpus,
+            },
+        )
         pfn, order, mt, aux = (events[name].astype(np.int64) for name in ("pfn", "order", "mt", "aux"))
 
         def rows(*names: str) -> np.ndarray:
             return np.isin(types, names)[events["type"]]
 
-        alloc, free, rmq, drained, drain, decay = (
-            rows(name) for name in ("ALLOC", "FREE", "RMQ", "DRAINED", "DRAIN", "DECAY"))
+        alloc, free, rmq, drained, drain, decay = (rows(name) for name in ("ALLOC", "FREE", "RMQ", "DRAINED", "DRAIN", "DECAY"))
         blocks = alloc | free | rmq | drained | rows("PUTBACK", "HINT_FREE", "HINT_RETURN")
         paged = blocks | rows("MOVE", "SETPB", "ISOLATE", "LEAVE", "ROTATE")
         typed = blocks & ~rows("HINT_FREE") | rows("MOVE", "SETPB")
@@ -198,28 +194,32 @@ class Recording:
             in_zone |= (pfn >= start) & (pfn < start + int(zone["spanned_pages"]))
         zones = [int(zone["zone_idx"]) for zone in self.meta["t0"]["zones"]]
         orders = kernels.load(self.kernel).pcp_orders
-        self._refuse(events, types, file, {
-            "order is not between 0 and 10": blocks & ((order < 0) | (order > 10)),
-            f"pfn is not a page frame below {self.npfn}": paged & ((pfn < 0) | (pfn >= self.npfn)),
-            "pfn is in no zone of this guest": paged & ~in_zone,
-            "pfn is not aligned to its order": blocks & ((pfn & ((1 << np.clip(order, 0, 10)) - 1)) != 0),
-            "mt is not a migratetype between 0 and 4": typed & ((mt < 0) | (mt > 4)),
-            "mt is not a migratetype of requests, between 0 and 2": (alloc | rmq & (aux == 1)) & (mt > 2),
-            "aux is not one of the paths": (
-                alloc & ((aux < 0) | (aux > 4)) | free & ((aux < 0) | (aux > 2)) | rmq & ((aux < 0) | (aux > 1))),
-            f"order has no per-CPU lists, expected one of {orders}": listed & ~np.isin(order, orders),
-            "a does not name zones between 0 and 3": alloc & (
-                (events["a"] < 0) | (events["a"] & 15 > 3) | (events["a"] >> 4 > 3)),
-            f"zone is not one of {zones}": (alloc | drain | decay) & ~np.isin(events["zone"], zones),
-            f"order is not a cpu below {self.ncpus}": drain & ((order < 0) | (order >= self.ncpus)),
-            f"aux is not a cpu below {self.ncpus}": decay & ((aux < 0) | (aux >= self.ncpus)),
-            "a or b is not a number of pages and a per-CPU list": drain & (
-                (events["a"] < 0) | (events["b"] < 0) | (events["b"] > 13)),
-        })
+        self._refuse(
+            events,
+            types,
+            file,
+            {
+                "order is not between 0 and 10": blocks & ((order < 0) | (order > 10)),
+                f"pfn is not a page frame below {self.npfn}": paged & ((pfn < 0) | (pfn >= self.npfn)),
+                "pfn is in no zone of this guest": paged & ~in_zone,
+                "pfn is not aligned to its order": blocks & ((pfn & ((1 << np.clip(order, 0, 10)) - 1)) != 0),
+                "mt is not a migratetype between 0 and 4": typed & ((mt < 0) | (mt > 4)),
+                "mt is not a migratetype of requests, between 0 and 2": (alloc | rmq & (aux == 1)) & (mt > 2),
+                "aux is not one of the paths": (
+                    alloc & ((aux < 0) | (aux > 4)) | free & ((aux < 0) | (aux > 2)) | rmq & ((aux < 0) | (aux > 1))
+                ),
+                f"order has no per-CPU lists, expected one of {orders}": listed & ~np.isin(order, orders),
+                "a does not name zones between 0 and 3": alloc
+                & ((events["a"] < 0) | (events["a"] & 15 > 3) | (events["a"] >> 4 > 3)),
+                f"zone is not one of {zones}": (alloc | drain | decay) & ~np.isin(events["zone"], zones),
+                f"order is not a cpu below {self.ncpus}": drain & ((order < 0) | (order >= self.ncpus)),
+                f"aux is not a cpu below {self.ncpus}": decay & ((aux < 0) | (aux >= self.ncpus)),
+                "a or b is not a number of pages and a per-CPU list": drain
+                & ((events["a"] < 0) | (events["b"] < 0) | (events["b"] > 13)),
+            },
+        )
 
-    def _refuse(
-        self, events: dict[str, np.ndarray], types: np.ndarray, file: Path, rules: dict[str, np.ndarray]
-    ) -> None:
+    def _refuse(self, events: dict[str, np.ndarray], types: np.ndarray, file: Path, rules: dict[str, np.ndarray]) -> None:
         for reason, bad in rules.items():
             if bad.any():
                 row = int(bad.argmax())
@@ -255,10 +255,11 @@ class Recording:
         out = {name: np.full(count, NO_MEMORY, np.uint8) for name in ("mt_t0", "mt_t1")}
         out |= {name: np.zeros(count, bool) for name in ("skip_t0", "skip_t1")}
         index = table["pageblock"]
-        if index.size and not (0 <= int(index.min()) and int(index.max()) < count):
+        if index.size and not (int(index.min()) >= 0 and int(index.max()) < count):
             row = int(np.argmax((index < 0) | (index >= count)))
-            raise RecordingError(f"{self.path / 'pageblocks.parquet'}: row {row}: pageblock {index[row]} is outside "
-                                 f"the guest's {count}")
+            raise RecordingError(
+                f"{self.path / 'pageblocks.parquet'}: row {row}: pageblock {index[row]} is outside the guest's {count}"
+            )
         for name, values in out.items():
             values[index] = table[name]
         return out
@@ -270,7 +271,7 @@ class Recording:
             pages[int(zone["zone_start_pfn"]) : int(zone["zone_start_pfn"]) + int(zone["spanned_pages"])] = 1
         pages[np.repeat(self.pageblocks["mt_t0"] == NO_MEMORY, 512)[: self.npfn]] = 0
         movable = self.table("movable_t0.parquet")["pfn"]
-        if movable.size and not (0 <= int(movable.min()) and int(movable.max()) < self.npfn):
+        if movable.size and not (int(movable.min()) >= 0 and int(movable.max()) < self.npfn):
             row = int(np.argmax((movable < 0) | (movable >= self.npfn)))
             raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is not below {self.npfn}")
         pages[movable] = 2

@@ -11,7 +11,7 @@ import numpy as np
 from hinting._core.engine.replay import Events, effect_order, request_level
 from hinting._core.engine.replay_state import state_level
 from hinting._core.mm.allocator import Allocator
-from hinting.errors import CheckError, HintingError
+from hinting.errors import CheckError, HintingError, RecordingError
 from hinting.recordings.explain import explain
 from hinting.recordings.hinting_kinds import kind_of
 from hinting.recordings.reader import Recording
@@ -43,9 +43,10 @@ class ReplayResult:
     """What a replay gave.
 
     allocations, identical: choices, and those equal to the kernel's. assisted: choices for which something beyond the
-    requests was taken from the recording. refused: rows that the emulated state could not follow. differing_lists: names
-    of the lists that do not end as recorded. decisions, decisions_same: of the strategy (level hinting).
-    hinting_differences: counters and arrays of the strategy that do not end as recorded.
+    requests was taken from the recording. effects: what was taken of reclaim and compaction, by kind. refused: rows
+    that the emulated state could not follow. differing_lists: names of the lists that do not end as recorded.
+    decisions, decisions_same: of the strategy (level hinting). hinting_differences: counters and arrays of the
+    strategy that do not end as recorded.
     """
 
     run: str
@@ -55,6 +56,7 @@ class ReplayResult:
     allocations: int
     identical: int
     assisted: int
+    effects: dict[str, int]
     refused: int
     first_difference: Difference | None
     free_lists: int
@@ -97,6 +99,7 @@ class ReplayResult:
             "allocations": self.allocations,
             "identical": self.identical,
             "assisted": self.assisted,
+            "effects": self.effects,
             "refused": self.refused,
             "first_difference": self.first_difference.to_json() if self.first_difference is not None else None,
             "free_lists_identical": self.free_lists_identical,
@@ -130,7 +133,7 @@ class _Run:
     """One pass over a recording's rows: the allocator at its end, the tally, and what a strategy did."""
 
     allocator: Allocator
-    tally: dict[str, int]
+    tally: dict[str, Any]
     seconds: float
     decisions: int = 0
     decisions_same: int = 0
@@ -145,12 +148,24 @@ def _run(recording: Recording, level: str, events: Events, stop: int = -1) -> _R
         kind = kind_of(recording)
         core = kind.core_of(recording, allocator)
         started = time.perf_counter()
-        tally, answers = kind.replay(allocator, core, events, stop)
+        requests, answers = kind.replay(allocator, core, events, stop)
         seconds = time.perf_counter() - started
-        return _Run(allocator, tally, seconds, answers["seen"], answers["same"], answers["first_row"],
-                    answers["first_pfn"], tuple(kind.differences(recording, core)))
+        return _Run(
+            allocator,
+            requests,
+            seconds,
+            answers["seen"],
+            answers["same"],
+            answers["first_row"],
+            answers["first_pfn"],
+            tuple(kind.differences(recording, allocator, core)),
+        )
     started = time.perf_counter()
-    tally = state_level(allocator, events, stop) if level == "state" else request_level(allocator, events, stop)
+    tally: dict[str, Any]
+    if level == "state":
+        tally = state_level(allocator, events, stop)
+    else:
+        tally = request_level(allocator, events, stop, pressure=not recording.undisturbed)
     return _Run(allocator, tally, time.perf_counter() - started)
 
 
@@ -175,20 +190,32 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
     free_lists, free_same, different = _compare(run.allocator.free_lists(), free, "free")
     pcp_lists, pcp_same, different_pcp = _compare(run.allocator.pcp_lists(), pcp, "pcp")
     if not tally["refused"]:
-        run.allocator.check()
+        _check_end(recording, level, run.allocator)
     return ReplayResult(
-        run=recording.name, level=level, kernel=recording.meta["kernel"], undisturbed=recording.undisturbed,
-        allocations=tally["allocations"], identical=tally["identical"], assisted=tally.get("assisted", 0),
-        refused=tally["refused"], first_difference=_difference(recording, level, events, order, run),
-        free_lists=free_lists, free_lists_same=free_same, pcp_lists=pcp_lists, pcp_lists_same=pcp_same,
-        differing_lists=tuple(different + different_pcp), decisions=run.decisions, decisions_same=run.decisions_same,
-        hinting_differences=run.strategy_differences, events=len(events), seconds=run.seconds,
+        run=recording.name,
+        level=level,
+        kernel=recording.meta["kernel"],
+        undisturbed=recording.undisturbed,
+        allocations=tally["allocations"],
+        identical=tally["identical"],
+        assisted=tally.get("assisted", 0),
+        effects=tally.get("effects", {}),
+        refused=tally["refused"],
+        first_difference=_difference(recording, level, events, order, run),
+        free_lists=free_lists,
+        free_lists_same=free_same,
+        pcp_lists=pcp_lists,
+        pcp_lists_same=pcp_same,
+        differing_lists=tuple(different + different_pcp),
+        decisions=run.decisions,
+        decisions_same=run.decisions_same,
+        hinting_differences=run.strategy_differences,
+        events=len(events),
+        seconds=run.seconds,
     )
 
 
-def _difference(
-    recording: Recording, level: str, events: Events, order: np.ndarray, run: _Run
-) -> Difference | None:
+def _difference(recording: Recording, level: str, events: Events, order: np.ndarray, run: _Run) -> Difference | None:
     """The first choice or decision that differs."""
     tally = run.tally
     at = tally["first_row"] if tally["identical"] != tally["allocations"] else -1
@@ -204,6 +231,17 @@ def _difference(
     expected, chosen = int(recording.events["pfn"][row]), tally.get("first_chosen", -1)
     why, details = explain(recording, _run(recording, level, events, at).allocator, row, chosen)
     return Difference(row, expected, chosen, why, details)
+
+
+def _check_end(recording: Recording, level: str, allocator: Allocator) -> None:
+    """Verify the invariants; forced choices (state level) that break them are the recording's fault."""
+    try:
+        allocator.check()
+    except CheckError as error:
+        if level != "state":
+            raise
+        file = recording.path / "events.parquet"
+        raise RecordingError(f"{file}: the rows lead to a state that cannot be: {error}") from None
 
 
 def _check_along(recording: Recording, level: str, events: Events, every: int) -> None:

@@ -23,7 +23,7 @@ def reporting_of(recording: Recording, allocator: Allocator) -> PageReportingCor
     file = recording.path / "meta.json"
     try:
         order = recording.meta["t0"]["globals"]["page_reporting_order"]
-        core = find(name, {"order": order}).core()  # type: ignore[union-attr]
+        core: PageReportingCore = find(name, {"order": order}).core()  # type: ignore[assignment, union-attr]
     except KeyError as error:
         raise RecordingError(f"{file}: key {error} of the reporting state is missing") from None
     except StrategyError as error:
@@ -38,12 +38,12 @@ def _marks(table: dict[str, np.ndarray]) -> dict[tuple[int, int], bool]:
     return {(int(table["pfn"][row]), int(table["order"][row])): bool(table["reported"][row]) for row in rows}
 
 
-def reporting_differences(recording: Recording, core: PageReportingCore) -> list[str]:
+def reporting_differences(recording: Recording, allocator: Allocator, _core: PageReportingCore) -> list[str]:
     """Blocks that are free at the end here and in the recording, but not marked as recorded, in words."""
     theirs = _marks(recording.table("freelists.parquet"))
     wrong = []
-    for (zone, order, mt), pfns in core.allocator.free_lists().items():
-        ours = core.allocator.reported_array(np.array(pfns, np.uint32), order)
+    for (zone, order, mt), pfns in allocator.free_lists().items():
+        ours = allocator.reported_array(np.array(pfns, np.uint32), order)
         differ = [pfn for pfn, mark in zip(pfns, ours, strict=True) if theirs.get((pfn, order), mark) != mark]
         if differ:
             wrong.append(f"reported marks of zone {zone} order {order} type {mt}: {len(differ)} blocks, "

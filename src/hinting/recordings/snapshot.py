@@ -28,8 +28,10 @@ def _groups(table: dict[str, np.ndarray], snap: int, keys: tuple[str, ...], file
     for first, last in zip(starts, np.r_[starts[1:], rows.size], strict=True):
         part = rows[first:last]
         if not np.array_equal(table["pos"][part], np.arange(part.size)):
-            raise RecordingError(f"{file}: row {part[0]}: positions of the list {dict(zip(keys, columns[:, first], strict=True))} "
-                                 f"are not 0..{part.size - 1}")
+            raise RecordingError(
+                f"{file}: row {part[0]}: positions of the list {dict(zip(keys, columns[:, first], strict=True))} "
+                f"are not 0..{part.size - 1}"
+            )
         yield tuple(int(value) for value in columns[:, first]), part
 
 
@@ -38,10 +40,14 @@ def lists_of(recording: Recording, snap: int) -> Lists:
     free = recording.table("freelists.parquet")
     pcp = recording.table("pcplists.parquet")
     return (
-        {key: free["pfn"][rows].tolist() for key, rows in _groups(
-            free, snap, ("zone", "order", "mt"), recording.path / "freelists.parquet")},
-        {key: pcp["pfn"][rows].tolist() for key, rows in _groups(
-            pcp, snap, ("zone", "cpu", "pindex"), recording.path / "pcplists.parquet")},
+        {
+            key: free["pfn"][rows].tolist()
+            for key, rows in _groups(free, snap, ("zone", "order", "mt"), recording.path / "freelists.parquet")
+        },
+        {
+            key: pcp["pfn"][rows].tolist()
+            for key, rows in _groups(pcp, snap, ("zone", "cpu", "pindex"), recording.path / "pcplists.parquet")
+        },
     )
 
 
@@ -90,8 +96,7 @@ def _load_free_lists(recording: Recording, allocator: Allocator, snap: int) -> N
         if zone not in allocator.zones() or not 0 <= order <= 10 or not 0 <= mt <= 4:
             raise RecordingError(f"{file}: row {rows[0]}: no list of zone {zone}, order {order}, migratetype {mt}")
         try:
-            allocator.load_free(zone, order, mt, table["pfn"][rows].astype(np.uint32),
-                                table["reported"][rows].astype(np.uint8))
+            allocator.load_free(zone, order, mt, table["pfn"][rows].astype(np.uint32), table["reported"][rows].astype(np.uint8))
         except PageError as error:
             raise RecordingError(f"{file}: list of zone {zone}, order {order}, migratetype {mt}: {error}") from None
 
@@ -132,7 +137,18 @@ def _load_counters(recording: Recording, allocator: Allocator, state: dict) -> N
         exact = int((buddy[index] << np.arange(11)).sum())
         counted = [int(n) for n in zone["nr_free"]]
         if counted != buddy[index].tolist():
-            raise RecordingError(f"{recording.path / 'freelists.parquet'}: zone {index} has {buddy[index].tolist()} blocks "
-                                 f"by order, meta.json counts {counted}: the file is truncated or of another run")
-        allocator.load_zone_state(index, counter=int(zone["vm_stat"][0]) if known else exact,
-                                  boost=int(zone["watermark_boost"]), flags=int(zone["flags"]))
+            raise RecordingError(
+                f"{recording.path / 'freelists.parquet'}: zone {index} has {buddy[index].tolist()} blocks "
+                f"by order, meta.json counts {counted}: the file is truncated or of another run"
+            )
+        counter = int(zone["vm_stat"][0])
+        if known:
+            kept_back = sum(int(pcp["vm_stat_diff_free"]) for pcp in state["pcp"] if int(pcp["zone_idx"]) == index)
+            if counter + kept_back != exact:
+                raise RecordingError(
+                    f"{recording.path / 'meta.json'}: zone {index}: vm_stat and vm_stat_diff_free count "
+                    f"{counter + kept_back} free pages, freelists.parquet has {exact}"
+                )
+        allocator.load_zone_state(
+            index, counter=counter if known else exact, boost=int(zone["watermark_boost"]), flags=int(zone["flags"])
+        )

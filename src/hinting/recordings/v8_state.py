@@ -19,7 +19,21 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
     rows = [row for row in range(len(table["idx"])) if table["snap"][row] == snap and table["cpu"][row] == cpu]
     rows.sort(key=lambda row: int(table["idx"][row]))
     if [int(table["idx"][row]) for row in rows] != list(range(len(rows))):
-        raise RecordingError(f"{recording.path / 'hintarray.parquet'}: the entries of cpu {cpu} at t{snap} are not 0..{len(rows) - 1}")
+        raise RecordingError(
+            f"{recording.path / 'hintarray.parquet'}: the entries of cpu {cpu} at t{snap} are not 0..{len(rows) - 1}"
+        )
+    for row in rows:
+        pfn, order, zone = (int(table[name][row]) for name in ("pfn", "order", "zone"))
+        if not (0 <= order <= 10 and 0 <= zone <= 3 and pfn >= 0 and pfn + (1 << order) <= recording.npfn):
+            raise RecordingError(
+                f"{recording.path / 'hintarray.parquet'}: row {row}: no block of this guest (pfn {pfn}, order {order}, "
+                f"zone {zone})"
+            )
+    if len(rows) > recording.meta["hinting"]["max_fgpt_entries"]:
+        raise RecordingError(
+            f"{recording.path / 'hintarray.parquet'}: cpu {cpu} has {len(rows)} entries at t{snap}, the array has "
+            f"{recording.meta['hinting']['max_fgpt_entries']}"
+        )
     return [(int(table["pfn"][row]), int(table["order"][row]), int(table["zone"][row])) for row in rows]
 
 
@@ -27,8 +41,11 @@ def v8_of(recording: Recording, allocator: Allocator) -> V8Core:
     """The strategy as it was at the start, attached to the allocator."""
     try:
         build = recording.meta["hinting"]
-        core = V8(entries=build["max_fgpt_entries"], isolate_min_order=build["min_order"],
-                  scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"])).core()
+        core = V8(
+            entries=build["max_fgpt_entries"],
+            isolate_min_order=build["min_order"],
+            scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"]),
+        ).core()
         counters = recording.meta["t0"]["hinting"]["counters_kb"]
     except KeyError as error:
         raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
@@ -38,11 +55,13 @@ def v8_of(recording: Recording, allocator: Allocator) -> V8Core:
     return core
 
 
-def v8_differences(recording: Recording, core: V8Core) -> list[str]:
+def v8_differences(recording: Recording, _allocator: Allocator, core: V8Core) -> list[str]:
     """What of the nine counters and the captured arrays does not end as recorded, in words."""
     wrong = []
     ours, theirs = core.counters_by_name(), recording.meta["t1"]["hinting"]["counters_kb"]
-    wrong += [f"counter {name}: {ours.get(name)} KiB, recorded {value} KiB" for name, value in theirs.items() if ours.get(name) != value]
+    wrong += [
+        f"counter {name}: {ours.get(name)} KiB, recorded {value} KiB" for name, value in theirs.items() if ours.get(name) != value
+    ]
     for cpu in range(recording.ncpus):
         if core.captured(cpu) != captured_of(recording, 1, cpu):
             wrong.append(f"captured array of cpu {cpu}")

@@ -76,11 +76,20 @@ def seed_figure(result: SeedResult) -> Figure:
     for panel, arm in zip(axes[0], result.arms, strict=True):
         _panel(panel, arm, host, base, pyplot.get_cmap("tab10"))
     axes[0][0].set_ylabel("host memory in use (GiB)")
-    axes[0][0].text(0.01, 0.945, f"all of the host: {host / GIB:.1f} GiB", transform=axes[0][0].transAxes, color="#b00020",
-                    va="bottom", fontsize=9)
+    axes[0][0].text(
+        0.01,
+        0.945,
+        f"all of the host: {host / GIB:.1f} GiB",
+        transform=axes[0][0].transAxes,
+        color="#b00020",
+        va="bottom",
+        fontsize=9,
+    )
     setting = result.setting
     figure.suptitle(
         f"Guests of {setting.guest_memory}, each running a program of {setting.program} once "
-        f"({setting.kernel}, guest THP {setting.thp}); one colour a guest, grey the host itself", fontsize=10)
+        f"({setting.kernel}, guest THP {setting.thp}); one colour a guest, grey the host itself",
+        fontsize=10,
+    )
     figure.tight_layout()
     return figure

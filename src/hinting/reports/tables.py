@@ -34,12 +34,17 @@ def _stamped(table: pa.Table, result: SeedResult) -> pa.Table:
 
 def arms_table(result: SeedResult) -> pa.Table:
     """One row an arm: strategy, guests_launched, stopped_by, emulated_s."""
-    return _stamped(pa.table({
-        "strategy": [arm.strategy for arm in result.arms],
-        "guests_launched": [arm.guests_launched for arm in result.arms],
-        "stopped_by": [arm.stopped_by for arm in result.arms],
-        "emulated_s": [arm.emulated_s for arm in result.arms],
-    }), result)
+    return _stamped(
+        pa.table(
+            {
+                "strategy": [arm.strategy for arm in result.arms],
+                "guests_launched": [arm.guests_launched for arm in result.arms],
+                "stopped_by": [arm.stopped_by for arm in result.arms],
+                "emulated_s": [arm.emulated_s for arm in result.arms],
+            }
+        ),
+        result,
+    )
 
 
 def guests_table(result: SeedResult) -> pa.Table:
@@ -48,14 +53,17 @@ def guests_table(result: SeedResult) -> pa.Table:
     for arm in result.arms:
         for guest in arm.guests:
             about = [
-                ("launched", guest.launched_s, "s"), ("done", guest.done_s, "s"),
-                ("host_used", guest.host_used_bytes, "bytes"), ("held", guest.held_bytes, "bytes"),
+                ("launched", guest.launched_s, "s"),
+                ("done", guest.done_s, "s"),
+                ("host_used", guest.host_used_bytes, "bytes"),
+                ("held", guest.held_bytes, "bytes"),
                 ("returned", guest.returned_bytes, "bytes"),
             ]
             about += [(name, value, "KiB") for name, value in guest.counters.items()]
             about += [(name, value, "count") for name, value in guest.statistics.items()]
-            about += [(name, value, "pages" if "pages" in name or "frames" in name else "count")
-                      for name, value in guest.counts.items()]
+            about += [
+                (name, value, "pages" if "pages" in name or "frames" in name else "count") for name, value in guest.counts.items()
+            ]
             about += [(f"cpu_{name}", value, "ns") for name, value in guest.accounts.items()]
             rows += [(arm.strategy, guest.number + 1, name, float(value), unit) for name, value, unit in about]
     names = ("strategy", "guest", "metric", "value", "unit")

@@ -20,8 +20,14 @@ def _summary(result: SeedResult) -> Table:
     for arm in result.arms:
         used = arm.host_used_bytes[-1] if arm.guests else 0
         returned = sum(guest.returned_bytes for guest in arm.guests)
-        table.add_row(arm.strategy, str(arm.guests_launched), format_gib(used), format_gib(returned),
-                      f"{arm.emulated_s:.1f}", f"{arm.wall_s:.2f}")
+        table.add_row(
+            arm.strategy,
+            str(arm.guests_launched),
+            format_gib(used),
+            format_gib(returned),
+            f"{arm.emulated_s:.1f}",
+            f"{arm.wall_s:.2f}",
+        )
     return table
 
 
@@ -48,8 +54,11 @@ def _missed(arm: ArmResult) -> Table | None:
         ("lost", mib["total_freed_memory"] - mib["captued_memory"], "freed while the array was full or worked off"),
         ("isolated, reported and returned", mib["guest_returned_memory"], "whole free blocks around captured pages"),
         ("not isolated: in use again", mib["reallocated_memory"], "allocated again before the thread looked"),
-        ("not isolated: not in the buddy lists", mib["free_non_buddy_memory"],
-         "on a per-CPU list, half-way through freeing, or isolated already"),
+        (
+            "not isolated: not in the buddy lists",
+            mib["free_non_buddy_memory"],
+            "on a per-CPU list, half-way through freeing, or isolated already",
+        ),
         ("not isolated: refused", mib["failed_isolation_memory"], "the zone would have fallen below its min watermark"),
     ]
     table = Table("what", title=f"{arm.strategy}: what it missed, and why", title_justify="left", box=None, pad_edge=False)
@@ -57,8 +66,11 @@ def _missed(arm: ArmResult) -> Table | None:
     table.add_column("because")
     for what, value, why in rows:
         table.add_row(what, f"{value:,.1f}", why)
-    table.add_row("scans, wake-ups, thread runs",
-                  f"{counters['scans']:,}, {counters['wakes']:,}, {counters['runs']:,}", "what is left in an array is never reported")
+    table.add_row(
+        "scans, wake-ups, thread runs",
+        f"{counters['scans']:,}, {counters['wakes']:,}, {counters['runs']:,}",
+        "what is left in an array is never reported",
+    )
     return table
 
 
@@ -67,7 +79,8 @@ def print_seed(result: SeedResult, console: Console) -> None:
     setting = result.setting
     console.print(
         f"Host of {setting.host_memory} (its own needs: {setting.host_base}), no swap; guests of {setting.guest_memory} "
-        f"with {setting.vcpus} vCPU, {setting.kernel}, guest THP {setting.thp}; in each a program of {setting.program}.\n")
+        f"with {setting.vcpus} vCPU, {setting.kernel}, guest THP {setting.thp}; in each a program of {setting.program}.\n"
+    )
     console.print(_summary(result))
     console.print()
     console.print(_launches(result))

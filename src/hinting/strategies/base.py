@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from hinting._core.strategies.hooks import Strategy
 from hinting.errors import StrategyError, UnitError
+from hinting.strategies import plugins
 from hinting.units import parse_duration
 
 __all__ = ["Parameter", "StrategySpec", "find", "names", "parameter"]
@@ -53,8 +54,8 @@ class StrategySpec:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            _REGISTRY[cls.name] = cls
+        if cls.name and not plugins.is_reading_file():
+            _register(cls)
 
     def __post_init__(self) -> None:
         for name, rule in self.parameters().items():
@@ -84,24 +85,40 @@ class StrategySpec:
         raise StrategyError(f"strategy {self.name} has no core")
 
 
+def _register(cls: type[StrategySpec]) -> None:
+    """Make a strategy known by its name; the same class may come again, as when a notebook cell is run twice."""
+    other = _REGISTRY.get(cls.name)
+    own = f"{cls.__module__}.{cls.__qualname__}"
+    taken = own if other is None else f"{other.__module__}.{other.__qualname__}"
+    if cls.name == "none" or taken != own:
+        by = "guests without a strategy" if other is None else taken
+        raise StrategyError(f"strategy name {cls.name!r} of {own} is taken by {by}: set another `name`")
+    _REGISTRY[cls.name] = cls
+
+
 def names() -> tuple[str, ...]:
-    """Names of all strategies; "none" is a guest without one."""
+    """Names of all strategies, those of plug-ins included; "none" is a guest without one."""
+    plugins.load(StrategySpec)
     return ("none", *sorted(_REGISTRY))
 
 
 def find(name: str, parameters: Mapping[str, Any] | None = None) -> StrategySpec | None:
-    """A strategy by name, with parameters that differ from their defaults; None for "none".
+    """A strategy by name or as `path/to/file.py:Class`, with parameters that differ from their defaults.
 
-    Text values are read as the parameter's type. Raises StrategyError naming what is unknown and what is legal.
+    None for "none". Text values are read as the parameter's type. Raises StrategyError naming what is unknown and what is legal.
     """
     given = dict(parameters or {})
     if name == "none":
         if given:
             raise StrategyError(f"strategy none has no parameters, got {', '.join(given)}")
         return None
-    if name not in _REGISTRY:
-        raise StrategyError(f"unknown strategy {name!r}, expected one of {', '.join(names())}")
-    spec = _REGISTRY[name]
+    if plugins.is_file(name):
+        spec = plugins.from_file(name, StrategySpec)
+    elif name in _REGISTRY or name in names():
+        spec = _REGISTRY[name]
+    else:
+        raise StrategyError(f"unknown strategy {name!r}, expected one of {', '.join(names())}, "
+                            f"or path/to/file.py:Class")
     legal = spec.parameters()
     for key in given:
         if key not in legal:

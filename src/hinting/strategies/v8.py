@@ -28,25 +28,36 @@ class V8(StrategySpec):
     min_order: int = parameter(0, "smallest order that is captured", low=0, high=10)
     isolate_min_order: int = parameter(0, "smallest order of a free block that the thread isolates", low=0, high=10)
     drain: str = parameter("local", "per-CPU lists drained before a scan", choices=("off", "local", "all"))
-    scan_drop_non_buddy: bool = parameter(False, "drop entries in no free block, as the description says and the code does not",
-                                          choices=(False, True))
+    scan_drop_non_buddy: bool = parameter(
+        False, "drop entries in no free block, as the description says and the code does not", choices=(False, True)
+    )
     dedup: str = parameter("head", "duplicates that a scan drops", choices=("off", "head", "full"))
-    return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
-                                     choices=("head", "tail"))
+    return_position: str = parameter(
+        "head", "where blocks return: by the ordinary rule (head) or to the tail", choices=("head", "tail")
+    )
     host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed",))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
-    idle_flush: int = parameter(0, "work off a partly filled array that has not grown for so long, 0 never", unit="ns",
-                                low=0, high=10**13)
+    idle_flush: int = parameter(
+        0, "work off a partly filled array that has not grown for so long, 0 never", unit="ns", low=0, high=10**13
+    )
     isolation_cap: int = parameter(0, "most blocks isolated at once, 0 for no cap", unit="blocks", low=0, high=1 << 20)
 
     def core(self) -> V8Core:
         return V8Core(
-            entries=self.entries, min_order=self.min_order, isolate_min_order=self.isolate_min_order,
+            entries=self.entries,
+            min_order=self.min_order,
+            isolate_min_order=self.isolate_min_order,
             drain=self.drain,
-            scan_drop_non_buddy=self.scan_drop_non_buddy, dedup=self.dedup, return_position=self.return_position,
-            host_action=self.host_action, call_pages=self.call_pages, wake_latency_ns=self.wake_latency,
-            idle_flush_ns=self.idle_flush, isolation_cap=self.isolation_cap, counted=self.name != "v8-posted",
+            scan_drop_non_buddy=self.scan_drop_non_buddy,
+            dedup=self.dedup,
+            return_position=self.return_position,
+            host_action=self.host_action,
+            call_pages=self.call_pages,
+            wake_latency_ns=self.wake_latency,
+            idle_flush_ns=self.idle_flush,
+            isolation_cap=self.isolation_cap,
+            counted=self.name != "v8-posted",
         )
 
 

@@ -33,9 +33,7 @@ def boot(memory: MemoryMap, costs: CostProfile, seed: int = 0) -> np.ndarray:
     rng = np.random.Generator(np.random.PCG64(seed))
     shares, rounds = table["shares"], table["rounds"]["count"]
     base = costs["size.guest_base_mib"] * MIB_PAGES
-    rows: list[tuple[str, dict[str, int]]] = [
-        ("BACK", {"a": first, "b": end - first}) for first, end in memory.reserved
-    ]
+    rows: list[tuple[str, dict[str, int]]] = [("BACK", {"a": first, "b": end - first}) for first, end in memory.reserved]
     slab = _parts(int(base * shares["slab"]), rounds, rng)
     cache = _parts(int(base * shares["page_cache"]), rounds, rng)
     transient = int(base * shares["transient"])
@@ -49,13 +47,15 @@ def boot(memory: MemoryMap, costs: CostProfile, seed: int = 0) -> np.ndarray:
         visitor = process
         size = int(rng.integers(1, max(2, transient)))
         rows += [
-            ("SPAWN", {"proc": visitor}), ("MMAP", {"proc": visitor, "a": size}),
+            ("SPAWN", {"proc": visitor}),
+            ("MMAP", {"proc": visitor, "a": size}),
             ("TOUCH", {"proc": visitor, "b": size}),
         ]
         process += 1
         for _ in range(daemons * (turn + 1) // rounds - daemons * turn // rounds):
             rows += [
-                ("SPAWN", {"proc": process}), ("MMAP", {"proc": process, "a": daemon}),
+                ("SPAWN", {"proc": process}),
+                ("MMAP", {"proc": process, "a": daemon}),
                 ("TOUCH", {"proc": process, "b": daemon}),
             ]
             process += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hinting._core.engine.ops import NO_THP, program
+from hinting._core.engine.ops import MAX_NUMBER, NO_THP, program
 from hinting.errors import OpError
 from hinting.units import parse_duration, size_pages
 
@@ -25,19 +25,22 @@ def memhog(
     pages = size_pages(size, "memhog size")
     if pages < 1:
         raise OpError(f"memhog size must be at least one page, got {size!r}")
-    if repeat < 1:
-        raise OpError(f"memhog repeat must be at least 1, got {repeat}")
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
+        raise OpError(f"memhog repeat must be a whole number, 1 or more, got {repeat!r}")
+    if isinstance(process, bool) or not isinstance(process, int) or not 0 <= process <= MAX_NUMBER:
+        raise OpError(f"memhog process must be a whole number between 0 and {MAX_NUMBER}, got {process!r}")
+    hold_ns, gap_ns = parse_duration(hold, "memhog hold"), parse_duration(gap, "memhog gap")
     rows: list[tuple[str, dict[str, int]]] = []
     for turn in range(repeat):
         if turn:
-            rows.append(("SLEEP", {"a": parse_duration(gap, "memhog gap")}))
+            rows.append(("SLEEP", {"a": gap_ns}))
         rows += [
             ("MARK", {"a": MARK_START}),
             ("SPAWN", {"proc": process}),
             ("MMAP", {"proc": process, "a": pages, "flags": 0 if thp else NO_THP}),
             ("TOUCH", {"proc": process, "b": pages}),
             ("MARK", {"a": MARK_HELD}),
-            ("SLEEP", {"a": parse_duration(hold, "memhog hold")}),
+            ("SLEEP", {"a": hold_ns}),
             ("EXIT", {"proc": process}),
             ("MARK", {"a": MARK_DONE}),
         ]

@@ -1,0 +1,72 @@
+"""Write the tables of README.md and docs/exactness.md from runs, between their markers.
+
+python docs/tables.py [FOLDER OF RECORDINGS]
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from hinting.experiments import run_seed
+from hinting.recordings import Recording, is_recording, replay
+from hinting.reports.files import prepare_folder, write_seed
+from hinting.units import format_gib
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def fill(file: Path, name: str, table: str) -> None:
+    """Replace what is between the markers of a table."""
+    text = file.read_text()
+    pattern = re.compile(rf"(<!-- {name}:start -->\n).*?(<!-- {name}:end -->)", re.S)
+    file.write_text(pattern.sub(lambda match: match[1] + table + match[2], text))
+
+
+def seed_table() -> str:
+    result = run_seed()
+    folder = prepare_folder(ROOT / "out" / "docs")
+    write_seed(result, folder)
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    shutil.copy(folder / "seed.png", ROOT / "docs" / "images" / "seed.png")
+    lines = [
+        "| strategy | guests that fit | host memory used after each launch (GiB) | returned to the host (GiB) |",
+        "|---|---|---|---|",
+    ]
+    for arm in result.arms:
+        used = ", ".join(format_gib(value) for value in arm.host_used_bytes)
+        returned = format_gib(sum(guest.returned_bytes for guest in arm.guests))
+        lines.append(f"| `{arm.strategy}` | **{arm.guests_launched}** | {used} | {returned} |")
+    return "\n".join(lines) + "\n"
+
+
+def exactness_table(folder: Path) -> str:
+    lines = [
+        "| recording | kernel | CPUs | allocations | same page | assisted | free lists | per-CPU lists "
+        "| hinting decisions | M events/s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(folder.iterdir()):
+        if not is_recording(path):
+            continue
+        recording = Recording.open(path)
+        r = replay(recording)
+        hinting = replay(recording, "hinting") if recording.has_v8 else None
+        decisions = f"{hinting.decisions_same:,} of {hinting.decisions:,}" if hinting else "-"
+        share = "all" if r.identical == r.allocations else f"{100 * r.identical / r.allocations:.2f} %"
+        lines.append(
+            f"| `{r.run}` | {r.kernel.split(' ')[0]} | {recording.ncpus} | {r.allocations:,} | {share} | {r.assisted:,} "
+            f"| {r.free_lists_same} of {r.free_lists} | {r.pcp_lists_same} of {r.pcp_lists} | {decisions} "
+            f"| {r.events / r.seconds / 1e6:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    fill(ROOT / "README.md", "seed-table", seed_table())
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "data"
+    fill(ROOT / "docs" / "exactness.md", "exactness-table", exactness_table(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+OP_DTYPE: np.dtype[np.void]
+OPS: dict[str, int]
+NO_THP: int
+KINDS: dict[str, int]
+MAX_NUMBER: int
+MAX_PAGES: int
+
+def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
+    """Check an op array and return it contiguous in OP_DTYPE."""
+
+def program(*rows: tuple[str, Mapping[str, int]]) -> NDArray[np.void]:
+    """An op array from rows given as (name, {field: value}) pairs."""

@@ -1,0 +1,88 @@
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hinting._core.costs import Costs
+from hinting._core.host.host import Backing, HostMemory
+from hinting._core.mm.allocator import Allocator
+from hinting._core.strategies.hooks import Strategy
+
+class Machine:
+    """A guest on a host: an allocator, a strategy, a backing and one program a vCPU. Made by Engine.add."""
+
+    @property
+    def allocator(self) -> Allocator: ...
+    @property
+    def strategy(self) -> Strategy | None: ...
+    @property
+    def backing(self) -> Backing: ...
+    def append(self, ops: NDArray[np.void], cpu: int = 0) -> int:
+        """Append rows to a vCPU's program; returns the number of rows that the program now has."""
+
+    @property
+    def number(self) -> int:
+        """Number of the guest on its host, from 0 in the order of launch."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the host's OOM killer ended this guest."""
+
+    @property
+    def lost_at_ns(self) -> int | None:
+        """When it was killed, None if it was not."""
+
+    @property
+    def is_idle(self) -> bool:
+        """No vCPU has a row left to run and no report is under way."""
+
+    def accounts(self) -> dict[str, float]:
+        """CPU time by account, ns."""
+
+    def marks(self) -> list[tuple[int, int, int, int]]:
+        """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
+
+    def counts(self) -> dict[str, int]:
+        """Counts of the guest since its launch; memory in pages."""
+
+class Engine:
+    """Virtual time over one host and its guests."""
+
+    @property
+    def host(self) -> HostMemory: ...
+    @property
+    def machines(self) -> list[Machine]: ...
+    def __init__(self, host: HostMemory, *, slice_ns: int, kswapd_ns: int) -> None: ...
+    def add(
+        self,
+        allocator: Allocator,
+        strategy: Strategy | None,
+        backing: Backing,
+        costs: Costs,
+        gfp: Mapping[str, int],
+        thp: bool,
+    ) -> Machine:
+        """Put a guest on the host at the present time."""
+
+    def run(self, until: int) -> None:
+        """Run to the time `until` (ns), or until nobody has anything left to do before it."""
+
+    def run_until_idle(self, machine: Machine, until: int) -> None:
+        """Run until a guest has no row left and no report under way, it is lost, or the time is `until`."""
+
+    def step(self) -> bool:
+        """Let whoever is furthest behind run one slice; False if nobody has anything to do."""
+
+    def peek(self) -> int | None:
+        """When somebody has something to do next, ns; None if nobody has."""
+
+    @property
+    def now(self) -> int:
+        """Emulated time, ns."""
+
+    @property
+    def oom_kills(self) -> int:
+        """Guests that the host's OOM killer ended."""
+
+    def samples(self) -> NDArray[np.int64]:
+        """Host memory over time, shape (n, 4): t_ns, guest, frames of that guest, frames used on the host."""

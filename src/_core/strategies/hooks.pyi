@@ -1,0 +1,39 @@
+from typing import Any
+
+from hinting._core.mm.allocator import Allocator
+
+_Blocks = list[tuple[int, int]]
+
+class Strategy:
+    """A strategy attached to at most one guest."""
+
+    @property
+    def allocator(self) -> Allocator | None: ...
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def attach(self, allocator: Allocator) -> None:
+        """Fill the guest's hook table."""
+
+    def is_woken(self, cpu: int = 0) -> bool:
+        """Whether this CPU's thread was woken and has not run yet."""
+
+    def run_thread(self, cpu: int = 0) -> _Blocks:
+        """Run this CPU's thread now until it sleeps or reports; the blocks to report as [(pfn, order), ...]."""
+
+    def host_done(self, cpu: int = 0) -> None:
+        """Tell the strategy that the host has dropped what this CPU's thread reported."""
+
+    def submitted(self) -> list[tuple[int, _Blocks]]:
+        """Reports that hooks handed in and nobody has taken yet: [(ticket, [(pfn, order), ...]), ...]."""
+
+    def complete_submitted(self, cpu: int = 0) -> int:
+        """Take all submitted reports and tell the strategy that the host is done with them; returns how many."""
+
+    def counters(self) -> dict[str, int]:
+        """The counters that the strategy's kernel code keeps, by the kernel's labels."""
+
+    def statistics(self) -> dict[str, int]:
+        """What the kernel code does not count."""
+
+    @property
+    def work(self) -> dict[str, int]:
+        """What the strategy's own code did: counts by kind."""

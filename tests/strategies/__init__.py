@@ -1,0 +1,1 @@
+"""Strategies: what each decides, and those that users write."""
