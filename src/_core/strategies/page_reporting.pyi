@@ -26,7 +26,7 @@ class PageReporting(Strategy):
         """Blocks that are isolated now: [(pfn, order), ...], last isolated first."""
 
     @property
-    def state(self) -> Literal["idle", "requested", "active"]:
+    def state_word(self) -> Literal["idle", "requested", "active"]:
         """The kernel's state word."""
 
     @property

@@ -128,7 +128,7 @@ cdef class PageReporting(Strategy):
         return dict(self.r.n)
 
     @property
-    def state(self):
+    def state_word(self):
         """The kernel's state word: "idle", "requested" or "active"."""
         return _STATES[self.r.state]
 
