@@ -353,10 +353,9 @@ cdef class Backing:
         for first, end in ram:
             set_range(self.b.migration.ram, first, end - first)
 
-    cdef int _migrates(self) except -1:
+    def _migrates(self):
         if self.b.migration == NULL:
             raise HostError(f"guest {self.b.id} is not being migrated")
-        return 0
 
     def begin_round(self):
         """Synchronise the bitmap and begin a round; pages that it has to send."""
