@@ -8,7 +8,7 @@ from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport work_t
 
 cdef enum:
-    COST_BATCH = 63                     # pages of the batch that the cost profile speaks of
+    COST_BATCH = 63                     # entries of the batch that the cost profile speaks of
 
 cdef inline void advance(vcpu_t *v, double ns) noexcept nogil:
     """Let a vCPU's clock run on; parts of a nanosecond are kept."""
@@ -50,7 +50,7 @@ cdef inline void charge_kernel(machine_t *g, vcpu_t *v, double ns) noexcept nogi
     advance(v, ns)
 
 cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
-    """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 pages."""
+    """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 entries."""
     cdef int64_t refilled = g.mm.refilled - g.refilled_charged
     cdef int64_t drained = g.mm.drained - g.drained_charged
     if refilled | drained:

@@ -111,7 +111,7 @@ ctypedef struct machine_t:
     bint thp                            # guest THP: always
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
-    int64_t refilled_charged            # pages of refills and drains that have been charged
+    int64_t refilled_charged            # entries of refills and drains that have been charged
     int64_t drained_charged
     int64_t kswapd_at                   # when kswapd ends a boost
     mark_t *mark

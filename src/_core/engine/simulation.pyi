@@ -25,6 +25,10 @@ class Machine:
         """Number of the guest on its host, from 0 in the order of launch."""
 
     @property
+    def clock_ns(self) -> int:
+        """The time that this guest has come to: the furthest clock of its vCPUs and its VMM."""
+
+    @property
     def is_lost(self) -> bool:
         """Whether the host's OOM killer ended this guest."""
 

@@ -319,6 +319,15 @@ cdef class Machine:
         return self.g.number
 
     @property
+    def clock_ns(self):
+        """The time that this guest has come to: the furthest clock of its vCPUs and its VMM."""
+        cdef int cpu
+        t = self.g.vmm.now
+        for cpu in range(self.g.ncpus):
+            t = max(t, self.g.vcpu[cpu].now)
+        return t
+
+    @property
     def is_lost(self):
         """Whether the host's OOM killer ended this guest."""
         return self.g.state == GUEST_LOST

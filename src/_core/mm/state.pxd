@@ -100,8 +100,8 @@ ctypedef struct mm_t:
     bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
     const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide
     int nr_claims
-    int64_t refilled                    # pages that refills took from the buddy lists
-    int64_t drained                     # pages that went from per-CPU lists to the buddy lists
+    int64_t refilled                    # entries that refills took from the buddy lists
+    int64_t drained                     # entries that went from per-CPU lists to the buddy lists
     int64_t kswapd_wakeups
     int64_t allocstall                  # requests that would have had to reclaim
     bint kswapd_wanted                  # a wake-up since the engine last looked
