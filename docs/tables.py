@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/exactness.md from runs, between their markers.
+"""Write the tables of README.md, docs/rivals.md and docs/exactness.md from runs, between their markers.
 
 python docs/tables.py [FOLDER OF RECORDINGS]
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from hinting.experiments import run
+from hinting.experiments.published import resize_speed
 from hinting.recordings import Recording, is_recording, replay
 from hinting.reports.files import prepare_folder, write_result
 from hinting.units import format_gib
@@ -42,6 +43,15 @@ def seed_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def resize_speed_table() -> str:
+    lines = ["| mechanism, step | published | emulated | deviation | within 15 % |", "|---|---|---|---|---|"]
+    for row in resize_speed.rows():
+        name = row.id.removeprefix("resize-speed/").replace("/", ", ")
+        good = "yes" if row.is_reproduced else "no"
+        lines.append(f"| {name} | {row.published:g} | {row.emulated:.3g} | {row.deviation:+.0%} | {good} |")
+    return "\n".join(lines) + "\n"
+
+
 def exactness_table(folder: Path) -> str:
     lines = [
         "| recording | kernel | CPUs | allocations | same page | assisted | free lists | per-CPU lists "
@@ -66,6 +76,7 @@ def exactness_table(folder: Path) -> str:
 
 def main() -> None:
     fill(ROOT / "README.md", "seed-table", seed_table())
+    fill(ROOT / "docs" / "rivals.md", "resize-speed", resize_speed_table())
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "data"
     fill(ROOT / "docs" / "exactness.md", "exactness-table", exactness_table(folder))
 

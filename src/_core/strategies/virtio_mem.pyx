@@ -30,7 +30,6 @@ from hinting._core.strategies.hooks cimport (
 )
 from hinting._core.strategies.virtio_mem_steps cimport (
     MEMORY_BLOCK_ORDER,
-    TAKE_BUSY,
     TAKE_DONE,
     TAKE_MOVES,
     TICKET_PLUG,

@@ -27,7 +27,9 @@ class HyperAlloc(StrategySpec):
     """
 
     name: ClassVar[str] = "hyperalloc"
-    source: ClassVar[str] = "HyperAlloc: Efficient VM Memory De/Inflation via Hypervisor-Shared Page-Frame Allocators, EuroSys 2025"
+    source: ClassVar[str] = (
+        "HyperAlloc: Efficient VM Memory De/Inflation via Hypervisor-Shared Page-Frame Allocators, EuroSys 2025"
+    )
     counter_unit: ClassVar[str] = "frames"
 
     target: int = parameter(0, "memory left to the guest from its launch on, 0 for all", unit="bytes", low=0, high=1 << 48)
@@ -47,9 +49,15 @@ class HyperAlloc(StrategySpec):
             vm.resize(self.target)
         if self.auto:
             simulation.every(self.scan_period, lambda: _work(vm, SCAN))
-        simulation.every(self.retry, lambda: vm.guest.strategy_core.is_short and _work(vm, RESIZE))  # type: ignore[union-attr]
+        simulation.every(self.retry, lambda: _retry(vm))
 
 
 def _work(vm: VM, ticket: int) -> None:
     if not vm.is_lost and not vm.guest.strategy_core.is_at_work(ticket):  # type: ignore[union-attr]
         vm.machine.host_work(ticket)
+
+
+def _retry(vm: VM) -> None:
+    """Go for what the limit is short of."""
+    if vm.guest.strategy_core.is_short:  # type: ignore[union-attr]
+        _work(vm, RESIZE)
