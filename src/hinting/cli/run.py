@@ -31,6 +31,7 @@ def run(
     """Run an experiment and show what came out."""
     from hinting.experiments import run_seed
     from hinting.experiments.scenarios import find_scenario
+    from hinting.experiments.seed import check_setting
     from hinting.experiments.setting import override, parse_assignments, split_strategy_keys
     from hinting.reports.text import print_seed
 
@@ -43,6 +44,7 @@ def run(
         setting, strategies=tuple(dict.fromkeys(strategy)) if strategy else setting.strategies, strategy_parameters=parameters
     )
     wanted = _expectations(expect or [], setting.strategies)
+    check_setting(setting)
     folder = None
     if out is not None:
         from hinting.reports.files import prepare_folder
@@ -72,7 +74,7 @@ def _expectations(texts: list[str], arms: tuple[str, ...]) -> dict[str, int]:
 
     wanted = {}
     for name, least in parse_assignments(texts).items():
-        if name not in arms or not least.isdigit():
+        if name not in arms or not least.isdecimal():
             raise SettingError(f"--expect {name}={least}: expected STRATEGY=N with one of {', '.join(arms)}")
         wanted[name] = int(least)
     return wanted

@@ -26,7 +26,7 @@ from hinting.workloads import memhog
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ArmResult", "GuestResult", "SeedResult", "SeedSetting", "run_seed"]
+__all__ = ["ArmResult", "GuestResult", "SeedResult", "SeedSetting", "check_setting", "run_seed"]
 
 #: Emulated time between the exit of a guest's program and the next launch.
 GAP_NS = 1_000_000_000
@@ -147,11 +147,11 @@ def run_seed(setting: SeedSetting | None = None, *, progress: Callable[[str, int
     with the setting, before anything runs.
     """
     setting = setting if setting is not None else SeedSetting()
-    _check(setting)
+    check_setting(setting)
     return SeedResult(setting, [_run_arm(setting, name, progress) for name in setting.strategies])
 
 
-def _check(setting: SeedSetting) -> None:
+def check_setting(setting: SeedSetting) -> None:
     """Refuse a setting that cannot run, in every part, before the first arm starts."""
     if setting.max_guests < 1:
         raise SettingError(f"max_guests must be at least 1, got {setting.max_guests}")

@@ -235,6 +235,14 @@ class Recording:
             raise RecordingError(
                 f"{self.path / 'pageblocks.parquet'}: row {row}: pageblock {index[row]} is outside the guest's {count}"
             )
+        for name in ("mt_t0", "mt_t1"):
+            bad = (table[name] < 0) | (table[name] > 4) & (table[name] != NO_MEMORY)
+            if bad.any():
+                row = int(bad.argmax())
+                raise RecordingError(
+                    f"{self.path / 'pageblocks.parquet'}: row {row}: {name} must be a migratetype between 0 and 4, or "
+                    f"{NO_MEMORY}, got {table[name][row]}"
+                )
         for name, values in out.items():
             values[index] = table[name]
         return out
@@ -249,5 +257,8 @@ class Recording:
         if movable.size and not (int(movable.min()) >= 0 and int(movable.max()) < self.npfn):
             row = int(np.argmax((movable < 0) | (movable >= self.npfn)))
             raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is not below {self.npfn}")
+        if not pages[movable].all():
+            row = int(np.argmin(pages[movable]))
+            raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is no memory of this guest")
         pages[movable] = 2
         return pages

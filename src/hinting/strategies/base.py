@@ -133,4 +133,4 @@ def _read(rule: Parameter, value: Any) -> Any:
     for choice in rule.choices or ():
         if value.lower() == str(choice).lower():
             return choice
-    return int(value) if rule.choices is None and value.lstrip("-").isdigit() else value
+    return int(value) if rule.choices is None and value.removeprefix("-").isdecimal() else value
