@@ -9,6 +9,7 @@ from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.simulation import VM, Simulation
+from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "HintingError",
     "Host",
     "Simulation",
+    "Snapshot",
     "get_include",
     "gfp",
     "kernels",

@@ -10,6 +10,7 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "SnapshotError",
     "StrategyError",
     "UnitError",
 ]
@@ -53,6 +54,10 @@ class StrategyError(HintingError):
 
 class RecordingError(HintingError):
     """A recording that is damaged, incomplete or of an unknown kind."""
+
+
+class SnapshotError(HintingError):
+    """A snapshot that is damaged, contradictory, of a newer version, or of another guest; nothing is changed."""
 
 
 class CheckError(RuntimeError):
