@@ -27,35 +27,17 @@ def run(
         typer.Option(metavar="STRATEGY=N", help="Exit with status 1 unless the arm reached at least N guests."),
     ] = None,
 ) -> None:
-<<<<<<< HEAD
-    """Run an experiment and show what came out."""
-    from hinting.experiments import run_seed
-    from hinting.experiments.scenarios import find_scenario
-    from hinting.experiments.seed import check_setting
-    from hinting.experiments.setting import override, parse_assignments, split_strategy_keys
-    from hinting.reports.text import print_seed
-=======
     """Run a scenario and show what came out."""
     from hinting import experiments
     from hinting.reports.text import print_result
     from hinting.scenarios import Scenario
     from hinting.scenarios.assign import parse_assignments
->>>>>>> main
 
     changes: dict[str, Any] = dict(parse_assignments(assign or []))
     if seed is not None:
-<<<<<<< HEAD
-        setting = dataclasses.replace(setting, seed=seed)
-    setting = dataclasses.replace(
-        setting, strategies=tuple(dict.fromkeys(strategy)) if strategy else setting.strategies, strategy_parameters=parameters
-    )
-    wanted = _expectations(expect or [], setting.strategies)
-    check_setting(setting)
-=======
         changes["seed"] = seed
     loaded = Scenario.load(scenario, changes, strategy or None)
     wanted = _expectations(expect or [], list(loaded.arms()))
->>>>>>> main
     folder = None
     if out is not None:
         from hinting.reports.files import prepare_folder
@@ -85,14 +67,8 @@ def _expectations(texts: list[str], arms: list[str]) -> dict[str, int]:
     from hinting.scenarios.assign import parse_assignments
 
     wanted = {}
-<<<<<<< HEAD
-    for name, least in parse_assignments(texts).items():
-        if name not in arms or not least.isdecimal():
-            raise SettingError(f"--expect {name}={least}: expected STRATEGY=N with one of {', '.join(arms)}")
-=======
     for name, least in parse_assignments(texts, "--expect").items():
         if name not in arms or not least.isdecimal():
             raise ScenarioError(f"--expect {name}={least}: expected STRATEGY=N with one of {', '.join(arms)}")
->>>>>>> main
         wanted[name] = int(least)
     return wanted
