@@ -96,7 +96,7 @@ def test_files(out):
     assert set(timeline["strategy"].to_pylist()) == {"none", "v8"}
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["hinting"] == h.__version__
-    assert provenance["setting"]["strategy_parameters"] == {"v8": {"entries": "128"}}
+    assert provenance["scenario"]["strategy"][1] == {"name": "v8", "entries": 128}
 
 
 def test_pictures(out):

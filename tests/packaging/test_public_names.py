@@ -15,22 +15,6 @@ def test_all_names_exist_once(name):
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_all_lists_what_the_module_defines(name):
-    """Functions and classes without a leading underscore are public: they are listed, or they are private by name."""
-    module, names = public(name)
-    if not names:
-        own = [known for known, value in vars(module).items() if is_own(value, module) and not known.startswith("_")]
-        assert own == []
-        return
-    missing = [
-        known
-        for known, value in vars(module).items()
-        if is_own(value, module) and not known.startswith("_") and known not in names
-    ]
-    assert missing == []
-
-
 def members(name):
     """(qualified name, object) of a module's own public functions, classes, methods and properties."""
     module, names = public(name)
