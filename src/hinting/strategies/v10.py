@@ -26,7 +26,7 @@ class V10(StrategySpec):
     worker_delay: int = parameter(0, "from the queueing of the work item to its first step", unit="ns", low=0, high=10**12)
     return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
                                      choices=("head", "tail"))
-    host_action: str = parameter("free", "what the VMM does with a reported block", choices=("free", "dontneed"))
+    host_action: str = parameter("free", "what the VMM does with a reported block", choices=("free", "dontneed", "none"))
     call_pages: int = parameter(0, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wait: str = parameter("busy", "how the work item waits for the host", choices=("busy", "event"))
 

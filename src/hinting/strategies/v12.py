@@ -30,7 +30,7 @@ class V12(StrategySpec):
     worker_delay: int = parameter(0, "from the scheduling of the work item to its first step", unit="ns", low=0, high=10**12)
     return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
                                      choices=("head", "tail"))
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(0, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wait: str = parameter("event", "how the work item waits for the host", choices=("busy", "event"))
 

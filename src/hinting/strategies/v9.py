@@ -34,7 +34,7 @@ class V9(StrategySpec):
     lost_answers: bool = parameter(True, "adding a list throws away answers whose interrupt has not come, and an interrupt "
                                          "delivers one (source)", choices=(False, True))
     return_position: str = parameter("head", "where blocks return: head or tail of their list", choices=("head", "tail"))
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
 
