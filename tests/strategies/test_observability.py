@@ -34,8 +34,10 @@ def test_tracepoints_of_v8():
     assert core.trace() == []
 
 
-@pytest.mark.parametrize("spec", [strategies.V9(entries=1, threshold=1), strategies.V8Async(entries=2), strategies.V8Early(entries=2),
-                                  strategies.V8Transition(entries=2)], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [
+    strategies.V9(entries=1, threshold=1), strategies.V8Async(entries=2), strategies.V8Early(entries=2),
+    strategies.V8Transition(entries=2),
+], ids=lambda spec: spec.name)  # fmt: skip
 def test_tracepoints_of_its_relatives(spec):
     allocator, core, blocks = held(spec, 2)
     core.start_trace(3)

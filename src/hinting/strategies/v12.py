@@ -23,7 +23,7 @@ class V12(StrategySpec):
     source: ClassVar[str] = '"[RFC][Patch v12 0/2] mm: Support for page reporting", Nitesh Narayan Lal, 12 August 2019'
 
     min_order: int = parameter(9, "smallest order that is noted and isolated (PAGE_REPORTING_MIN_ORDER); a bit stands for "
-                                  "2^min_order pages", low=8, high=10)
+                                  "2^min_order pages", unit="order", low=8, high=10)
     threshold: int = parameter(16, "bits of a zone that start a pass", unit="blocks", low=1, high=1 << 16)
     batch: int = parameter(16, "blocks isolated and reported at once (PAGE_REPORTING_MAX_PAGES)", unit="blocks",
                            low=1, high=1 << 16)

@@ -24,9 +24,10 @@ class V8(StrategySpec):
     name: ClassVar[str] = "v8"
     source: ClassVar[str] = _SOURCE
 
-    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
-    min_order: int = parameter(0, "smallest order that is captured", low=0, high=10)
-    isolate_min_order: int = parameter(0, "smallest order of a free block that the thread isolates", low=0, high=10)
+    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
+                             unit="entries", low=2, high=1 << 20)
+    min_order: int = parameter(0, "smallest order that is captured", unit="order", low=0, high=10)
+    isolate_min_order: int = parameter(0, "smallest order of a free block that the thread isolates", unit="order", low=0, high=10)
     drain: str = parameter("local", "per-CPU lists drained before a scan", choices=("off", "local", "all"))
     scan_drop_non_buddy: bool = parameter(
         False, "drop entries in no free block, as the description says and the code does not", choices=(False, True)

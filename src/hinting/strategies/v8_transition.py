@@ -22,7 +22,8 @@ class V8Transition(StrategySpec):
     name: ClassVar[str] = "v8-transition"
     source: ClassVar[str] = "development tree of guest free page hinting between v7 (November 2018) and v8 (February 2019)"
 
-    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
+    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
+                             unit="entries", low=2, high=1 << 20)
     return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
                                      choices=("head", "tail"))
     host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))

@@ -26,7 +26,7 @@ class V9(StrategySpec):
 
     entries: int = parameter(256, "blocks noted for each CPU (MAX_FGPT_ENTRIES)", unit="blocks", low=1, high=1 << 16)
     threshold: int = parameter(128, "noted blocks that start a run (HINTING_THRESHOLD)", unit="blocks", low=1, high=1 << 16)
-    min_order: int = parameter(10, "smallest order that is noted and isolated", low=8, high=10)
+    min_order: int = parameter(10, "smallest order that is noted and isolated", unit="order", low=8, high=10)
     barrier: int = parameter(0, "free blocks of that order that a zone must have to be hinted (follow-up: 256)",
                              unit="blocks", low=0, high=1 << 20)
     run_in: str = parameter("inline", "who works the array off: the freeing context, or a thread of this CPU",
