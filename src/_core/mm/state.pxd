@@ -97,6 +97,7 @@ ctypedef struct mm_t:
     cpu_hook_t on_unlock                # after the zone lock was released at the end of such frees
     pfn_t merged_from                   # first page of what was freed, while on_merged runs
     void *hook_self
+    bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
     const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide
     int nr_claims
     int64_t refilled                    # pages that refills took from the buddy lists
