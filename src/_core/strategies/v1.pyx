@@ -29,7 +29,6 @@ from hinting._core.strategies.v1_steps cimport cpu_array_t, run_t, slow_path, v1
 from hinting._core.strategies.hooks import ACTIONS
 
 
-
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     """Capture; the free that fills the array works it off, with interrupts off."""
     cdef v1_t *v = <v1_t *>self

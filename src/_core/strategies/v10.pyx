@@ -40,7 +40,6 @@ from hinting._core.strategies.lists cimport not_isolated
 from hinting._core.strategies.hooks import ACTIONS
 
 
-
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     cdef v10_t *t = <v10_t *>self
     t.freed_kib += <int64_t>4 << order

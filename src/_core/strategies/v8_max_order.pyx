@@ -26,7 +26,6 @@ from hinting._core.strategies.hooks import ACTIONS
 from hinting._core.strategies.v8 import LABELS
 
 
-
 cdef void on_merged(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     """Capture a block; the build that keeps the zone lock works off a full array at once."""
     cdef max_order_t *t = <max_order_t *>self

@@ -151,4 +151,5 @@ def set_state(V8 strategy not None, values):
         c.kvm_pt.n, c.at, c.pfn, c.end, c.busy, c.seen = cpus[cpu]
     strategy.v.c = dict(zip(sorted(strategy.counters_by_name()), arrays["counters"].tolist()))
     (strategy.v.scans, strategy.v.wakes, strategy.v.runs, strategy.v.isolated_overflow,
-     strategy.v.most_isolated, strategy.v.not_isolated, strategy.v.skipped_reports, strategy.v.no_device) = arrays["statistics"].tolist()
+     strategy.v.most_isolated, strategy.v.not_isolated, strategy.v.skipped_reports,
+     strategy.v.no_device) = arrays["statistics"].tolist()

@@ -27,7 +27,6 @@ from hinting._core.strategies.hooks import ACTIONS
 from hinting._core.strategies.v8 import LABELS
 
 
-
 cdef inline bint is_noted(const capture_t *c, pfn_t pfn, int64_t *compares) noexcept nogil:
     """Whether the block is in the array already: a linear search."""
     cdef int64_t i
