@@ -1,185 +1,146 @@
-"""Each parameter of hinting v8 changes what it says, and nothing else."""
-
-import itertools
+"""Parameters of hinting v8 beyond the posted series, and its isolated array without a bound check."""
 
 import pytest
 
 import hinting as h
-from hinting import strategies
+from hinting import gfp, strategies
 from hinting._core.mm.allocator import Allocator
-from hinting.workloads.memhog import MARK_HELD
-from tests.strategies.v8_harness import KERNEL, USER, free_in_lists, guest, run, singles, zone
+from tests.strategies.lineage import USER, held, outside, zone
 
 
-@pytest.mark.parametrize("min_order", [0, 5, 9, 10])
-def test_min_order(min_order):
-    allocator, core, held = guest(4, min_order=min_order)
-    for order, block in zip((0, 5, 9, 10), held, strict=True):
-        if order < 10:
-            allocator.split(block, 10)
-        if order in (5, 9):
-            continue
-        allocator.free(block, order)
-    assert [order for _, order, _ in core.captured()] == [order for order in (0, 10) if order >= min_order]
-    assert core.counters()["total_freed_memory"] == 4 + 4096
+def run(core, cpu=0):
+    blocks = core.run_thread(cpu)
+    if blocks:
+        core.host_done(cpu)
+    return blocks
 
 
-@pytest.mark.parametrize(("order", "captured"), [(8, 0), (9, 1), (10, 1)])
-def test_min_order_on_both_sides(order, captured):
-    allocator, core, held = guest(1, take=order, min_order=9)
-    allocator.free(held[0], order)
-    assert len(core.captured()) == captured
-
-
-@pytest.mark.parametrize(("least", "blocks"), [(0, 3), (1, 2), (2, 1), (3, 0)])
-def test_isolate_min_order(least, blocks):
-    """Free blocks of order 2, 1 and 0 are met; those below the limit stay where they are."""
-    allocator, core = singles(2, entries=5, isolate_min_order=least)
-    for pfn in (1024, 1026):  # so that the last block can be isolated, too
-        allocator.free(pfn, 0)
-    core.load(0, [], None)
-    for pfn in (0, 1, 2, 3, 8, 9, 16):
-        allocator.free(pfn, 0)
-        core.load(0, [], None)
-    allocator.drain()
-    core.load(0, [(0, 2, 2), (8, 1, 2), (16, 0, 2), (100, 0, 2), (102, 0, 2)], None)
-    assert run(core) == [(0, 2), (8, 1), (16, 0)][:blocks]
-    assert core.counters()["total_isolated_memory"] == 4 * sum((4, 2, 1)[:blocks])
-    allocator.check()
-
-
-@pytest.mark.parametrize(("drain", "left"), [("off", 2), ("local", 1), ("all", 0)])
-def test_drain(drain, left):
-    """Pages of both CPUs' lists before a scan on CPU 0; the page being freed enters its list after the scan."""
-    allocator = Allocator(KERNEL, [zone(2048)], 2)
-    for block in range(2):
-        allocator.add_free(block << 10, 10)
-    core = strategies.V8(entries=2, drain=drain).core()
-    core.attach(allocator)
-    pages = sorted(allocator.alloc(0, USER) for _ in range(8))
-    allocator.drain()
-    allocator.free(pages[0], 0, 1)
-    before = allocator.pcp_state(2, 1)["count"]
-    allocator.free(pages[2], 0, 0)
-    allocator.free(pages[4], 0, 0)
-    counts = [allocator.pcp_state(2, cpu)["count"] for cpu in (0, 1)]
-    assert before == 1
-    assert counts == {"off": [2, 1], "local": [1, 1], "all": [1, 0]}[drain]
-    assert sum(counts) - 1 == left
-
-
-def pages_of(core):
-    return [pfn for pfn, _, _ in core.captured()]
-
-
-@pytest.mark.parametrize(
-    ("dedup", "left"), [("off", [0, 0, 0, 0, 9]), ("head", [0, 0, 9]), ("full", [0, 9])]
-)
+@pytest.mark.parametrize(("dedup", "left"), [("off", 5), ("head", 4), ("full", 3)])
 def test_dedup(dedup, left):
-    """Entries 0 (twice), 1, 2 of one free block of order 2, and the page in flight."""
-    allocator, core = singles(1, entries=5, dedup=dedup)
-    for pfn in range(4):
-        allocator.free(pfn, 0)
-    allocator.drain()
-    core.load(0, [(0, 0, 2), (0, 0, 2), (1, 0, 2), (2, 0, 2)], None)
-    allocator.free(9, 0)
-    assert pages_of(core) == left
-    assert core.is_woken() == (dedup == "off")
+    """Two pages of a block, and a block that is listed twice."""
+    allocator, core, blocks = held(strategies.V8(entries=5, dedup=dedup), 4, order=9)
+    user = gfp.value(USER, allocator.kernel)
+    allocator.free(blocks[4], 9)
+    assert allocator.alloc(9, user) == blocks[4]
+    allocator.free(blocks[4], 9)        # the same head twice
+    allocator.free(blocks[3], 9)
+    allocator.free(blocks[2], 9)        # takes blocks[3] in: one head, one tail
+    allocator.free(blocks[6], 9)        # the array is full
+    assert core.statistics()["scans"] == 1
+    assert len(core.captured()) == left
 
 
-@pytest.mark.parametrize("drop", [False, True])
-def test_scan_drop_non_buddy(drop):
-    allocator, core = singles(1, entries=4, scan_drop_non_buddy=drop)
-    for pfn in (0, 2, 4, 6):
-        allocator.free(pfn, 0)
-    assert pages_of(core) == ([0, 2, 4] if drop else [0, 2, 4, 6])
-    assert core.is_woken() != drop
+@pytest.mark.parametrize(("drain", "on_lists"), [("off", (3, 1)), ("local", (1, 1)), ("all", (1, 0))])
+def test_drain_before_a_scan(drain, on_lists):
+    profile = h.kernels.load("linux-5.0")
+    allocator = Allocator(profile, [zone(2048, batch=7, high=40)], 2)
+    allocator.add_free(0, 10)
+    allocator.add_free(1024, 10)
+    user = gfp.value(USER, profile)
+    block = allocator.alloc(3, user)
+    allocator.split(block, 3)
+    core = strategies.V8(entries=3, drain=drain).core()
+    core.attach(allocator)
+    allocator.free(block, 0, 1)         # on the list of CPU 1
+    for page in (2, 4, 6):
+        allocator.free(block + page, 0, 0)
+    assert tuple(allocator.pcp_state(2, cpu)["count"] for cpu in (0, 1)) == on_lists
 
 
-@pytest.mark.parametrize(("position", "first"), [("head", 1024), ("tail", 2048)])
-def test_return_position(position, first):
-    """Two reported blocks return before or behind a free block of the same order that was not reported."""
-    allocator, core, held = guest(3, entries=2, return_position=position)
-    allocator.free(held[2], 10)
-    core.load(0, [], None)
-    allocator.free(held[0], 10)
-    allocator.free(held[1], 10)
-    assert run(core) == [(0, 10), (1024, 10)]
-    assert allocator.free_list_array(2, 10, 1)[0] == first
-    assert allocator.alloc(10, USER) == first
-
-
-@pytest.mark.parametrize(("cap", "reports"), [(0, [7]), (1, [1] * 7), (3, [3, 3, 1]), (7, [7, 0]), (8, [7])])
-def test_isolation_cap(cap, reports):
-    allocator, core, held = guest(8, entries=7, isolation_cap=cap)
-    allocator.free(held[7], 10)
-    core.load(0, [], None)
-    for pfn in held[:7]:
+@pytest.mark.parametrize(("position", "order"), [("head", [2, 1, 0]), ("tail", [0, 1, 2])])
+def test_return_position(position, order):
+    allocator, core, blocks = held(strategies.V8(entries=3, return_position=position), 3)
+    for pfn in blocks:
         allocator.free(pfn, 10)
-    sizes = []
-    while core.statistics()["runs"] == 0 or core.captured():
-        sizes.append(len(core.run_thread()))
+    run(core)
+    assert allocator.free_lists()[2, 10, 1] == [blocks[i] for i in order]
+
+
+@pytest.mark.parametrize("min_order", [0, 4, 8, 9, 10])
+def test_smallest_order_that_is_captured(min_order):
+    allocator, core, blocks = held(strategies.V8(min_order=min_order), 3)
+    allocator.free(blocks[0], 10)
+    allocator.split(blocks[1], 10)
+    allocator.free(blocks[1], 0)
+    assert [order for _, order, _ in core.captured()] == ([10, 0] if min_order == 0 else [10])
+
+
+@pytest.mark.parametrize("cap", [16, 32, 256])
+def test_isolation_cap(cap):
+    allocator, core, blocks = held(strategies.V8(entries=300, isolation_cap=cap), 300)
+    for pfn in blocks:
+        allocator.free(pfn, 10)
+    reports = []
+    while blocks := core.run_thread():
+        reports.append(len(blocks))
+        assert outside(allocator) <= cap << 10
         core.host_done()
-    assert [size for size in sizes if size] == [size for size in reports if size]
-    assert core.counters()["total_isolated_memory"] == 7 * 4096
-    assert core.statistics()["runs"] == 1
+    assert sum(reports) == 300
+    assert max(reports) == cap
+    assert core.captured() == []
+
+
+def test_what_finds_no_room_in_the_isolated_array_is_counted_and_left():
+    """One entry whose block was split since gives several blocks. The source has no bound check."""
+    allocator, core, blocks = held(strategies.V8(entries=2), 3)
+    allocator.free(blocks[0], 10)
+    assert allocator.alloc(0, gfp.value(USER, allocator.kernel)) == 0
+    core.load(0, [(0, 10, 2), (blocks[1], 10, 2)], None)
+    assert core.run_thread() == [(1, 0), (2, 1)]
+    statistics, counters = core.statistics(), core.counters()
+    assert statistics["isolated_overflow"] == 8
+    assert counters["scanned_memory"] == sum(
+        counters[f"{name}_memory"] for name in ("total_isolated", "reallocated", "free_non_buddy"))
+    core.host_done()
+    assert outside(allocator) == 0
     allocator.check()
 
 
-def simulate(**parameters):
-    """A guest that touches 64 MiB once, with boot left out, and a minute more."""
-    sim = h.Simulation(h.Host("4GiB"), seed=1)
-    guest = h.Guest("1GiB", thp="never", strategy=h.strategies.V8(**parameters))
-    vm = sim.launch(guest, boot=False, workload=h.workloads.memhog("64MiB"))
-    sim.run(until="60s")
+def test_an_idle_array_is_flushed_only_with_a_timer():
+    reports = {}
+    for flush in ("0s", "500ms", "2s"):
+        sim = h.Simulation(h.Host("2GiB"), seed=1)
+        vm = sim.launch(h.Guest("512MiB", strategy=strategies.V8(idle_flush=flush)), boot=False)
+        vm.submit(h.workloads.memhog("100MiB"))
+        sim.run(until="5s")
+        reports[flush] = vm.counts()["returned_frames"]
+    assert reports["0s"] == 0
+    assert reports["500ms"] == reports["2s"] >= 25_000
+
+
+@pytest.mark.parametrize("action", ["dontneed", "free", "none"])
+def test_host_action(action):
+    sim = h.Simulation(h.Host("2GiB"), seed=1)
+    vm = sim.launch(h.Guest("512MiB", strategy=strategies.V8(entries=20, host_action=action)), boot=False)
+    vm.submit(h.workloads.memhog("200MiB"))
+    sim.run()
     sim.check()
-    return sim, vm
+    counts = vm.counts()
+    assert counts["reported_pages"] > 0
+    assert (counts["returned_frames"] > 0) == (action == "dontneed")
+    assert (counts["lazy_pages"] > 0) == (action == "free")
 
 
-def test_idle_flush():
-    (_, without), (_, with_flush) = simulate(), simulate(idle_flush="2s")
-    assert without.counts()["reports"] == 0
-    assert len(without.guest.strategy_core.captured()) > 0
-    assert with_flush.counts()["reports"] >= 1
-    assert with_flush.counts()["returned_frames"] > 15000
-    assert with_flush.guest.strategy_core.captured() == []
+def test_call_size():
+    """The host's time falls with the number of calls."""
+    times = {}
+    for pages in (1, 512, 0):
+        sim = h.Simulation(h.Host("2GiB"), seed=1)
+        vm = sim.launch(h.Guest("512MiB", strategy=strategies.V8(entries=20, call_pages=pages)), boot=False)
+        vm.submit(h.workloads.memhog("200MiB"))
+        sim.run()
+        times[pages] = vm.accounts()["vmm"]
+    assert times[0] < times[512] < times[1] / 5
 
 
-def first_return_ns(**parameters):
-    sim, vm = simulate(entries=64, **parameters)
-    held_until = next(mark.t_ns for mark in vm.marks() if mark.number == MARK_HELD)
-    rows = sim.timeline().to_pylist()
-    late = [(row["t_ns"], row["guest_held_bytes"]) for row in rows if row["t_ns"] >= held_until]
-    return next(t for (_, before), (t, after) in itertools.pairwise(late) if after < before)
-
-
-def test_wake_latency_delays_the_report():
-    at = [first_return_ns(wake_latency=latency) for latency in (0, "10ms", "20ms")]
-    assert at[1] - at[0] == pytest.approx(10e6, abs=2e6)
-    assert at[2] - at[1] == pytest.approx(10e6, abs=2e6)
-
-
-def test_call_pages_changes_the_hosts_time_only():
-    (_, single), (_, whole) = simulate(entries=64, call_pages=1), simulate(entries=64, call_pages=0)
-    assert single.counters()["guest_returned_memory"] == whole.counters()["guest_returned_memory"] > 0
-    assert single.accounts()["vmm"] > 2 * whole.accounts()["vmm"]
-
-
-def test_builds_decide_alike_and_only_the_posted_one_counts_nothing():
-    lists = {}
-    for name in ("v8", "v8-stats", "v8-posted"):
-        allocator = Allocator(KERNEL, [zone(8 << 10)])
-        for block in range(8):
-            allocator.add_free(block << 10, 10)
-        for pfn in sorted(allocator.alloc(10, USER) for _ in range(8)):
-            allocator.split(pfn, 10)
-        core = strategies.find(name).core()
-        core.attach(allocator)
-        end = 0
-        while end < 8192:
-            end = free_in_lists(allocator, end, 8192, stop=core.is_woken)
-            if core.is_woken():
-                run(core)
-        lists[name] = (allocator.free_lists(), core.captured(), core.statistics())
-        assert (core.counters() == {}) == (name == "v8-posted")
-    assert lists["v8"] == lists["v8-stats"] == lists["v8-posted"]
+def test_wake_latency_loses_captures():
+    """The later the thread, the more frees meet a full array."""
+    lost = []
+    for latency in ("0ns", "10us", "1ms", "10ms"):
+        sim = h.Simulation(h.Host("2GiB"), seed=1)
+        vm = sim.launch(h.Guest("512MiB", strategy=strategies.V8(entries=64, wake_latency=latency), thp="never"), boot=False)
+        vm.submit(h.workloads.memhog("200MiB"))
+        sim.run()
+        counters = vm.counters()
+        lost.append(counters["total_freed_memory"] - counters["captued_memory"])
+    assert lost[0] <= lost[1] < lost[2] < lost[3]
