@@ -114,12 +114,18 @@ class Recording:
     @property
     def has_reporting(self) -> bool:
         """The kernel had mainline page reporting at work during the recording."""
-        return bool(self.meta.get("free_page_reporting"))
+        return bool(self.meta.get("free_page_reporting")) or self._has_rows("REPORT_WORK", "REPORT")
 
     @property
     def undisturbed(self) -> bool:
         """No reclaim, no compaction and no OOM kill acted during the run."""
-        return not (self.meta.get("reclaim") or self.meta.get("compaction") or self.meta.get("oom"))
+        told = any(self.meta.get(key) for key in ("reclaim", "compaction", "oom"))
+        return not told and not self._has_rows("KSWAPD_RUN", "RECLAIM_BEGIN", "COMPACT_BEGIN", "OOM_KILL")
+
+    def _has_rows(self, *types: str) -> bool:
+        """Whether the description counts rows of one of these types."""
+        counts = self.meta.get("rows")
+        return isinstance(counts, dict) and any(counts.get(name) for name in types)
 
     def _read(self, name: str, columns: tuple[str, ...]) -> pa.Table:
         file = self.path / name

@@ -167,5 +167,9 @@ def _load_counters(recording: Recording, allocator: Allocator, state: dict) -> N
                     f"{counter + kept_back} free pages, freelists.parquet has {exact}"
                 )
         allocator.load_zone_state(
-            index, counter=counter if known else exact, boost=int(zone["watermark_boost"]), flags=int(zone["flags"])
+            index,
+            counter=counter if known else exact,
+            boost=int(zone["watermark_boost"]),
+            flags=int(zone["flags"]),
+            nr_isolated_blocks=int(zone.get("nr_isolate_pageblock", 0)),
         )
