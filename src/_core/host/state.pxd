@@ -56,6 +56,7 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t discard_calls              # madvise calls
     uint64_t discard_pages              # pages these calls named
     uint64_t discarded_pages            # of these, pages that were backed
+    uint64_t flush_exits                # running vCPUs that such a call took out of guest mode
     uint64_t thp_splits                 # huge folios this guest lost to a partial discard
     uint64_t folio_splits               # huge folios split under pressure
 

@@ -84,6 +84,7 @@ from hinting._core.mm.state cimport (
     pcp_t,
     zone_t,
 )
+from hinting._core.mm.times cimport times_free
 
 cdef enum:                              # no Python variable: it is needed after the interpreter has cleared those
     _LIST_HEADS = NR_ZONES * NR_MIGRATETYPES * 16
@@ -165,6 +166,7 @@ cdef class Allocator:
 
     def __dealloc__(self):
         cdef int i, k
+        times_free(self.m.times)
         if self.m.pcp:
             for i in range(NR_ZONES * self.m.ncpus):
                 for k in range(MAX_PCP_LISTS):

@@ -61,6 +61,19 @@ ctypedef struct strategy_t:
     int submitted[MAX_TICKETS]          # tickets that other hooks handed in and nobody has taken yet
     int nr_submitted
     work_t work
+    double entry_ns                     # costs of what is done under the zone lock, set by whoever charges time
+    double lock_ns
+    double isolate_ns
+    double put_back_ns
+    double hold_sum_ns                  # holds of the zone lock by the strategy
+    double hold_most_ns                 # the longest
+
+cdef inline void note_hold(strategy_t *s, int64_t entries, int64_t isolated, int64_t returned) noexcept nogil:
+    """A hold of the zone lock ends: list entries walked, blocks isolated and put back under it."""
+    cdef double ns = s.lock_ns + entries * s.entry_ns + isolated * s.isolate_ns + returned * s.put_back_ns
+    s.hold_sum_ns += ns
+    if ns > s.hold_most_ns:
+        s.hold_most_ns = ns
 
 cdef inline bint submit(strategy_t *s, int ticket) noexcept nogil:
     """Report from a hook other than on_thread: the answer comes as an interrupt. False if too many wait already."""

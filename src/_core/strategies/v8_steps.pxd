@@ -20,7 +20,7 @@ from hinting._core.mm.pages cimport (
 )
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, index_entries, pack, replace
-from hinting._core.strategies.hooks cimport block_t, strategy_t
+from hinting._core.strategies.hooks cimport block_t, note_hold, strategy_t
 
 cdef enum drain_t:
     DRAIN_OFF, DRAIN_LOCAL, DRAIN_ALL
@@ -218,6 +218,7 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
         v.c.free_non_buddy += kib(0)
         v.c.scanned += kib(0)
         c.pfn += 1
+    note_hold(v.s, 0, e.kind == V8_ISOLATED, 0)
     if c.pfn > c.end:
         clear(&c.kvm_pt, c.at)
         c.at += 1
@@ -233,6 +234,7 @@ cdef inline void return_block(v8_t *v, mm_t *m, int cpu, const block_t *b) noexc
     v.c.guest_returned += kib(b.order)
     v.s.work.returned += 1
     v.s.work.locks += 1
+    note_hold(v.s, 0, 0, 1)
 
 cdef inline void end_run(cpu_state_t *c) noexcept nogil:
     """The array is empty again and captures go on."""

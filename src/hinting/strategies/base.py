@@ -80,6 +80,11 @@ class StrategySpec:
         """The parameters by name."""
         return {field.name: field.metadata["parameter"] for field in dataclasses.fields(cls)}
 
+    @property
+    def reporting_order(self) -> int:
+        """Smallest order of a free block that is reported."""
+        return 0
+
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""
         raise StrategyError(f"strategy {self.name} has no core")

@@ -43,6 +43,10 @@ class V8(StrategySpec):
     )
     isolation_cap: int = parameter(0, "most blocks isolated at once, 0 for no cap", unit="blocks", low=0, high=1 << 20)
 
+    @property
+    def reporting_order(self) -> int:
+        return self.isolate_min_order
+
     def core(self) -> V8Core:
         return V8Core(
             entries=self.entries,
