@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import listing, replay, run
+from hinting.cli import compare, listing, replay, run
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -24,10 +24,12 @@ app = typer.Typer(
     help="A high-fidelity emulator of guest free page hinting.",
 )
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("strategies")(listing.strategies)
 app.command("scenarios")(listing.scenarios)
 app.command("kernels")(listing.kernels)
+app.command("metrics")(listing.metrics)
 
 
 #: Wrong options or arguments: the base of the one such error that typer makes public.

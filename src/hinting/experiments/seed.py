@@ -26,7 +26,7 @@ from hinting.workloads import memhog
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ArmResult", "GuestResult", "SeedResult", "SeedSetting", "run_seed"]
+__all__ = ["ArmResult", "GuestResult", "SeedResult", "SeedSetting", "check", "run_seed"]
 
 #: Emulated time between the exit of a guest's program and the next launch.
 GAP_NS = 1_000_000_000
@@ -79,7 +79,10 @@ class GuestResult:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm: a strategy and how far it came. lost: number of the guest that was killed, None if none was."""
+    """One arm: a strategy and how far it came. lost: number of the guest that was killed, None if none was.
+
+    timeline, metrics and series are those of its Simulation at the end.
+    """
 
     strategy: str
     guests_launched: int
@@ -89,6 +92,8 @@ class ArmResult:
     emulated_s: float
     wall_s: float
     timeline: pa.Table
+    metrics: pa.Table
+    series: pa.Table
 
     @property
     def host_used_bytes(self) -> list[int]:
@@ -147,11 +152,11 @@ def run_seed(setting: SeedSetting | None = None, *, progress: Callable[[str, int
     with the setting, before anything runs.
     """
     setting = setting if setting is not None else SeedSetting()
-    _check(setting)
+    check(setting)
     return SeedResult(setting, [_run_arm(setting, name, progress) for name in setting.strategies])
 
 
-def _check(setting: SeedSetting) -> None:
+def check(setting: SeedSetting) -> None:
     """Refuse a setting that cannot run, in every part, before the first arm starts."""
     if setting.max_guests < 1:
         raise SettingError(f"max_guests must be at least 1, got {setting.max_guests}")
@@ -225,6 +230,8 @@ def _run_arm(setting: SeedSetting, strategy: str, progress: Callable[[str, int],
         emulated_s=simulation.now,
         wall_s=time.perf_counter() - started,
         timeline=simulation.timeline(),
+        metrics=simulation.metrics(),
+        series=simulation.series(),
     )
 
 

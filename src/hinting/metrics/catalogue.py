@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["Metric", "Series", "metrics", "sections", "series"]
+__all__ = ["EXPERIMENT", "Metric", "Series", "metrics", "sections", "series"]
+
+#: Scope of a metric that a single simulation has no value of.
+EXPERIMENT = "experiment"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A scalar. better: "less", "more" or "none". heading: its short name in comparisons, empty if it is not in them."""
+    """A scalar. better: "less", "more" or "none". heading: its short name in comparisons, empty if it is not in them.
+
+    scope: "guest and host", "host" or "experiment".
+    """
 
     name: str
     section: str

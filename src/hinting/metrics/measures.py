@@ -62,6 +62,7 @@ def _counted(machine: Machine) -> dict[str, float]:
     sums: dict[str, float] = {name: counts[name] for name in names}
     sums["faults"] = backing["faults_4k"] + backing["faults_2m"] + backing["map_faults"]
     sums["flush_exits"] = backing["flush_exits"]
+    sums["discards"] = backing["discard_calls"]
     sums["thp_splits"] = backing["thp_splits"]
     sums["oom_kills"] = machine.is_lost
     return sums

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hinting.metrics.catalogue import metrics
+from hinting.metrics.catalogue import EXPERIMENT, metrics
 from hinting.metrics.durations import quantile_ns, share_above
 from hinting.metrics.measures import Measures
 from hinting.units import PAGE_BYTES
@@ -115,6 +115,7 @@ def _host(m: Measures) -> Values:
     exits = m["reports"] + m["faults"] + m["flush_exits"]
     seconds = m.window / SECOND
     return {
+        "discards": m["discards"],
         "faults": m["faults"],
         "exits": exits,
         "exit_rate": _over(exits, seconds),
@@ -144,4 +145,4 @@ def values(m: Measures, *, slow_ns: int) -> Values:
         window = m["ended_at"] - m["launched_at"]
         found = _memory(m) | _return(m) | _refault(m) | _guest(m, slow_ns) | _host(m) | _density(m)
         found["guest_seconds"] = window / SECOND
-    return {name: found.get(name) for name in metrics()}
+    return {name: found.get(name) for name, metric in metrics().items() if metric.scope != EXPERIMENT}

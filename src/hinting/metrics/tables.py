@@ -41,8 +41,8 @@ def scalars_table(simulation: Simulation, slow_ns: int) -> pa.Table:
     guests = [of_guest(vm, rows) for vm in simulation.vms]
     measured = [of_host(simulation, guests, rows), *guests]
     found = [values(one, slow_ns=slow_ns) for one in measured]
-    schema = pa.schema([pa.field("guest", pa.int32()), *map(_field, metrics())])
-    columns = [[one.number for one in measured], *([row[name] for row in found] for name in metrics())]
+    schema = pa.schema([pa.field("guest", pa.int32()), *map(_field, found[0])])
+    columns = [[one.number for one in measured], *([row[name] for row in found] for name in found[0])]
     return pa.table([pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)], schema=schema)
 
 
@@ -52,7 +52,7 @@ def tidy(table: pa.Table) -> pa.Table:
     rows = [
         (guest, name, value, metrics()[name].unit)
         for i, guest in enumerate(guests)
-        for name in metrics()
+        for name in table.column_names[1:]
         if (value := table[name][i].as_py()) is not None
     ]
     columns = zip(*rows, strict=True) if rows else ([], [], [], [])

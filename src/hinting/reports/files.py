@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hinting.errors import HintingError
@@ -14,7 +17,10 @@ from hinting.experiments.seed import SeedResult
 from hinting.reports.plots import seed_figure
 from hinting.reports.tables import arms_table, guests_table, provenance, timeline_table
 
-__all__ = ["prepare_folder", "write_seed"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["prepare_folder", "write_files", "write_seed"]
 
 
 def prepare_folder(path: str | Path) -> Path:
@@ -29,20 +35,29 @@ def prepare_folder(path: str | Path) -> Path:
     return folder
 
 
-def write_seed(result: SeedResult, folder: Path) -> list[Path]:
-    """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a seed run; returns the files."""
-    names = ("arms.parquet", "guests.parquet", "timeline.parquet", "seed.png", "seed.svg", "provenance.json")
+def write_files(
+    folder: Path, tables: Mapping[str, pa.Table], figures: Mapping[str, Figure], about: Mapping[str, Any]
+) -> list[Path]:
+    """Write tables (Parquet), figures (PNG, SVG) and provenance.json, all or none; returns the files."""
+    names = [f"{name}.parquet" for name in tables] + [f"{name}.{kind}" for name in figures for kind in ("png", "svg")]
+    names.append("provenance.json")
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
             new = Path(temporary)
-            for name, table in zip(names[:3], (arms_table(result), guests_table(result), timeline_table(result)), strict=True):
-                pq.write_table(table, new / name)
-            figure = seed_figure(result)
-            figure.savefig(new / "seed.png", dpi=130, metadata={"Software": "hinting"})
-            figure.savefig(new / "seed.svg", metadata={"Date": None})
-            (new / "provenance.json").write_text(json.dumps(provenance(result), indent=2, sort_keys=True) + "\n")
+            for name, table in tables.items():
+                pq.write_table(table, new / f"{name}.parquet")
+            for name, figure in figures.items():
+                figure.savefig(new / f"{name}.png", dpi=130, metadata={"Software": "hinting"})
+                figure.savefig(new / f"{name}.svg", metadata={"Date": None})
+            (new / "provenance.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
             for name in names:
                 os.replace(new / name, folder / name)
     except OSError as error:
         raise HintingError(f"--out {folder}: cannot be written to: {error.strerror or error}") from None
     return [folder / name for name in names]
+
+
+def write_seed(result: SeedResult, folder: Path) -> list[Path]:
+    """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a seed run; returns the files."""
+    tables = {"arms": arms_table(result), "guests": guests_table(result), "timeline": timeline_table(result)}
+    return write_files(folder, tables, {"seed": seed_figure(result)}, provenance(result))
