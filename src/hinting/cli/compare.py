@@ -13,7 +13,7 @@ __all__ = ["compare"]
 
 
 def compare(
-    scenario: Annotated[str, typer.Argument(help="Name of a built-in scenario.")] = "seed",
+    scenario: Annotated[str, typer.Argument(help="Name of a built-in scenario, or a TOML file.")] = "seed",
     strategy: Annotated[
         list[str] | None,
         typer.Option(
@@ -23,17 +23,17 @@ def compare(
     ] = None,
     assign: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a field for all, e.g. thp=never, max_guests=4, v8.entries=500."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value for all, e.g. thp=never, max_guests=4, v8.entries=500."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all metrics, by name.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
     """Run the same guests under several strategies, and show them side by side."""
     from hinting import experiments
-    from hinting.experiments.setting import parse_assignments
     from hinting.reports.compare_text import print_comparison
+    from hinting.scenarios.assign import parse_assignments
 
     folder = None
     if out is not None:
@@ -43,7 +43,7 @@ def compare(
     with status_console().status("") as status:
         result = experiments.compare(
             scenario,
-            strategy or ["none", "v8"],
+            strategy or None,
             changes=parse_assignments(assign or []),
             seed=seed,
             progress=lambda arm, n: status.update(f"{arm}: {n} guests"),

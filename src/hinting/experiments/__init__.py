@@ -1,17 +1,7 @@
-"""Experiments: a named setting, run to a result."""
+"""Experiments: a scenario, run to a result."""
 
 from hinting.experiments.compare import ComparedArm, Comparison, compare
-from hinting.experiments.scenarios import SCENARIOS, Scenario
-from hinting.experiments.seed import ArmResult, SeedResult, SeedSetting, run_seed
+from hinting.experiments.result import ArmResult, GuestResult, Result
+from hinting.experiments.run import run
 
-__all__ = [
-    "SCENARIOS",
-    "ArmResult",
-    "ComparedArm",
-    "Comparison",
-    "Scenario",
-    "SeedResult",
-    "SeedSetting",
-    "compare",
-    "run_seed",
-]
+__all__ = ["ArmResult", "ComparedArm", "Comparison", "GuestResult", "Result", "compare", "run"]

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 import hinting
-from hinting.costs import load as load_costs
 from hinting.experiments.compare import Comparison
 from hinting.metrics import metrics, tidy
 from hinting.reports.compare_plots import memory_figure, pareto_figure, ranked_figure
@@ -21,11 +20,10 @@ __all__ = ["metrics_table", "series_table", "write_comparison"]
 
 def provenance(result: Comparison) -> dict[str, Any]:
     """What a comparison follows from. Nothing that differs between two equal runs."""
-    costs = load_costs(str(result.setting["costs"]))
+    costs = result.scenario.costs.load()
     return {
         "experiment": "compare",
-        "scenario": result.scenario,
-        "setting": result.setting,
+        "scenario": result.scenario.document(),
         "strategies": [arm.name for arm in result.arms],
         "hinting": hinting.__version__,
         "python": platform.python_version(),
@@ -45,8 +43,8 @@ def metrics_table(result: Comparison) -> pa.Table:
     """Tidy scalars: scenario, strategy, seed, profile, guest (-1: the host), metric, value, unit."""
     parts = []
     for arm in result.arms:
-        about = {"scenario": result.scenario, "strategy": arm.name, "seed": int(result.setting["seed"]),
-                 "profile": str(result.setting["costs"])}
+        about = {"scenario": result.scenario.name, "strategy": arm.name, "seed": result.scenario.seed,
+                 "profile": result.scenario.costs.load().name}
         table = tidy(arm.table)
         own = {"guest": -1, "metric": "guests_fit", "value": arm.metrics["guests_fit"], "unit": metrics()["guests_fit"].unit}
         parts.append(_with(pa.concat_tables([table, pa.Table.from_pylist([own], schema=table.schema)]), about))

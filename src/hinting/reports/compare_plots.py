@@ -64,7 +64,7 @@ def ranked_figure(result: Comparison) -> Figure:
         _plain(axes)
     for axes in panels.flat[len(RANKED):]:
         axes.set_visible(False)
-    figure.suptitle(f"{result.scenario}: strategies ranked, the best on top", fontsize=11)
+    figure.suptitle(f"{result.scenario.name}: strategies ranked, the best on top", fontsize=11)
     figure.tight_layout()
     return figure
 
@@ -112,7 +112,7 @@ def pareto_figure(result: Comparison) -> Figure:
     percent = speed.rpartition("_")[2]
     axes.set_xlabel(f"time until {percent} % of freed memory is back (s)")
     axes.set_ylabel("CPU per GiB returned, guest and host (s/GiB)")
-    axes.set_title(f"{result.scenario}: return speed against cost (lower left is better)", loc="left", fontweight="bold")
+    axes.set_title(f"{result.scenario.name}: return speed against cost (lower left is better)", loc="left", fontweight="bold")
     _plain(axes)
     if points:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
@@ -137,7 +137,7 @@ def memory_figure(result: Comparison) -> Figure:
     axes.set_ylabel("host memory in use (GiB)")
     axes.set_ylim(0)
     axes.set_xlim(0)
-    axes.set_title(f"{result.scenario}: host memory over time", loc="left", fontweight="bold")
+    axes.set_title(f"{result.scenario.name}: host memory over time", loc="left", fontweight="bold")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     _plain(axes)
     figure.tight_layout()

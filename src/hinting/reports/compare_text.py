@@ -39,7 +39,7 @@ def _best(metric: Metric, values: list[float | None]) -> float | None:
 
 def print_comparison(result: Comparison, console: Console, *, everything: bool = False) -> None:
     """Print the table; everything: all metrics, not only the chief ones."""
-    table = Table(box=None, pad_edge=False, title=f"{result.scenario}: {_setting(result)}", title_justify="left")
+    table = Table(box=None, pad_edge=False, title=f"{result.scenario.name}: {_setting(result)}", title_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     for arm in result.arms:
@@ -61,4 +61,7 @@ def print_comparison(result: Comparison, console: Console, *, everything: bool =
 
 
 def _setting(result: Comparison) -> str:
-    return ", ".join(f"{key} {value}" for key, value in result.setting.items())
+    """What all arms have in common, in words."""
+    scenario = result.scenario
+    shared = [f"{key} {value}" for key, value in scenario.setting().items() if not key.startswith("strateg")]
+    return ", ".join(shared)

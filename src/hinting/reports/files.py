@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hinting.errors import HintingError
-from hinting.experiments.seed import SeedResult
-from hinting.reports.plots import seed_figure
-from hinting.reports.tables import arms_table, guests_table, provenance, timeline_table
+from hinting.experiments import Result
+from hinting.experiments.tables import arms_table, guests_table, provenance, timeline_table
+from hinting.reports.plots import host_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["prepare_folder", "write_files", "write_seed"]
+__all__ = ["prepare_folder", "write_files", "write_result"]
 
 
 def prepare_folder(path: str | Path) -> Path:
@@ -57,7 +57,7 @@ def write_files(
     return [folder / name for name in names]
 
 
-def write_seed(result: SeedResult, folder: Path) -> list[Path]:
-    """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a seed run; returns the files."""
+def write_result(result: Result, folder: Path) -> list[Path]:
+    """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a run; returns the files."""
     tables = {"arms": arms_table(result), "guests": guests_table(result), "timeline": timeline_table(result)}
-    return write_files(folder, tables, {"seed": seed_figure(result)}, provenance(result))
+    return write_files(folder, tables, {result.scenario.name: host_figure(result)}, provenance(result))
