@@ -90,6 +90,10 @@ cdef inline void note_guest(simulation_t *s, machine_t *g, int64_t t, int clock)
     g.meter.isolated += isolated
     s.used_noted += held
 
+cdef inline int64_t last_change(const simulation_t *s, const machine_t *g, int64_t t) noexcept nogil:
+    """t, or the guest's last change if it has run further ahead."""
+    return t if g.meter.row < 0 or s.row[g.meter.row].t_ns < t else s.row[g.meter.row].t_ns
+
 cdef inline void note(machine_t *g, int64_t t, int clock) noexcept nogil:
     """Note the changes that this guest has made at its time t: its own and, by reclaim, other guests'."""
     cdef simulation_t *s = g.sim

@@ -46,8 +46,8 @@ class Machine:
     def marks(self) -> list[tuple[int, int, int, int]]:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
 
-    def measured(self) -> dict[str, Any]:
-        """What the meter of this guest has counted: pages, frames and ns; -1 for times that have not come."""
+    def measured(self, until: int) -> dict[str, Any]:
+        """What the meter of this guest has counted up to a time: pages, frames and ns; -1 for times that have not come."""
 
     def exits(self) -> NDArray[np.void]:
         """Processes that ended, in order: times in ns (-1: not yet), pages that the host backed."""
@@ -96,6 +96,10 @@ class Engine:
     @property
     def oom_kills(self) -> int:
         """Guests that the host's OOM killer ended."""
+
+    @property
+    def reached(self) -> int:
+        """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
 
     def rows(self) -> NDArray[np.void]:
         """The time line as a structured array in the order of emulation: times, guests, and the changes."""

@@ -35,7 +35,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, note, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, last_change, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport note_wake, run_program, thread_due
@@ -143,7 +143,7 @@ cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
             s.machine[i].state = GUEST_LOST
             s.machine[i].lost_at = t
             s.oom_kills += 1
-            note(s.machine[i], t, VMM_CLOCK)
+            note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
             return
 
 
@@ -299,19 +299,22 @@ cdef class Machine:
         return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
                 for i in range(self.g.nr_marks)]
 
-    def measured(self):
-        """What the meter of this guest has counted: pages, frames and ns; values of -1 are times that have not come."""
+    def measured(self, int64_t until):
+        """What the meter of this guest has counted: pages, frames and ns; -1 for times that have not come.
+
+        until: where sums over time end, if the guest lives; Engine.reached.
+        """
         cdef machine_t *g = &self.g
         cdef meter_t *m = &g.meter
         cdef free_memory_t f
-        cdef int64_t end = g.lost_at if g.state == GUEST_LOST else g.sim.now
+        cdef int64_t end = g.lost_at if g.state == GUEST_LOST else until
         memset(&f, 0, sizeof(f))
         with nogil:
             if g.state == GUEST_FINE:
                 count_free_memory(g, &f)
         return {
             "launched_at": m.launched_at, "ended_at": end,
-            "held": m.held, "held_time": m.held * <double>g.sim.now - m.held_time,
+            "held": m.held, "held_time": m.held * <double>end - m.held_time,
             "used": g.mm.times.used, "used_time": g.mm.times.used * <double>end - g.mm.times.used_time,
             "discarded": m.discarded, "refaulted": m.refaulted,
             "first_discard": m.first_discard, "last_discard": m.last_discard, "refaults": list(m.refaults),
@@ -519,6 +522,17 @@ cdef class Engine:
     def oom_kills(self):
         """Guests that the host's OOM killer ended."""
         return self.s.oom_kills
+
+    @property
+    def reached(self):
+        """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
+        cdef int64_t t = self.s.now
+        cdef int i, cpu
+        for i in range(self.s.nr_machines):
+            t = max(t, self.s.machine[i].vmm.now)
+            for cpu in range(self.s.machine[i].ncpus):
+                t = max(t, self.s.machine[i].vcpu[cpu].now)
+        return t
 
     def rows(self):
         """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.

@@ -68,10 +68,10 @@ def _counted(machine: Machine) -> dict[str, float]:
     return sums
 
 
-def of_guest(vm: VM, rows: np.ndarray) -> Measures:
-    """What was measured of one guest; rows: the time line of the simulation."""
+def of_guest(vm: VM, rows: np.ndarray, until: int) -> Measures:
+    """What was measured of one guest; rows: the time line of the simulation. until: where it ends."""
     machine = vm.machine
-    measured = machine.measured()
+    measured = machine.measured(until)
     scalars = {name: value for name, value in measured.items() if not isinstance(value, list)}
     longest = scalars.pop("longest_lock_hold_ns")
     order = vm.guest.strategy.reporting_order if vm.guest.strategy is not None else 0
@@ -95,7 +95,7 @@ def of_guest(vm: VM, rows: np.ndarray) -> Measures:
     )
 
 
-def of_host(simulation: Simulation, guests: list[Measures], rows: np.ndarray) -> Measures:
+def of_host(simulation: Simulation, guests: list[Measures], rows: np.ndarray, until: int) -> Measures:
     """The sum over all guests."""
     names = {name for guest in guests for name in guest.sums}
     exits = [guest.exits for guest in guests]
@@ -103,8 +103,8 @@ def of_host(simulation: Simulation, guests: list[Measures], rows: np.ndarray) ->
         number=HOST,
         sums={name: sum(guest.sums[name] for guest in guests) for name in sorted(names)},
         rows=rows[rows["guest"] != HOST],
-        end=simulation.now_ns,
-        window=simulation.now_ns,
+        end=until,
+        window=until,
         exits=np.concatenate(exits) if exits else np.zeros(0),
         lag=merge([guest.lag for guest in guests]),
         after_exit=merge([guest.after_exit for guest in guests]),

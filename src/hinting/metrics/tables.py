@@ -38,8 +38,9 @@ def _field(name: str) -> pa.Field:
 def scalars_table(simulation: Simulation, slow_ns: int) -> pa.Table:
     """One row for the host (guest -1) and one a guest; a column a metric, its unit and definition in the field's metadata."""
     rows = simulation.engine.rows()
-    guests = [of_guest(vm, rows) for vm in simulation.vms]
-    measured = [of_host(simulation, guests, rows), *guests]
+    until = simulation.engine.reached
+    guests = [of_guest(vm, rows, until) for vm in simulation.vms]
+    measured = [of_host(simulation, guests, rows, until), *guests]
     found = [values(one, slow_ns=slow_ns) for one in measured]
     schema = pa.schema([pa.field("guest", pa.int32()), *map(_field, found[0])])
     columns = [[one.number for one in measured], *([row[name] for row in found] for name in found[0])]

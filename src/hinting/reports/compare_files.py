@@ -35,7 +35,8 @@ def provenance(result: Comparison) -> dict[str, Any]:
 def _with(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
     """The table with constant columns before its own."""
     for place, (name, value) in enumerate(columns.items()):
-        table = table.add_column(place, name, pa.array([value] * table.num_rows, pa.string() if isinstance(value, str) else pa.int64()))
+        kind = pa.string() if isinstance(value, str) else pa.int64()
+        table = table.add_column(place, name, pa.array([value] * table.num_rows, kind))
     return table
 
 

@@ -39,25 +39,35 @@ def _plain(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
+def _short(arm: ComparedArm) -> str:
+    """The name without the folder of a file."""
+    return arm.name.rpartition("/")[2]
+
+
+def _ranking(values: list[float | None], less_is_better: bool) -> list[int]:
+    """Indices from the best to the worst, those without a value last."""
+    sign = 1 if less_is_better else -1
+    return sorted(range(len(values)), key=lambda i: (values[i] is None, sign * (values[i] or 0)))
+
+
 def ranked_figure(result: Comparison) -> Figure:
     """Bars of the chief metrics, in each panel the best strategy on top; strategies without a value come last."""
     plot = load_pyplot()
     columns = 3
     lines = -(-len(RANKED) // columns)
     height = 1.1 + 0.3 * len(result.arms)
-    width = 0.07 * max(len(arm.name) for arm in result.arms)
+    width = 0.07 * max(len(_short(arm)) for arm in result.arms)
     figure, panels = plot.subplots(lines, columns, figsize=(columns * (3.6 + width), lines * height + 0.5), squeeze=False)
     for axes, name in zip(panels.flat, RANKED, strict=False):
         metric = metrics()[name]
-        there = [(arm.metrics[name], i, arm) for i, arm in enumerate(result.arms) if arm.metrics[name] is not None]
-        there.sort(key=lambda entry: entry[0] if metric.better == "less" else -entry[0])
-        missing = [(None, i, arm) for i, arm in enumerate(result.arms) if arm.metrics[name] is None]
-        order = [*there, *missing]
-        most = max((value for value, _, _ in there), default=0) or 1
-        for place, (value, index, _) in enumerate(order):
-            axes.barh(place, value or 0, color=_style(index)["color"], height=0.65)
-            axes.text((value or 0) + 0.02 * most, place, number(value) if value is not None else "none", va="center", fontsize=9)
-        axes.set_yticks(range(len(order)), [arm.name for _, _, arm in order])
+        values = [arm.metrics[name] for arm in result.arms]
+        order = _ranking(values, metric.better == "less")
+        most = max((value for value in values if value is not None), default=0) or 1
+        for place, index in enumerate(order):
+            length = values[index] or 0
+            axes.barh(place, length, color=_style(index)["color"], height=0.65)
+            axes.text(length + 0.02 * most, place, number(values[index]), va="center", fontsize=9)
+        axes.set_yticks(range(len(order)), [_short(result.arms[index]) for index in order])
         axes.invert_yaxis()
         axes.set_xlim(0, most * 1.25)
         axes.set_title(f"{metric.heading or name.replace('_', ' ')} ({metric.unit})", loc="left", fontsize=10, fontweight="bold")
@@ -87,38 +97,57 @@ def _cost(arm: ComparedArm) -> float | None:
     return None if guest is None or host is None else guest + host
 
 
+def _scale(axes: Any, axis: str, values: list[float]) -> float:
+    """Linear from 0, or logarithmic if the values are far apart; returns a place beyond the largest value."""
+    largest, smallest = max(values, default=1.0) or 1.0, min(values, default=0.0)
+    limits, scale = (axes.set_xlim, axes.set_xscale) if axis == "x" else (axes.set_ylim, axes.set_yscale)
+    if smallest > 0 and largest > 20 * smallest:
+        scale("log")
+        factor = (largest / smallest) ** 0.15
+        limits(smallest / factor, largest * factor**2)
+        return largest * factor
+    limits(0, largest * 1.3)
+    return largest * 1.15
+
+
 def pareto_figure(result: Comparison) -> Figure:
-    """How soon freed memory is back against the CPU time that it takes; the line joins what nothing else betters."""
+    """How soon freed memory is back against the CPU time that it takes; the line joins what nothing else betters.
+
+    Strategies that never return that much stand in a strip of their own.
+    """
     plot = load_pyplot()
     reached = {name: sum(arm.metrics[name] is not None for arm in result.arms) for name in SPEEDS}
-    speed = next((name for name in SPEEDS if reached[name] == max(reached.values())), SPEEDS[0])
+    speed = next(name for name in SPEEDS if reached[name] == max(reached.values()))
+    costs = {arm.name: cost for arm in result.arms if (cost := _cost(arm)) is not None}
+    times = {arm.name: arm.metrics[speed] for arm in result.arms}
     figure, axes = plot.subplots(figsize=(8.2, 4.8))
-    points, left_out = [], []
+    never = _scale(axes, "x", [seconds for name, seconds in times.items() if seconds is not None and name in costs])
+    _scale(axes, "y", list(costs.values()))
+    points = []
     for index, arm in enumerate(result.arms):
-        cost, seconds = _cost(arm), arm.metrics[speed]
-        if cost is None or seconds is None:
-            left_out.append(arm.name)
-            continue
-        points.append((seconds, cost))
-        axes.scatter(seconds, cost, s=70, zorder=3, label=arm.name, edgecolor="white", **_style(index))
+        if arm.name in costs:
+            seconds = times[arm.name]
+            fill = {"alpha": 1.0 if seconds is not None else 0.55}
+            axes.scatter(never if seconds is None else seconds, costs[arm.name], s=70, zorder=3, label=_short(arm),
+                         edgecolor="white", **fill, **_style(index))
+            points += [(seconds, costs[arm.name])] if seconds is not None else []
     front = [points[i] for i in pareto_front(points)]
     if len(front) > 1:
         axes.plot(*zip(*front, strict=True), color="#444444", lw=1, zorder=2, label="Pareto front", drawstyle="steps-post")
-    for axis, values in ((axes.xaxis, [p[0] for p in points]), (axes.yaxis, [p[1] for p in points])):
-        if values and min(values) > 0 and max(values) > 20 * min(values):
-            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-        elif values and max(values) > 0:
-            (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(0, max(values) * 1.1)
-    percent = speed.rpartition("_")[2]
-    axes.set_xlabel(f"time until {percent} % of freed memory is back (s)")
+    if any(times[name] is None for name in costs):
+        axes.axvline(never, color="#dddddd", lw=26, zorder=0)
+        axes.text(never, 1.0, "never", ha="center", va="bottom", transform=axes.get_xaxis_transform(), color="#555555")
+    axes.set_xlabel(f"time until {speed.rpartition('_')[2]} % of freed memory is back (s)")
     axes.set_ylabel("CPU per GiB returned, guest and host (s/GiB)")
-    axes.set_title(f"{result.scenario.name}: return speed against cost (lower left is better)", loc="left", fontweight="bold")
+    title = f"{result.scenario.name}: return speed against cost (lower left is better)"
+    axes.set_title(title, loc="left", fontweight="bold", pad=16)
     _plain(axes)
-    if points:
+    if costs:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    if left_out:
-        figure.text(0.01, 0.01, f"Never that much returned: {', '.join(left_out)}", fontsize=9, color="#555555")
-    figure.tight_layout(rect=(0, 0.04 if left_out else 0, 1, 1))
+    nothing = [arm.name for arm in result.arms if arm.name not in costs]
+    if nothing:
+        figure.text(0.01, 0.01, f"Nothing returned: {', '.join(nothing)}", fontsize=9, color="#555555")
+    figure.tight_layout(rect=(0, 0.04 if nothing else 0, 1, 1))
     return figure
 
 
@@ -132,7 +161,7 @@ def memory_figure(result: Comparison) -> Figure:
                 if guest == HOST and name == "held"]
         times = np.array([table["t_ns"][i] for i in mine] + [arm.emulated_s * 1e9]) / 1e9
         used = np.array([table["value"][i] for i in mine] + [table["value"][mine[-1]]]) / GIB
-        axes.step(times, used, where="post", lw=1.4, color=_style(index)["color"], label=arm.name)
+        axes.step(times, used, where="post", lw=1.4, color=_style(index)["color"], label=_short(arm))
     axes.set_xlabel("emulated time (s)")
     axes.set_ylabel("host memory in use (GiB)")
     axes.set_ylim(0)

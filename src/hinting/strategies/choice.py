@@ -49,6 +49,8 @@ def parse_choice(text: str) -> Choice:
         if not equals or not key.strip() or not value.strip() or key.strip() in parameters:
             raise StrategyError(f"strategy {text!r}: expected NAME:PARAMETER=VALUE,... with each parameter once, got {part!r}")
         parameters[key.strip()] = value.strip()
-    choice = Choice(text if match is None else match["name"], parameters)
+    if match is None:
+        raise StrategyError(f"strategy {text!r}: expected NAME, path/to/file.py:CLASS, or one of them with :PARAMETER=VALUE,...")
+    choice = Choice(match["name"], parameters)
     choice.spec()
     return choice
