@@ -28,7 +28,7 @@ FAULT = cost("virt.vm_exit_entry", "fault.gup_path_4k", "guest.pcp_alloc_hit", "
 
 
 @h.strategy(numba=False)
-class Eager:
+class ReportAtOnce:
     """Report every free block of 2 MiB or more as soon as there is one."""
 
     batch = 1

@@ -14,7 +14,7 @@ from tests.metrics.harness import (
     MINUTE,
     PAGES_GIB,
     TABLES,
-    Eager,
+    ReportAtOnce,
     cost,
     integral,
     of,
@@ -88,7 +88,7 @@ class TestOneReport:
 
     @pytest.fixture
     def ran(self):
-        return run(*self.ROWS, strategy=Eager())
+        return run(*self.ROWS, strategy=ReportAtOnce())
 
     def test_amounts(self, ran):
         sim, vm = ran
@@ -137,7 +137,7 @@ class TestOneReport:
 def test_refaults_by_their_age(pause, shares):
     """Blocks that were reported are written again after a pause."""
     again = [("SLEEP", {"a": int(pause * 1e9)}), ("ALLOC", {"proc": 2, "order": 9, "b": 4})]
-    sim, _ = run(*TestOneReport.ROWS, *again, strategy=Eager(), until="120s")
+    sim, _ = run(*TestOneReport.ROWS, *again, strategy=ReportAtOnce(), until="120s")
     m = of(sim)
     again_pages = m["refaulted"] * PAGES_GIB
     assert again_pages == 4 * 512
@@ -151,7 +151,7 @@ def test_refaults_by_their_age(pause, shares):
 def test_time_to_return_after_an_exit():
     """A process of 64 MiB ends; what merges to 2 MiB is given back, what stays on the CPU's page lists is not."""
     rows = [("SPAWN", {"proc": 1}), ("MMAP", {"proc": 1, "a": 16384}), ("TOUCH", {"proc": 1, "b": 16384}), ("EXIT", {"proc": 1})]
-    sim, _ = run(*rows, strategy=Eager())
+    sim, _ = run(*rows, strategy=ReportAtOnce())
     m = of(sim)
     (one,) = sim.exits().to_pylist()
     tables = 16384 // 512
