@@ -45,7 +45,8 @@ class ReportAtOnce:
 
 def run(*rows, strategy=None, until="10s", host="2GiB", memory="512MiB", **guest):
     """A guest that runs these rows on an otherwise empty host up to a time; returns (simulation, VM)."""
-    sim = h.Simulation(h.Host(host, thp=guest.pop("host_thp", False), fragmentation=0.0), resolution=0)
+    own = {"thp": guest.pop("host_thp", False), "base": guest.pop("host_base", "0.95GiB")}
+    sim = h.Simulation(h.Host(host, fragmentation=0.0, **own), resolution=0)
     vm = sim.launch(h.Guest(memory, thp="never", strategy=strategy, **guest), boot=False, workload=h.workloads.program(*rows))
     sim.run(until=until)
     sim.check()

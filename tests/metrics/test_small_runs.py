@@ -254,3 +254,36 @@ def test_the_host_is_the_sum_of_its_guests():
         assert host[name] == pytest.approx(first[name] + second[name]), name
     assert host["lock_hold_max"] == max(first["lock_hold_max"], second["lock_hold_max"])
     assert max(first["held_peak"], second["held_peak"]) <= host["held_peak"] <= first["held_peak"] + second["held_peak"]
+
+
+def test_the_zone_lock_is_held_over_a_walk():
+    """Page reporting puts blocks back, walks on and isolates the next ones under one hold."""
+    capacity = 4
+    sim, _ = run(("SLEEP", {"a": 10**9}), strategy=h.strategies.PageReporting(capacity=capacity))
+    lock, isolate, put_back = cost("guest.zone_lock_uncontended"), cost("guest.isolate_page"), cost("guest.putback_page")
+    entry = cost("guest.scan_free_list_entry")
+    least = lock + capacity * (isolate + put_back + entry)
+    assert least <= of(sim)["lock_hold_max"] * 1e3 <= least + 2 * entry
+    assert of(sim)["reports"] > 10
+
+
+def test_lazily_freed_memory_is_returned_when_the_host_takes_it():
+    """With MADV_FREE the report gives nothing back; another guest's need does, and the lag ends there."""
+    rows = (("ALLOC", {"proc": 1, "order": 9, "b": 64}), ("FREE", {"proc": 1}))
+    strategy = h.strategies.V10(threshold=1)
+    assert strategy.host_action == "free"
+    sim, _ = run(*rows, strategy=strategy, host="300MiB", host_base="20MiB", until="5s")
+    m = of(sim)
+    assert m["reports"] > 0
+    assert m["memory_returned"] == 0
+    assert m["held"] >= 64 * 512 / PAGES_GIB
+    second = sim.launch(h.Guest("512MiB", thp="never"), boot=False)
+    second.submit(h.workloads.program(("BACK", {"a": 4096, "b": 20000})))
+    sim.run(until="10s")
+    sim.check()
+    m = of(sim)
+    assert 0 < m["memory_returned"] <= 64 * 512 / PAGES_GIB
+    assert m["held"] < of(sim, -1)["held"]
+    freed_at = 64 * 512 * (FAULT + COSTS["mem.clear_4k"]) / 1e9
+    assert 5 - 1.1 * freed_at < m["lag_p50"] < 5
+    assert steps(sim, "discarded")[1][-1] == m["memory_returned"] * GIB

@@ -22,7 +22,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.histogram cimport hist_add
-from hinting._core.host.state cimport BLOCK_ORDER, BLOCK_PAGES
+from hinting._core.host.state cimport BLOCK_ORDER, BLOCK_PAGES, backing_t, block_t
 from hinting._core.host.words cimport first_bit, span
 from hinting._core.mm.times cimport STAMP_GIVEN, stamp_ns, stamp_of, times_t
 
@@ -67,15 +67,89 @@ cdef inline row_t *row_for(simulation_t *s, machine_t *g, int64_t t, int clock) 
     r.t_ns = t
     return r
 
+cdef inline exit_t *exit_of(machine_t *g, uint32_t stamp) noexcept nogil:
+    """The newest process exit during which a page with this stamp was freed, NULL if it was freed at another time."""
+    cdef int64_t i = g.meter.nr_exits - 1, last = g.meter.nr_exits - SEARCHED_EXITS
+    cdef exit_t *e
+    while i >= 0 and i >= last:
+        e = &g.meter.exit[i]
+        if stamp_of(e.begin) <= stamp and (e.end < 0 or stamp <= stamp_of(e.end)):
+            return e
+        i -= 1
+    return NULL
+
+cdef inline void reach_quantiles(exit_t *e, int64_t t) noexcept nogil:
+    """Note when 50, 90 and 99 % of what an ended exit has freed were given back."""
+    cdef int q
+    cdef int64_t percent[NR_QUANTILES]
+    percent[0] = 50
+    percent[1] = 90
+    percent[2] = 99
+    for q in range(NR_QUANTILES):
+        if e.reached[q] < 0 and e.freed and e.given * 100 >= e.freed * percent[q]:
+            e.reached[q] = t - e.end
+
+cdef inline void count_given(machine_t *g, uint32_t stamp, int64_t pages, int64_t t) noexcept nogil:
+    """Pages of one stamp were given back at t."""
+    cdef exit_t *e
+    if stamp == 0 or pages == 0:
+        return
+    hist_add(&g.meter.lag, t - stamp_ns(stamp), pages)
+    e = exit_of(g, stamp)
+    if e == NULL:
+        return
+    hist_add(&g.meter.after_exit, t - e.end if 0 <= e.end < t else 0, pages)
+    e.given += pages
+    if e.first < 0:
+        e.first = t
+    e.last = t
+    if e.end >= 0:
+        reach_quantiles(e, t)
+
+cdef inline void count_run(machine_t *g, uint32_t stamp, int64_t pages, int64_t t) noexcept nogil:
+    """Pages in a row with the same stamp were given back at t."""
+    if pages == 0:
+        return
+    if g.meter.first_discard < 0:
+        g.meter.first_discard = t
+    g.meter.last_discard = t
+    count_given(g, stamp, pages, t)
+
+cdef inline void take_dropped(machine_t *g, int64_t t) noexcept nogil:
+    """Reclaim has taken frames of lazily freed pages: they are given back now."""
+    cdef backing_t *b = g.backing
+    cdef block_t *block
+    cdef uint32_t *stamp
+    cdef uint32_t i, run_stamp = 0
+    cdef int64_t page, run = 0
+    while b.dropped_head:
+        i = b.dropped_head - 1
+        b.dropped_head = b.lazy[i].next_dropped
+        b.lazy[i].dropped = False
+        block = &b.blocks[i]
+        stamp = &g.mm.times.stamp[<int64_t>i << BLOCK_ORDER]
+        for page in range(BLOCK_PAGES):
+            if stamp[page] & STAMP_GIVEN or not (block.gone[page >> 6] & ~block.present[page >> 6]) >> (page & 63) & 1:
+                continue
+            if stamp[page] != run_stamp:
+                count_run(g, run_stamp, run, t)
+                run_stamp = stamp[page]
+                run = 0
+            run += 1
+            stamp[page] = STAMP_GIVEN | stamp_of(t)
+    count_run(g, run_stamp, run, t)
+
 cdef inline void note_guest(simulation_t *s, machine_t *g, int64_t t, int clock) noexcept nogil:
     """Note what has changed of this guest since it was last looked at."""
     cdef int64_t held = held_by_guest(g) - g.meter.held
-    cdef int64_t discarded = <int64_t>g.backing.n.discarded_pages - g.meter.discarded
+    cdef int64_t discarded = <int64_t>(g.backing.n.discarded_pages + g.backing.n.lazily_dropped) - g.meter.discarded
     cdef int64_t refaulted = <int64_t>g.backing.n.refaulted_pages - g.meter.refaulted
     cdef int64_t isolated = g.in_flight - g.meter.isolated
     cdef row_t *r
     if not (held or discarded or refaulted or isolated):
         return
+    if g.backing.dropped_head:
+        take_dropped(g, t)
     r = row_for(s, g, t, clock)
     if r == NULL:
         return
@@ -119,28 +193,6 @@ cdef inline void note_latency(machine_t *g, vcpu_t *v, bint allocated) noexcept 
     v.asked_at = -1
 
 # -- freed memory on its way to the host and back ----------------------------------------------------------------
-
-cdef inline exit_t *exit_of(machine_t *g, uint32_t stamp) noexcept nogil:
-    """The newest process exit during which a page with this stamp was freed, NULL if it was freed at another time."""
-    cdef int64_t i = g.meter.nr_exits - 1, last = g.meter.nr_exits - SEARCHED_EXITS
-    cdef exit_t *e
-    while i >= 0 and i >= last:
-        e = &g.meter.exit[i]
-        if stamp_of(e.begin) <= stamp and (e.end < 0 or stamp <= stamp_of(e.end)):
-            return e
-        i -= 1
-    return NULL
-
-cdef inline void reach_quantiles(exit_t *e, int64_t t) noexcept nogil:
-    """Note when 50, 90 and 99 % of what an ended exit has freed were given back."""
-    cdef int q
-    cdef int64_t percent[NR_QUANTILES]
-    percent[0] = 50
-    percent[1] = 90
-    percent[2] = 99
-    for q in range(NR_QUANTILES):
-        if e.reached[q] < 0 and e.freed and e.given * 100 >= e.freed * percent[q]:
-            e.reached[q] = t - e.end
 
 cdef inline void begin_exit(machine_t *g, vcpu_t *v) noexcept nogil:
     """A process begins to end on this vCPU: what is freed from now on counts as this exit's."""
@@ -189,27 +241,10 @@ cdef inline void look_before_discard(const machine_t *g, pfn_t pfn, int64_t page
         at += hi - lo
         w += 1
 
-cdef inline void count_given(machine_t *g, uint32_t stamp, int64_t pages, int64_t t) noexcept nogil:
-    """Pages of one stamp were given back at t."""
-    cdef exit_t *e
-    if stamp == 0 or pages == 0:
-        return
-    hist_add(&g.meter.lag, t - stamp_ns(stamp), pages)
-    e = exit_of(g, stamp)
-    if e == NULL:
-        return
-    hist_add(&g.meter.after_exit, t - e.end if 0 <= e.end < t else 0, pages)
-    e.given += pages
-    if e.first < 0:
-        e.first = t
-    e.last = t
-    if e.end >= 0:
-        reach_quantiles(e, t)
-
 cdef inline void note_discarded(machine_t *g, pfn_t pfn, int64_t pages, const uint64_t *seen, int64_t t) noexcept nogil:
     """The host has discarded a block at t; seen: what it had backed."""
     cdef times_t *times = g.mm.times
-    cdef int64_t at = pfn & ~<int64_t>63, run = 0, total = 0
+    cdef int64_t at = pfn & ~<int64_t>63, run = 0
     cdef uint32_t stamp = 0, given = STAMP_GIVEN | stamp_of(t)
     cdef uint64_t word
     cdef uint32_t *p
@@ -222,19 +257,14 @@ cdef inline void note_discarded(machine_t *g, pfn_t pfn, int64_t pages, const ui
             if p[0] & STAMP_GIVEN:
                 continue
             if p[0] != stamp:
-                count_given(g, stamp, run, t)
+                count_run(g, stamp, run, t)
                 stamp = p[0]
                 run = 0
             run += 1
-            total += 1
             p[0] = given
         at += 64
         w += 1
-    count_given(g, stamp, run, t)
-    if total:
-        if g.meter.first_discard < 0:
-            g.meter.first_discard = t
-        g.meter.last_discard = t
+    count_run(g, stamp, run, t)
     note(g, t, VMM_CLOCK)
 
 cdef inline void count_refault(machine_t *g, uint32_t *stamp, int64_t now) noexcept nogil:

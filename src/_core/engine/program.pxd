@@ -45,7 +45,7 @@ from hinting._core.engine.process cimport (
     process_t,
     region_t,
 )
-from hinting._core.engine.vmm cimport take_submitted
+from hinting._core.engine.vmm cimport must_stall, take_submitted
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogil:
@@ -190,6 +190,8 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     while v.done < op.b:
         if v.asked_at < 0:
             v.asked_at = v.now
+        if must_stall(g, v):
+            return False
         touched = g.touched_pages
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
         if result == TOUCH_NO_FRAME:
@@ -204,7 +206,7 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             return True
         v.done += n
         note_wake(g, v, cpu)
-        if v.now >= until or thread_due(v):
+        if v.now >= until or thread_due(v) or v.waits:
             return v.done >= op.b
     return True
 
@@ -213,10 +215,14 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     cdef pfn_t pfn
     while v.done < op.b:
         if not v.unwritten:
-            v.asked_at = v.now
+            if v.asked_at < 0:
+                v.asked_at = v.now
+            if must_stall(g, v):
+                return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
                 g.failed_allocations += 1
+                v.asked_at = -1
             elif hold_block(g, s, pfn, op.order):
                 charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
                 v.unwritten = True
@@ -226,7 +232,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             v.unwritten = False
             note_latency(g, v, True)
         v.done += 1
-        if v.now >= until or thread_due(v):
+        if v.now >= until or thread_due(v) or v.waits:
             break
     return v.done >= op.b
 
@@ -240,7 +246,7 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         charge_strategy(g, v)
         note_wake(g, v, cpu)
         v.done += 1
-        if v.now >= until or thread_due(v):
+        if v.now >= until or thread_due(v) or v.waits:
             break
     return s.n == 0 or (op.b != 0 and v.done >= op.b)
 
@@ -261,7 +267,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             begin_exit(g, v)
         while not teardown_step(g, v, cpu, p):
             note_wake(g, v, cpu)
-            if v.now >= until or thread_due(v):
+            if v.now >= until or thread_due(v) or v.waits:
                 return False
         end_exit(g, v)
         note_wake(g, v, cpu)
@@ -309,11 +315,11 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
 
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """Run rows until the clock passes `until`, the thread is due, the program sleeps or ends, or the host has no frame."""
-    while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v):
+    while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v) and not v.waits:
         if v.pc >= v.nr_ops:
             v.program = PROGRAM_ENDED
             break
         if run_row(g, v, cpu, &v.ops[v.pc], until):
             next_row(v)
-        elif g.host_oom:
+        elif g.host_oom or v.stalled:
             break

@@ -20,7 +20,7 @@ from hinting._core.mm.pages cimport (
 )
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, index_entries, pack, replace
-from hinting._core.strategies.hooks cimport block_t, note_hold, strategy_t
+from hinting._core.strategies.hooks cimport block_t, hold_begins, hold_ends, note_holds, strategy_t
 
 cdef enum drain_t:
     DRAIN_OFF, DRAIN_LOCAL, DRAIN_ALL
@@ -88,6 +88,7 @@ ctypedef struct v8_t:
     int64_t runs
     int64_t isolated_overflow
     int64_t most_isolated
+    int64_t not_isolated                # pages that the host dropped while they were not isolated
 
 cdef inline int64_t kib(int order) noexcept nogil:
     return <int64_t>4 << order
@@ -194,6 +195,7 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
     e.entry = c.at
     e.page = c.pfn
     e.head = NO_PFN
+    hold_begins(v.s)
     tag = covering(m, c.pfn, &e.head)
     e.order = tag & TAG_ORDER
     v.s.work.locks += 1
@@ -208,8 +210,9 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
         v.c.scanned += kib(0)
         c.pfn += 1
     elif tag_is_buddy(tag) and e.order >= v.isolate_min_order:
-        v.c.scanned += kib(e.order)
         e.kind = isolate_block(v, m, c, cpu, e.head, e.order)
+        if e.kind != V8_OVERFLOW:       # what the source would do to its memory is not counted
+            v.c.scanned += kib(e.order)
         if e.kind == V8_ISOLATED and e.head != c.pfn:
             v.c.tail_isolated += kib(e.order)
         c.pfn = e.head + (<pfn_t>1 << e.order)
@@ -218,7 +221,7 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
         v.c.free_non_buddy += kib(0)
         v.c.scanned += kib(0)
         c.pfn += 1
-    note_hold(v.s, 0, e.kind == V8_ISOLATED, 0)
+    hold_ends(v.s)
     if c.pfn > c.end:
         clear(&c.kvm_pt, c.at)
         c.at += 1
@@ -234,7 +237,7 @@ cdef inline void return_block(v8_t *v, mm_t *m, int cpu, const block_t *b) noexc
     v.c.guest_returned += kib(b.order)
     v.s.work.returned += 1
     v.s.work.locks += 1
-    note_hold(v.s, 0, 0, 1)
+    note_holds(v.s, 1, 0, 0, 1)
 
 cdef inline void end_run(cpu_state_t *c) noexcept nogil:
     """The array is empty again and captures go on."""

@@ -51,6 +51,8 @@ class StrategySpec:
     name: ClassVar[str] = ""
     #: Where its rules come from.
     source: ClassVar[str] = ""
+    #: The parameter that holds the smallest order of a free block that is reported; none: every order is.
+    reports_from: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,7 +85,7 @@ class StrategySpec:
     @property
     def reporting_order(self) -> int:
         """Smallest order of a free block that is reported."""
-        return 0
+        return int(getattr(self, self.reports_from)) if self.reports_from else 0
 
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""

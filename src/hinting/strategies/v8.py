@@ -23,6 +23,7 @@ class V8(StrategySpec):
 
     name: ClassVar[str] = "v8"
     source: ClassVar[str] = _SOURCE
+    reports_from: ClassVar[str] = "isolate_min_order"
 
     entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
     min_order: int = parameter(0, "smallest order that is captured", low=0, high=10)
@@ -35,17 +36,13 @@ class V8(StrategySpec):
     return_position: str = parameter(
         "head", "where blocks return: by the ordinary rule (head) or to the tail", choices=("head", "tail")
     )
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed",))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
     idle_flush: int = parameter(
         0, "work off a partly filled array that has not grown for so long, 0 never", unit="ns", low=0, high=10**13
     )
     isolation_cap: int = parameter(0, "most blocks isolated at once, 0 for no cap", unit="blocks", low=0, high=1 << 20)
-
-    @property
-    def reporting_order(self) -> int:
-        return self.isolate_min_order
 
     def core(self) -> V8Core:
         return V8Core(
