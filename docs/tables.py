@@ -49,7 +49,7 @@ def seed_table() -> str:
 
 
 def compare_table() -> str:
-    result = compare("seed", ["none", "v8", "v8:entries=500"], changes={"max_guests": 3})
+    result = compare("seed", ["none", "v8", "v10", "page-reporting"], changes={"max_guests": 3})
     folder = prepare_folder(ROOT / "out" / "docs-compare")
     write_comparison(result, folder)
     for name in ("ranked", "pareto"):
