@@ -135,6 +135,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmRe
         wall_s=time.perf_counter() - started,
         timeline=arm.simulation.timeline(),
         metrics=arm.simulation.metrics(),
+        series=arm.simulation.series(),
     )
 
 
