@@ -78,7 +78,7 @@ def test_what_is_no_strategy(strategy):
 
 
 def test_strategy_by_an_unknown_name():
-    with pytest.raises(StrategyError, match="unknown strategy 'v88', expected one of none, .*v8"):
+    with pytest.raises(StrategyError, match=r"unknown strategy 'v88', expected one of none, .*v8"):
         h.Guest("640MiB", strategy="v88")
 
 

@@ -45,7 +45,7 @@ def test_text_from_a_command_line():
 
 
 def test_unknown_names():
-    with pytest.raises(StrategyError, match="unknown strategy 'v13', expected one of none, .*v8"):
+    with pytest.raises(StrategyError, match=r"unknown strategy .v13., expected one of none, .*v8"):
         strategies.find("v13")
     with pytest.raises(StrategyError, match="unknown parameter 'size', expected one of entries"):
         strategies.find("v8", {"size": 1})
