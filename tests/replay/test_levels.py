@@ -49,10 +49,7 @@ def test_a_loaded_state_is_the_recorded_one(name):
 
 @pytest.mark.parametrize("level", ["state", "request"])
 @pytest.mark.parametrize("name", SMALL)
-def test_the_invariants_hold_along_the_way(name, level, request):
-    if (name, level) == ("k612-stressng-512m-1cpu", "state"):
-        reason = "state level breaks a list of this recording in mid-run and mends it by its end"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_the_invariants_hold_along_the_way(name, level):
     assert replay(Recording.open(DATA / name), level, check_every=9973).is_identical
 
 

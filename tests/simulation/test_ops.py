@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import hinting as h
+from hinting.workloads.memhog import MARK_DONE, MARK_HELD
 from tests.simulation.harness import PAGE, launch, play, total_pages
 
 PAGES = 4096
@@ -139,8 +140,8 @@ def test_rows_appended_in_parts_are_one_program():
 def test_memhog_repeats_and_holds():
     sim, vm = launch(h.workloads.memhog("16MiB", hold="3s", repeat=4, gap="2s"))
     sim.run()
-    held = [mark for mark in vm.marks() if mark.number == h.workloads.memhog.__globals__["MARK_HELD"]]
-    done = [mark for mark in vm.marks() if mark.number == h.workloads.memhog.__globals__["MARK_DONE"]]
+    held = [mark for mark in vm.marks() if mark.number == MARK_HELD]
+    done = [mark for mark in vm.marks() if mark.number == MARK_DONE]
     assert len(held) == len(done) == 4
     assert all(late.t_ns - early.t_ns >= 3_000_000_000 for early, late in zip(held, done, strict=True))
     assert done[-1].t_ns == pytest.approx((4 * 3 + 3 * 2) * 1e9, rel=0.02)

@@ -30,9 +30,9 @@ def test_any_number_of_entries(entries):
         allocator.free(2 * page, 0)
     assert core.statistics()["scans"] == 0
     allocator.free(2 * (entries - 1), 0)
-    assert core.statistics() | {"runs": 0} == {
-        "scans": 1, "wakes": 1, "runs": 0, "isolated_overflow": 0, "most_isolated": 0,
-    }  # fmt: skip
+    statistics = core.statistics() | {"runs": 0}
+    assert {name for name, value in statistics.items() if value} == {"scans", "wakes"}
+    assert (statistics["scans"], statistics["wakes"]) == (1, 1)
     allocator.drain()
     run(core)
     assert core.captured() == []
