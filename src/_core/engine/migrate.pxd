@@ -21,7 +21,7 @@ cdef inline pfn_t move_block(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int or
         return NO_PFN
     tag_set(g.mm, new, order, tag_get(g.mm, pfn, order) & TAG_KIND)
     charge_kernel(g, v, g.costs.mem_copy_4k * (1 << order))
-    use_pages(g, v, new, <int64_t>1 << order)
+    use_pages(g, v, cpu, new, <int64_t>1 << order)
     tag_clear(g.mm, pfn, order)
     tag_set(g.mm, pfn, order, TAG_ISOLATED)
     return new

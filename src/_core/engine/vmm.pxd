@@ -1,7 +1,8 @@
 """A report's way to the host: the strategy's thread, the virtqueue, the VMM's main loop, and the answer."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
+from hinting._core.common cimport MAX_ORDER
 from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
     NEVER,
@@ -18,6 +19,7 @@ from hinting._core.engine.machine cimport (
     request_t,
     vcpu_t,
 )
+from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
 from hinting._core.engine.migrate cimport move_range
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
@@ -59,6 +61,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) 
     for i in range(n):
         pages += <int64_t>1 << blocks[i].order
     count_isolated(g, pages)
+    note(g, v.now, cpu)
     if g.strategy.device == NULL:
         g.reports += 1
         g.reported_blocks += n
@@ -239,11 +242,12 @@ cdef inline void handle_block(
     machine_t *g, int ticket, const block_t *block, double *host_ns, double *stolen_ns
 ) noexcept nogil:
     """What the VMM does with one block of a report."""
-    cdef int64_t pages = <int64_t>1 << block.order
-    cdef int64_t call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
+    cdef int64_t pages, call_pages
     if g.strategy.device != NULL:
         g.strategy.device(g.strategy.self, ticket, g.sim.host, g.backing, g.costs, block, running_vcpus(g), host_ns, stolen_ns)
         return
+    pages = <int64_t>1 << block.order
+    call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
     host_ns[0] += g.costs.host_ramblock_lookup
     if g.strategy.on_discard != NULL:
         g.strategy.on_discard(g.strategy.self, g.mm, block.pfn, block.order)
@@ -254,10 +258,13 @@ cdef inline void handle_block(
 
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
-    cdef int64_t n = 0, i, before, all_pages = 0
+    cdef int64_t n = 0, i, pages, before, all_pages = 0
+    cdef uint64_t discarded
+    cdef bint is_short
     cdef request_t r = g.vmm.queue[0]
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
+    cdef uint64_t seen[SEEN_WORDS]
     if g.vmm.at < 0:
         if not g.strategy.by_host:
             vmm_charge(g, g.costs.virt_vq_pop_element
@@ -268,16 +275,27 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
             return
         host_ns = stolen_ns = 0
         before = g.backing.held_frames
+        is_short = not g.strategy.by_host and blocks[g.vmm.at].order <= MAX_ORDER
+        pages = <int64_t>1 << blocks[g.vmm.at].order if is_short else 0
+        discarded = g.backing.n.discarded_pages
+        if is_short:
+            look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
         handle_block(g, r.ticket, &blocks[g.vmm.at], &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)
+        if is_short and discarded != g.backing.n.discarded_pages:
+            note_discarded(g, blocks[g.vmm.at].pfn, pages, seen, g.vmm.now)
+        else:
+            note(g, g.vmm.now, VMM_CLOCK)
         g.vmm.at += 1
     if r.waiter != WAITER_NONE:
         vmm_charge(g, g.costs.virt_vq_push_notify)
-    for i in range(n):
-        all_pages += <int64_t>1 << blocks[i].order
+    if g.strategy.device == NULL:
+        for i in range(n):
+            all_pages += <int64_t>1 << blocks[i].order
     count_isolated(g, -all_pages)
+    note(g, g.vmm.now, VMM_CLOCK)
     g.vmm.queued -= 1
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]
