@@ -17,6 +17,7 @@ __all__ = [
     "DMA",
     "DMA32",
     "HIGHUSER_MOVABLE",
+    "HINT",
     "KERNEL",
     "NOWAIT",
     "PGTABLE_USER",
@@ -63,6 +64,8 @@ DMA32 = _gfp("DMA32", *_KERNEL, "DMA32")
 HIGHUSER_MOVABLE = _gfp("HIGHUSER_MOVABLE", *_USER, "HIGHMEM", "MOVABLE")
 #: Pages that a balloon driver takes: movable, no retry, no warning, nothing from the emergency reserve.
 BALLOON = _gfp("BALLOON", *_USER, "HIGHMEM", "MOVABLE", "NOMEMALLOC", "NORETRY", "NOWARN")
+#: Blocks that are hinted for migration: no retry, no warning, nothing from the emergency reserve.
+HINT = _gfp("HINT", "NORETRY", "NOWARN", "NOMEMALLOC")
 #: Table pages of a process's address space.
 PGTABLE_USER = _gfp("PGTABLE_USER", *_KERNEL, "ZERO", "ACCOUNT")
 #: A huge page that may be reclaimed for.

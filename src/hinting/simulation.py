@@ -21,9 +21,10 @@ from hinting.workloads.boot import boot as boot_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from hinting.migration import Migration
     from hinting.policies import Policy
 
-__all__ = ["VM", "Mark", "Simulation"]
+__all__ = ["VM", "Mark", "Routine", "Simulation"]
 
 #: Longest stretch that one vCPU runs before others are looked at.
 SLICE_NS = 1_000_000
@@ -80,6 +81,18 @@ class VM:
             raise GuestError(f"memory must be between 1 page and the guest's {configured} pages, got {pages} ({memory!r})")
         self.machine.resize(configured - pages)
 
+    def migrate(
+        self, *, bandwidth: int | str = "1GiB", downtime: int | str = "300ms", max_rounds: int = 30
+    ) -> Migration:
+        """Begin to migrate the guest to another host while it runs, and count what is sent.
+
+        bandwidth: bytes a second. downtime: what is left must be sent within it when the guest stops. max_rounds: after
+        which it stops anyway. Raises HintingError naming what is wrong, HostError if the guest is being migrated already.
+        """
+        from hinting.migration import Migration
+
+        return Migration(self._simulation, self, bandwidth=bandwidth, downtime=downtime, max_rounds=max_rounds)
+
     @property
     def number(self) -> int:
         """Number of the guest on its host, from 0."""
@@ -113,12 +126,17 @@ class VM:
 
 
 @dataclass
-class _Routine:
-    """Something that the host does at each multiple of a period."""
+class Routine:
+    """Something that the host does at each multiple of a period, until it is cancelled; made by Simulation.every."""
 
     due_ns: int
     period_ns: int
     action: Callable[[], Any]
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Never do it again."""
+        self.is_cancelled = True
 
 
 class Simulation:
@@ -149,7 +167,7 @@ class Simulation:
         )
         self.vms: list[VM] = []
         self.policies: list[Policy] = []
-        self._routines: list[_Routine] = []
+        self._routines: list[Routine] = []
         #: Host memory in use before the first launch.
         self.used_bytes_at_start = host.used_bytes()
         #: Launches for which the host had no memory.
@@ -200,7 +218,7 @@ class Simulation:
             guest.strategy.launched(self, vm)
         return vm
 
-    def every(self, period: int | str, action: Callable[[], Any]) -> None:
+    def every(self, period: int | str, action: Callable[[], Any]) -> Routine:
         """Call `action()` on the host's behalf once a period from now on, as long as time passes.
 
         period: ns or "10s". Without a time to run to, time passes only until every guest is idle.
@@ -208,7 +226,9 @@ class Simulation:
         period_ns = parse_duration(period, "period")
         if period_ns < 1:
             raise HintingError(f"period must be positive, got {period!r}")
-        self._routines.append(_Routine(self.now_ns + period_ns, period_ns, action))
+        routine = Routine(self.now_ns + period_ns, period_ns, action)
+        self._routines.append(routine)
+        return routine
 
     def _stop_before(self, end: int) -> int:
         """The time to run to: `end`, or the next routine if that comes first."""
@@ -217,9 +237,10 @@ class Simulation:
     def _do_routines(self) -> None:
         """Do what is due now, in the order in which it was set up."""
         for routine in list(self._routines):
-            if routine.due_ns <= self.now_ns:
+            if routine.due_ns <= self.now_ns and not routine.is_cancelled:
                 routine.due_ns += routine.period_ns
                 routine.action()
+        self._routines = [routine for routine in self._routines if not routine.is_cancelled]
 
     def run(self, until: int | str | None = None) -> None:
         """Let time pass until `until` (ns, or text such as "60s"); without it until nobody has anything to do.

@@ -47,6 +47,9 @@ class Machine:
     def resize(self, pages: int) -> None:
         """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
 
+    def config_interrupt(self) -> None:
+        """The device has changed its configuration: the strategy's work item is queued on CPU 0."""
+
     def host_work(self, ticket: int) -> None:
         """The VMM goes to work by itself for a strategy that lives there."""
 

@@ -348,6 +348,13 @@ cdef class Machine:
         if self.g.state == GUEST_FINE:
             poll(&self.g, self.g.sim.now, ticket)
 
+    def config_interrupt(self):
+        """The device has changed its configuration: the strategy's work item is queued on CPU 0."""
+        if self.g.strategy == NULL or self.g.strategy.on_thread == NULL:
+            raise StrategyError("the guest's strategy has no thread to be woken")
+        if self.g.state == GUEST_FINE:
+            config_interrupt(&self.g, self.g.sim.now)
+
     def host_work(self, int ticket):
         """The VMM goes to work by itself for a strategy that lives there."""
         if self.g.strategy == NULL or not self.g.strategy.by_host:

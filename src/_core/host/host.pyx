@@ -369,19 +369,19 @@ cdef class Backing:
         self.b.migration.hints = False
 
     def send_pages(self, int64_t most):
-        """Send up to so many pages of the round; how many it had."""
+        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
         cdef int64_t n
         self._migrates()
         with nogil:
-            n = send(self.b.migration, most)
+            n = send(self.b.migration, &self.b, most)
         return n
 
     @property
     def migration(self):
-        """Pages of the migration under way: rounds begun, sent, skipped by hints, left in this round, written since."""
+        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
         self._migrates()
         m = self.b.migration
-        return {"rounds": m.rounds, "sent": m.sent, "skipped": m.skipped, "left": left(m), "written": written(m)}
+        return {"rounds": m.rounds, "sent": m.sent, "zero": m.zero, "skipped": m.skipped, "left": left(m), "written": written(m)}
 
     def end_migration(self):
         """Stop tracking writes."""

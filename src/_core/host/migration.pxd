@@ -2,15 +2,15 @@
 
 Follows ram_save_iterate, migration_bitmap_sync and qemu_guest_free_page_hint (QEMU 8.2). Every page of RAM is sent in the
 first round, untouched ones too; each further round sends what was written since the last synchronisation. A hint of a
-free page takes it out of the present round; written once more, it is sent in the next.
+free page takes it out of the present round; written once more, it is sent in the next. Pages without a frame are zero:
+they are announced, not sent.
 """
 
-from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from hinting._core.common cimport pfn_t
-from hinting._core.host.state cimport WORD_PAGES, migration_t
+from hinting._core.host.state cimport BLOCK_WORDS, WORD_PAGES, backing_t, migration_t
 from hinting._core.host.words cimport popcount, span
 
 cdef inline void migration_free(migration_t *m) noexcept nogil:
@@ -72,12 +72,18 @@ cdef inline int64_t written(const migration_t *m) noexcept nogil:
         n += popcount(m.dirty[w] & m.ram[w])
     return n
 
-cdef inline int64_t send(migration_t *m, int64_t most) noexcept nogil:
-    """Send up to so many pages of this round, in address order; how many."""
+cdef inline uint64_t backed(const backing_t *b, int64_t w) noexcept nogil:
+    """Pages of a word that have a frame; the others are zero."""
+    return b.blocks[w // BLOCK_WORDS].present[w % BLOCK_WORDS]
+
+cdef inline int64_t send(migration_t *m, const backing_t *b, int64_t most) noexcept nogil:
+    """Send up to so many pages of this round, in address order, and announce the zero ones between; how many were sent."""
     cdef int64_t n = 0
-    cdef uint64_t word
-    while m.at < m.words and n < most:
-        word = m.todo[m.at]
+    cdef uint64_t word, zero
+    while m.at < m.words and (n < most or m.todo[m.at] == 0):
+        zero = m.todo[m.at] & ~backed(b, m.at)
+        word = m.todo[m.at] & ~zero
+        m.zero += popcount(zero)
         while word and n < most:
             word &= word - 1
             n += 1
@@ -87,13 +93,11 @@ cdef inline int64_t send(migration_t *m, int64_t most) noexcept nogil:
     m.sent += n
     return n
 
-cdef inline int64_t skip_hinted(migration_t *m, pfn_t pfn, int64_t pages) noexcept nogil:
-    """A hint: pages that need not be sent in this round; how many it spares. None while the bitmap is being synchronised."""
+cdef inline int64_t skip_hinted(migration_t *m, const backing_t *b, pfn_t pfn, int64_t pages) noexcept nogil:
+    """A hint: pages that need not be sent in this round; how many with a frame it spares."""
     cdef int64_t w, spared = 0
-    if not m.hints:
-        return 0
     for w in range(pfn // WORD_PAGES, (pfn + pages) // WORD_PAGES):
-        spared += popcount(m.todo[w])
+        spared += popcount(m.todo[w] & backed(b, w))
         m.todo[w] = 0
     m.skipped += spared
     return spared
