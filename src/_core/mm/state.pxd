@@ -16,6 +16,7 @@ from hinting._core.common cimport (
     pfn_t,
 )
 from hinting._core.kernel cimport kernel_t
+from hinting._core.mm.times cimport times_t
 
 ctypedef struct link_t:                 # list links; node numbers: a pfn (or block number), or a list head
     uint32_t next
@@ -107,6 +108,7 @@ ctypedef struct mm_t:
     int64_t allocstall                  # requests that would have had to reclaim
     bint kswapd_wanted                  # a wake-up since the engine last looked
     int error                           # MM_*: to be raised by whoever called
+    times_t *times                      # when pages were freed; NULL: not kept
 
 cdef enum:
     MM_NO_MEMORY = 1                    # a per-CPU list could not grow

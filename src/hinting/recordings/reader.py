@@ -273,8 +273,10 @@ class Recording:
     def v8_out_at_start(self, cpu: int) -> list[tuple[int, int]]:
         """Blocks (pfn, order) in the isolated array of a CPU at the start, in order."""
         file = self.path / "meta.json"
-        cpus = self.meta["t0"]["hinting"].get("cpus", [])
-        count = next((int(known["hyp_idx"]) for known in cpus if known["cpu"] == cpu), 0)
+        try:
+            count = sum(int(known["hyp_idx"]) for known in self.meta["t0"]["hinting"]["cpus"] if known["cpu"] == cpu)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordingError(f"{file}: t0: hinting: cpus must have cpu and hyp_idx: {error}") from None
         if not count:
             return []
         rows = [row for name, row in self.v8_rows_before_run(cpu) if name == "HINT_RETURN"][:count]
@@ -295,6 +297,14 @@ class Recording:
             raise RecordingError(
                 f"{self.path / 'pageblocks.parquet'}: row {row}: pageblock {index[row]} is outside the guest's {count}"
             )
+        for name in ("mt_t0", "mt_t1"):
+            bad = (table[name] < 0) | (table[name] > 4) & (table[name] != NO_MEMORY)
+            if bad.any():
+                row = int(bad.argmax())
+                raise RecordingError(
+                    f"{self.path / 'pageblocks.parquet'}: row {row}: {name} must be a migratetype between 0 and 4, or "
+                    f"{NO_MEMORY}, got {table[name][row]}"
+                )
         for name, values in out.items():
             values[index] = table[name]
         return out
@@ -309,5 +319,8 @@ class Recording:
         if movable.size and not (int(movable.min()) >= 0 and int(movable.max()) < self.npfn):
             row = int(np.argmax((movable < 0) | (movable >= self.npfn)))
             raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is not below {self.npfn}")
+        if not pages[movable].all():
+            row = int(np.argmin(pages[movable]))
+            raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is no memory of this guest")
         pages[movable] = 2
         return pages
