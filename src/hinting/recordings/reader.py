@@ -279,9 +279,10 @@ class Recording:
             raise RecordingError(f"{file}: t0: hinting: cpus must have cpu and hyp_idx: {error}") from None
         if not count:
             return []
-        rows = [row for name, row in self.v8_rows_before_run(cpu) if name == "HINT_RETURN"][:count]
-        if [int(self.events["a"][row]) for row in rows] != list(range(count)):
+        rows = [row for name, row in self.v8_rows_before_run(cpu) if name == "HINT_RETURN"]
+        if not 0 <= count <= len(rows) or [int(self.events["a"][row]) for row in rows[:count]] != list(range(count)):
             raise RecordingError(f"{file}: t0: {count} blocks of cpu {cpu} are isolated, the rows return {len(rows)} of them")
+        rows = rows[:count]
         return [(int(self.events["pfn"][row]), int(self.events["order"][row])) for row in rows]
 
     @cached_property
