@@ -103,7 +103,7 @@ cdef class V8MaxOrder(Strategy):
         return {
             "runs": r.v.runs, "discarded": r.discarded, "returned_at_once": r.returned_at_once,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight": r.lists.blocks,
         }
 
     def kernel_bytes(self):

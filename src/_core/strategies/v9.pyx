@@ -146,14 +146,18 @@ cdef class V9(Strategy):
         return {label: values[name] for name, label in LABELS}
 
     def statistics(self):
-        """What the posted series does not count. not_isolated: pages dropped by the host while not isolated."""
+        """What the posted series does not count. not_isolated: pages dropped by the host while not isolated.
+
+        in_flight: blocks of lists that are not back; an answer whose interrupt was merged with another's waits for the
+        next one. leaked_blocks: blocks of answers that were thrown away.
+        """
         r = &self.t.r
         return {
             "runs": r.v.runs, "captured": self.s.work.captured, "isolated": self.s.work.isolated, "dropped": r.dropped,
             "discarded": r.discarded, "barred": r.barred, "returned_at_once": r.returned_at_once,
             "leaked_blocks": r.leaked_blocks, "lockless_returns": r.lockless_returns,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight": r.lists.blocks,
         }
 
     def kernel_bytes(self):
