@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from hinting import strategies
 from hinting.cli import app
 from hinting.errors import StrategyError
+from tests.conftest import ROOT
 
 LINEAGE = [name for name in strategies.names() if name.startswith("v")]
 
@@ -123,3 +124,11 @@ def test_listed_with_their_sources():
         assert f"{name} " in listed
     for words in ("4 February", "6 March", "3 June", "10 July", "12 August"):
         assert words in listed
+
+
+def test_documented():
+    text = (ROOT / "docs" / "strategies.md").read_text()
+    for name in LINEAGE:
+        assert f"\n| `{name}` |" in text
+        family = name if name in ("v8-transition", "v8-early") else name.removesuffix("-stats").removesuffix("-posted")
+        assert re.search(rf"^## .*\b{re.escape(family)}\b", text, re.M)
