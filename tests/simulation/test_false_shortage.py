@@ -17,7 +17,8 @@ def failures(strategy) -> int:
     sim.run()
     assert vm.counts()["failed_allocations"] == 0
     vm.submit(program(("FREE", {})), vcpu=0)
-    vm.submit(program(("COMPUTE", {"a": MS}), ("ALLOC", {"proc": 1, "b": 100, "order": 10, "flags": 1}), ("FREE", {"proc": 1})), vcpu=1)
+    wants = ("ALLOC", {"proc": 1, "b": 100, "order": 10, "flags": 1})
+    vm.submit(program(("COMPUTE", {"a": MS}), wants, ("FREE", {"proc": 1})), vcpu=1)
     sim.run()
     sim.check()
     return vm.counts()["failed_allocations"]
