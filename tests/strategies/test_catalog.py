@@ -25,7 +25,7 @@ POSTED = {
     "v8-early": {"entries": 1000, "min_order": 0, "host_action": "dontneed", "call_pages": 1},
     "v8.5-max-order": {"entries": 1000, "min_order": 10, "return_position": "head", "host_action": "dontneed", "call_pages": 1},
     "v9": {"entries": 256, "threshold": 128, "min_order": 10, "barrier": 0, "run_in": "inline", "lost_answers": True,
-           "return_position": "head", "host_action": "dontneed", "call_pages": 1},
+           "fail_every": 0, "return_position": "head", "host_action": "dontneed", "call_pages": 1},
     "v9-stats": {"run_in": "thread"},
     "v10": {"min_order": 9, "threshold": 16, "batch": 16, "worker_delay": 0, "return_position": "head", "host_action": "free",
             "call_pages": 0, "wait": "busy"},
