@@ -132,3 +132,11 @@ def test_documented():
         assert f"\n| `{name}` |" in text
         family = name if name in ("v8-transition", "v8-early") else name.removesuffix("-stats").removesuffix("-posted")
         assert re.search(rf"^## .*\b{re.escape(family)}\b", text, re.M)
+
+
+@pytest.mark.parametrize("name", LINEAGE)
+def test_runs_and_prints_its_tables(name):
+    text = command("run", "seed", "--strategy", name, "--set", "guest_memory=640MiB", "--set", "program=300MiB",
+                   "--set", "host_memory=3GiB", "--set", "max_guests=2")
+    assert f"{name}: 2 guests" in text
+    assert ("what it missed" in text) == ("captued_memory" in strategies.find(name).core().counters())
