@@ -129,3 +129,16 @@ def test_same_seed_same_books(name):
     assert first.counts() == second.counts()
     assert first.accounts() == second.accounts()
     assert first.guest.strategy_core.statistics() == second.guest.strategy_core.statistics()
+
+
+@pytest.mark.parametrize("name", strategies.names())
+def test_boots_of_other_seeds(name):
+    """Boot, a program that runs twice, and what is left behind: every invariant of guest and host."""
+    for seed in range(3):
+        sim = h.Simulation(h.Host("2GiB"), seed=seed)
+        vm = sim.launch(h.Guest("640MiB", strategy=strategies.find(name, SMALL.get(name)), thp="never"),
+                        workload=h.workloads.memhog("200MiB", repeat=2))
+        sim.run()
+        sim.check()
+        vm.guest.allocator.check()
+        assert vm.counts()["touched_pages"] >= 2 * 200 * MIB

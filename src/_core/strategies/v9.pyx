@@ -6,8 +6,9 @@ hands the list to the host and goes on; an interrupt returns the blocks to the h
 
 Defects as posted: no search for duplicates when the freed page is itself the head; a driver that throws away answers
 before it adds a list, so that their blocks are never returned; one answer for each interrupt; a return without the
-zone lock. The follow-up experiments of the author are parameters. Not emulated: the sleeping allocation of the list
-(it fails only if 256 lists are under way), the order in which the real sort leaves the entries of one zone.
+zone lock; when the list's memory cannot be had, all that was noted is forgotten. The follow-up experiments of the
+author are parameters. Not emulated: that the request for this memory may sleep, in a context where it must not (fail_every
+says how often it fails), and the order in which the real sort leaves the entries of one zone.
 """
 
 from libc.stdint cimport int64_t
@@ -103,13 +104,14 @@ cdef class V9(Strategy):
     """The compiled v9 strategy; the parameters are those of hinting.strategies.V9, checked there."""
 
     def __init__(self, *, int64_t entries, int64_t threshold, int min_order, int64_t barrier, str run_in,
-                 bint lost_answers, str return_position, str host_action, int64_t call_pages,
+                 bint lost_answers, int64_t fail_every, str return_position, str host_action, int64_t call_pages,
                  int64_t wake_latency_ns, bint counted):
         self.counted = counted
         self.t.threshold = threshold
         self.t.min_order = min_order
         self.t.in_thread = run_in == "thread"
         self.t.r.barrier = barrier
+        self.t.r.fail_every = fail_every
         self.t.r.v.entries = entries
         self.t.r.v.isolate_min_order = min_order
         self.t.r.v.to_tail = return_position == "tail"
