@@ -58,8 +58,7 @@ def random_rows(rng: np.random.Generator, vcpu: int) -> list[tuple[str, dict[str
 def lost_for_ever(core) -> int:
     """Pages that the strategy's own defects leave outside the lists: v9 throws answers away, and forgets to fetch some."""
     statistics = core.statistics()
-    blocks = statistics.get("leaked_blocks", 0) + (statistics["in_flight"] if "v9" in type(core).__name__.lower() else 0)
-    return statistics.get("leaked_pages", 0) + (blocks << 10)
+    return statistics.get("leaked_pages", 0) + (statistics["in_flight_pages"] if type(core).__name__ == "V9" else 0)
 
 
 def play(name: str, seed: int, kernel: str = "linux-5.0", steps: int = 40):

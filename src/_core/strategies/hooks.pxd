@@ -88,6 +88,14 @@ ctypedef struct strategy_t:
     trace_event_t *trace                # NULL: nothing is traced
     int64_t trace_size
     int64_t traced                      # events since the start, those that found no room included
+    double entry_ns                     # costs of what is done under the zone lock, set by whoever charges time
+    double lock_ns
+    double isolate_ns
+    double put_back_ns
+    int holds                           # how often it has taken the zone lock and not released it
+    work_t before_hold
+    double hold_sum_ns                  # holds of the zone lock by the strategy
+    double hold_most_ns                 # the longest
 
 cdef inline void tracepoint(strategy_t *s, int point, pfn_t pfn, int64_t value) noexcept nogil:
     if s.trace == NULL:
@@ -97,6 +105,28 @@ cdef inline void tracepoint(strategy_t *s, int point, pfn_t pfn, int64_t value) 
         s.trace[s.traced].pfn = pfn
         s.trace[s.traced].value = value
     s.traced += 1
+
+cdef inline void note_holds(strategy_t *s, int64_t n, int64_t entries, int64_t isolated, int64_t returned) noexcept nogil:
+    """n holds of the zone lock, under each of which so many list entries were walked and blocks isolated or put back."""
+    cdef double ns = s.lock_ns + entries * s.entry_ns + isolated * s.isolate_ns + returned * s.put_back_ns
+    s.hold_sum_ns += n * ns
+    if n and ns > s.hold_most_ns:
+        s.hold_most_ns = ns
+
+cdef inline void hold_begins(strategy_t *s) noexcept nogil:
+    """The strategy takes the zone lock; what it counts in `work` until hold_ends is done under it. Holds may nest."""
+    if s.holds == 0:
+        s.before_hold = s.work
+    s.holds += 1
+
+cdef inline void hold_ends(strategy_t *s) noexcept nogil:
+    """The lock is released, if it is held."""
+    if s.holds == 0:
+        return
+    s.holds -= 1
+    if s.holds == 0:
+        note_holds(s, 1, s.work.probes - s.before_hold.probes, s.work.isolated - s.before_hold.isolated,
+                   s.work.returned - s.before_hold.returned)
 
 cdef inline bint submit(strategy_t *s, int ticket) noexcept nogil:
     """Report from a hook other than on_thread: the answer comes as an interrupt. False if too many wait already."""

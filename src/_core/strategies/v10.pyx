@@ -34,6 +34,7 @@ from hinting._core.strategies.hooks cimport (
     THREAD_SLEEPS,
     Strategy,
     block_t,
+    note_holds,
 )
 from hinting._core.strategies.lists cimport not_isolated
 
@@ -76,6 +77,10 @@ cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
 cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     cdef v10_t *t = <v10_t *>self
     t.b.s.work.locks += 1 if t.one_hold else t.b.n
+    if t.one_hold:
+        note_holds(t.b.s, 1, 0, 0, t.b.n)
+    else:
+        note_holds(t.b.s, t.b.n, 0, 0, 1)
     return_blocks(&t.b, m, cpu)
 
 

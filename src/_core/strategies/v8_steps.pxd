@@ -20,7 +20,16 @@ from hinting._core.mm.pages cimport (
 )
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, index_entries, pack, replace
-from hinting._core.strategies.hooks cimport TRACE_FREE_PAGE, TRACE_ISOLATED_PFN, block_t, strategy_t, tracepoint
+from hinting._core.strategies.hooks cimport (
+    TRACE_FREE_PAGE,
+    TRACE_ISOLATED_PFN,
+    block_t,
+    hold_begins,
+    hold_ends,
+    note_holds,
+    strategy_t,
+    tracepoint,
+)
 
 cdef enum drain_t:
     DRAIN_OFF, DRAIN_LOCAL, DRAIN_ALL
@@ -198,6 +207,7 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
     e.entry = c.at
     e.page = c.pfn
     e.head = NO_PFN
+    hold_begins(v.s)
     tag = covering(m, c.pfn, &e.head)
     e.order = tag & TAG_ORDER
     v.s.work.locks += 1
@@ -225,6 +235,7 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
         v.c.free_non_buddy += kib(0)
         v.c.scanned += kib(0)
         c.pfn += 1
+    hold_ends(v.s)
     if c.pfn > c.end:
         clear(&c.kvm_pt, c.at)
         c.at += 1
@@ -240,6 +251,7 @@ cdef inline void return_block(v8_t *v, mm_t *m, int cpu, const block_t *b) noexc
     v.c.guest_returned += kib(b.order)
     v.s.work.returned += 1
     v.s.work.locks += 1
+    note_holds(v.s, 1, 0, 0, 1)
 
 cdef inline void end_run(cpu_state_t *c) noexcept nogil:
     """The array is empty again and captures go on."""

@@ -20,7 +20,7 @@ from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.capture cimport append, capture_t
 from hinting._core.strategies.hooks cimport THREAD_SLEEPS, TRACE_FREE_PAGE, Strategy, block_t, tracepoint
-from hinting._core.strategies.lists cimport free_lists, list_is_back, not_isolated
+from hinting._core.strategies.lists cimport free_lists, list_is_back, list_pages, not_isolated, pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
 from hinting._core.strategies.v8_steps cimport cpu_state_t, kib
 
@@ -86,6 +86,7 @@ cdef void on_host_lost(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     """The blocks of this list stay isolated for ever."""
     cdef v9_t *t = <v9_t *>self
     t.r.leaked_blocks += t.r.lists.list[ticket].n
+    t.r.leaked_pages += list_pages(&t.r.lists.list[ticket])
     list_is_back(&t.r.lists, ticket)
 
 
@@ -150,16 +151,16 @@ cdef class V9(Strategy):
     def statistics(self):
         """What the posted series does not count. not_isolated: pages dropped by the host while not isolated.
 
-        in_flight: blocks of lists that are not back; an answer whose interrupt was merged with another's waits for the
-        next one. leaked_blocks: blocks of answers that were thrown away.
+        in_flight_pages: of lists that are not back; an answer whose interrupt was merged with another's waits for the
+        next one. leaked_blocks: of answers that were thrown away.
         """
         r = &self.t.r
         return {
             "runs": r.v.runs, "captured": self.s.work.captured, "isolated": self.s.work.isolated, "dropped": r.dropped,
             "discarded": r.discarded, "barred": r.barred, "returned_at_once": r.returned_at_once,
-            "leaked_blocks": r.leaked_blocks, "lockless_returns": r.lockless_returns,
+            "leaked_blocks": r.leaked_blocks, "leaked_pages": r.leaked_pages, "lockless_returns": r.lockless_returns,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight": r.lists.blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight_pages": pages_under_way(&r.lists),
         }
 
     def kernel_bytes(self):

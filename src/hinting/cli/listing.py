@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hinting.cli.output import result_console
 
-__all__ = ["kernels", "scenarios", "strategies", "workloads"]
+__all__ = ["kernels", "metrics", "scenarios", "strategies", "workloads"]
 
 
 def strategies(
@@ -87,3 +87,15 @@ def kernels() -> None:
     for name in known.names():
         table.add_row(name, known.table(name)["description"])
     result_console().print(table)
+
+
+def metrics() -> None:
+    """List the metrics with unit and definition."""
+    from hinting import metrics as known
+
+    for section, title in known.sections().items():
+        table = Table("metric", "unit", "definition", title=title, title_justify="left", box=None, pad_edge=False)
+        for metric in known.metrics().values():
+            if metric.section == section:
+                table.add_row(metric.name, metric.unit, metric.text)
+        result_console().print(table)

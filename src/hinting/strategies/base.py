@@ -52,6 +52,8 @@ class StrategySpec:
     name: ClassVar[str] = ""
     #: Where its rules come from.
     source: ClassVar[str] = ""
+    #: The parameter that holds the smallest order of a free block that is reported; none: every order is.
+    reports_from: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -80,6 +82,11 @@ class StrategySpec:
     def parameters(cls) -> dict[str, Parameter]:
         """The parameters by name."""
         return {field.name: field.metadata["parameter"] for field in dataclasses.fields(cls)}
+
+    @property
+    def reporting_order(self) -> int:
+        """Smallest order of a free block that is reported."""
+        return int(getattr(self, self.reports_from)) if self.reports_from else 0
 
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""
@@ -139,4 +146,4 @@ def _read(rule: Parameter, value: Any) -> Any:
     for choice in rule.choices or ():
         if value.lower() == str(choice).lower():
             return choice
-    return int(value) if rule.choices is None and value.lstrip("-").isdigit() else value
+    return int(value) if rule.choices is None and value.removeprefix("-").isdecimal() else value

@@ -19,6 +19,7 @@ class V10(StrategySpec):
 
     name: ClassVar[str] = "v10"
     source: ClassVar[str] = '"[RFC][Patch v10 0/2] mm: Support for page hinting", Nitesh Narayan Lal, 3 June 2019'
+    reports_from: ClassVar[str] = "min_order"
 
     min_order: int = parameter(9, "smallest order that is noted and isolated; a bit stands for 2^min_order pages",
                                unit="order", low=8, high=10)

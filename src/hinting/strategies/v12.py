@@ -21,6 +21,7 @@ class V12(StrategySpec):
 
     name: ClassVar[str] = "v12"
     source: ClassVar[str] = '"[RFC][Patch v12 0/2] mm: Support for page reporting", Nitesh Narayan Lal, 12 August 2019'
+    reports_from: ClassVar[str] = "min_order"
 
     min_order: int = parameter(9, "smallest order that is noted and isolated (PAGE_REPORTING_MIN_ORDER); a bit stands for "
                                   "2^min_order pages", unit="order", low=8, high=10)

@@ -23,6 +23,7 @@ class V8(StrategySpec):
 
     name: ClassVar[str] = "v8"
     source: ClassVar[str] = _SOURCE
+    reports_from: ClassVar[str] = "isolate_min_order"
 
     entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
                              unit="entries", low=2, high=1 << 20)

@@ -21,6 +21,7 @@ class V8MaxOrder(StrategySpec):
 
     name: ClassVar[str] = "v8.5-max-order"
     source: ClassVar[str] = "development tree of guest free page hinting after v8, February 2019"
+    reports_from: ClassVar[str] = "min_order"
 
     entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
                              unit="entries", low=2, high=1 << 16)

@@ -23,6 +23,7 @@ class V9(StrategySpec):
 
     name: ClassVar[str] = "v9"
     source: ClassVar[str] = '"[RFC][Patch v9 0/6] KVM: Guest Free Page Hinting", Nitesh Narayan Lal, 6 March 2019'
+    reports_from: ClassVar[str] = "min_order"
 
     entries: int = parameter(256, "blocks noted for each CPU (MAX_FGPT_ENTRIES)", unit="blocks", low=1, high=1 << 16)
     threshold: int = parameter(128, "noted blocks that start a run (HINTING_THRESHOLD)", unit="blocks", low=1, high=1 << 16)
