@@ -146,6 +146,7 @@ ctypedef struct machine_t:
     work_t charged                      # the strategy's work that has been charged
     int64_t refilled_charged            # pages of refills and drains that have been charged
     int64_t drained_charged
+    int quiet_ticks                     # ticks of timers since anything else happened in an idle guest
     int64_t kswapd_at                   # when kswapd ends a boost
     mark_t *mark
     int64_t nr_marks

@@ -6,6 +6,7 @@ from libc.stdlib cimport realloc
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
+    NEVER,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
@@ -297,7 +298,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             note_wake(g, v, cpu)
     elif op.op == OP_SLEEP:
         v.program = PROGRAM_SLEEPS
-        v.until = v.now + op.a
+        v.until = v.now + op.a if op.a < <int64_t>NEVER - v.now else NEVER - 1
     elif op.op == OP_COMPUTE:
         if v.done < op.a:
             if op.a - v.done > until - v.now:

@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import GuestError, HintingError, StrategyError
+from hinting.errors import GuestError, HintingError, OpError, StrategyError
 
 from hinting._core.costs cimport Costs
 from hinting._core.engine.charge cimport price_holds
@@ -52,7 +52,7 @@ from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, validate
+from hinting._core.engine.ops import OP_DTYPE, OPS, op_rows, validate
 
 #: dtype of a process exit.
 EXIT_DTYPE = np.dtype([
@@ -85,6 +85,22 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     return t if t > v.now else v.now
 
 
+cdef bint is_idle(const machine_t *g) noexcept nogil:
+    """No vCPU has a row left to run, no thread has work, no report is under way."""
+    cdef int cpu
+    if g.vmm.queued:
+        return False
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program != PROGRAM_ENDED or g.vcpu[cpu].thread != THREAD_IDLE or g.vcpu[cpu].interrupt_at != NEVER:
+            return False
+    return True
+
+
+cdef bint ticks_only(const machine_t *g) noexcept nogil:
+    """The guest is idle, and its timers have nothing to do: each vCPU's ticked once since the last thing happened."""
+    return g.quiet_ticks >= g.ncpus and is_idle(g)
+
+
 cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Fold the CPU's counters; 6.12 also lets its page lists decay."""
     cdef int i
@@ -112,6 +128,7 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
+    cdef bint ticked = False
     if due > v.now and not (v.thread == THREAD_WAITS and g.strategy.synchronous):
         v.now = due
     g.mm.times.now = v.now
@@ -124,6 +141,7 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
     elif v.next_timer <= v.now:
         v.next_timer = v.now + g.strategy.timer_ns
         g.strategy.on_timer(g.strategy.self, g.mm, cpu)
+        ticked = True
     else:
         if v.program == PROGRAM_SLEEPS and v.until <= v.now:
             v.program = PROGRAM_RUNS
@@ -131,6 +149,7 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
         if v.program != PROGRAM_RUNS:
             fold(g.mm, cpu)
     note_wake(g, v, cpu)
+    g.quiet_ticks = g.quiet_ticks + 1 if ticked and is_idle(g) else 0
     if v.now >= v.next_second:
         once_a_second(g, v, cpu)
     end_boost(g, v.now)
@@ -161,7 +180,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     cdef int64_t t, first = NEVER, limit
     for i in range(s.nr_machines):
         g = s.machine[i]
-        if g.state != GUEST_FINE:
+        if g.state != GUEST_FINE or until == NEVER and ticks_only(g):
             continue
         if g.vmm.queued and g.vmm.now < first:
             first = g.vmm.now
@@ -243,18 +262,30 @@ cdef class Machine:
         cdef vcpu_t *v
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
-        whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
+        whole = validate(np.concatenate([self.programs[cpu], op_rows(ops)]), self.allocator.npfn)
+        self._own_processes(whole, cpu)
         self._room(int(whole["proc"].max(initial=0)) + 1)
         self.programs[cpu] = whole
         v = &self.g.vcpu[cpu]
         rows = whole
         v.ops = &rows[0] if whole.size else NULL
         v.nr_ops = whole.size
+        self.g.quiet_ticks = 0
         if v.program == PROGRAM_ENDED and v.pc < v.nr_ops:
             v.program = PROGRAM_RUNS
             if self.g.sim.now > v.now:
                 v.now = self.g.sim.now
         return whole.size
+
+    def _own_processes(self, rows, int cpu):
+        """Refuse processes that another vCPU's program spawns."""
+        for other in range(self.g.ncpus):
+            theirs = self.programs[other]
+            shared = np.intersect1d(rows["proc"][rows["op"] == OPS["SPAWN"]],
+                                    theirs["proc"][theirs["op"] == OPS["SPAWN"]])
+            if other != cpu and shared.size:
+                raise OpError(f"op array: process {shared[0]} belongs to vCPU {other}: "
+                              f"give the processes of vCPU {cpu} other numbers")
 
     def _room(self, unsigned int n):
         """Make room for n process and slot numbers."""
@@ -292,10 +323,7 @@ cdef class Machine:
     @property
     def is_idle(self):
         """No vCPU has a row left to run and no report is under way."""
-        return self.g.state == GUEST_LOST or self.g.vmm.queued == 0 and all(
-            self.g.vcpu[cpu].program == PROGRAM_ENDED and self.g.vcpu[cpu].thread == THREAD_IDLE
-            and self.g.vcpu[cpu].interrupt_at == NEVER
-            for cpu in range(self.g.ncpus))
+        return self.g.state == GUEST_LOST or is_idle(&self.g)
 
     def accounts(self):
         """CPU time by account, ns."""
@@ -471,7 +499,10 @@ cdef class Engine:
         return machine
 
     def run(self, int64_t until):
-        """Run to the time `until` (ns), or until nobody has anything left to do before it."""
+        """Run to the time `until` (ns), or until nobody has anything left to do before it.
+
+        NEVER as `until`: timers that have found nothing to do since the last thing happened count for nothing.
+        """
         cdef simulation_t *s = &self.s
         with nogil:
             while step(s, until) and s.error == 0:
@@ -485,14 +516,9 @@ cdef class Engine:
         cdef simulation_t *s = &self.s
         cdef machine_t *g = &machine.g
         cdef bint idle = False
-        cdef int cpu
         with nogil:
             while not idle and step(s, until) and s.error == 0:
-                idle = g.vmm.queued == 0
-                for cpu in range(g.ncpus):
-                    idle = (idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
-                            and g.vcpu[cpu].interrupt_at == NEVER)
-                idle = idle or g.state == GUEST_LOST
+                idle = is_idle(g) or g.state == GUEST_LOST
         self._no_error()
 
     def step(self):
@@ -508,7 +534,7 @@ cdef class Engine:
         cdef int i, cpu
         cdef int64_t t, first = NEVER
         for i in range(self.s.nr_machines):
-            if self.s.machine[i].state != GUEST_FINE:
+            if self.s.machine[i].state != GUEST_FINE or ticks_only(self.s.machine[i]):
                 continue
             if self.s.machine[i].vmm.queued:
                 first = min(first, self.s.machine[i].vmm.now)

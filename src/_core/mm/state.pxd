@@ -99,8 +99,9 @@ ctypedef struct mm_t:
     pfn_t merged_from                   # first page of what was freed, while on_merged runs
     void *hook_self
     bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
-    const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide
+    const uint8_t *claims               # replay under pressure: recorded fallbacks, 1 if claimed + order << 1; NULL: decide
     int nr_claims
+    int64_t overruled                   # claims that were recorded otherwise than decided here
     int64_t refilled                    # pages that refills took from the buddy lists
     int64_t drained                     # pages that went from per-CPU lists to the buddy lists
     int64_t kswapd_wakeups

@@ -23,6 +23,7 @@ _BASE_COLOUR = "#8c8c8c"
 
 
 def load_pyplot() -> Any:
+    """matplotlib.pyplot, drawing without a screen; HintingError if it is not installed."""
     try:
         import matplotlib
     except ImportError as error:
