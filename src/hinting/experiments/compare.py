@@ -26,13 +26,15 @@ class ComparedArm:
     """One strategy and what came out.
 
     metrics: of the host, by the names of hinting.metrics.metrics(). table: of the host and every guest, as
-    Simulation.metrics. series: as Simulation.series. stopped_by: why no more guests were launched.
+    Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans, if
+    asked for. stopped_by: why no more guests were launched.
     """
 
     name: str
     metrics: dict[str, float | None]
     table: pa.Table
     series: pa.Table
+    spans: pa.Table | None
     stopped_by: str
     emulated_s: float
     wall_s: float
@@ -57,12 +59,13 @@ def compare(
     changes: Mapping[str, Any] | None = None,
     seed: int | None = None,
     progress: Callable[[str, int], None] | None = None,
+    spans: bool = False,
 ) -> Comparison:
     """Run a scenario, its file, or a built-in one by name, once with each strategy.
 
     strategies: as text, "v8" or "v8:entries=500", or choices; by default the scenario's own. changes: as of Scenario.load.
-    seed: instead of the scenario's. progress: called with the arm and the number of guests so far. Everything is checked
-    before the first arm runs. Raises HintingError naming what is wrong.
+    seed: instead of the scenario's. progress: called with the arm and the number of guests so far. spans: keep what ran
+    when. Everything is checked before the first arm runs. Raises HintingError naming what is wrong.
 
     >>> result = compare("seed", ["none", "v8:entries=500"], changes={"max_guests": 1})
     >>> [arm.metrics["guests_fit"] for arm in result.arms]
@@ -77,7 +80,8 @@ def compare(
         document["strategy"] = [_table(choice) for choice in choices]
     plan = Scenario.from_document(document, {**(changes or {}), **({} if seed is None else {"seed": seed})}, label=plan.name)
     names = dict(zip(plan.arms(), labels or plan.arms(), strict=True))
-    results = run(plan, progress=None if progress is None else lambda arm, n: progress(names[arm], n)).arms
+    shown = None if progress is None else lambda arm, n: progress(names[arm], n)
+    results = run(plan, progress=shown, spans=spans).arms
     return Comparison(plan, [_arm(names[result.strategy], result) for result in results])
 
 
@@ -97,6 +101,7 @@ def _arm(label: str, result: ArmResult) -> ComparedArm:
         metrics={name: found[name] for name in metrics()},
         table=result.metrics,
         series=result.series,
+        spans=result.spans,
         stopped_by=result.stopped_by,
         emulated_s=result.emulated_s,
         wall_s=result.wall_s,

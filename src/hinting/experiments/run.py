@@ -27,11 +27,12 @@ def run(
     strategy: str | Iterable[str] | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
+    spans: bool = False,
 ) -> Result:
     """Run a scenario, its file, or a built-in one by name.
 
     strategy: the arm or arms to run instead of the scenario's, by name. seed: instead of the scenario's. progress:
-    called with the arm and the number of guests so far. Same scenario, strategy and seed: the same result, wall times
+    called with the arm and the number of guests so far. spans: keep what ran when. Same scenario, strategy and seed: the same result, wall times
     apart. Raises ScenarioError for a bad scenario before anything runs.
 
     >>> result = run("seed", strategy="none")
@@ -43,13 +44,13 @@ def run(
     if strategy is not None or seed is not None:
         names = None if strategy is None else [strategy] if isinstance(strategy, str) else list(strategy)
         scenario = scenario.changed({} if seed is None else {"seed": seed}, names)
-    return Result(scenario, [_run_arm(scenario, label, progress) for label in scenario.arms()])
+    return Result(scenario, [_run_arm(scenario, label, progress, spans) for label in scenario.arms()])
 
 
 class Arm:
     """One arm while it runs: a host in virtual time, and the guests launched on it so far."""
 
-    def __init__(self, scenario: Scenario, label: str, progress: Progress | None) -> None:
+    def __init__(self, scenario: Scenario, label: str, progress: Progress | None, spans: bool = False) -> None:
         self.scenario, self.label, self.progress = scenario, label, progress
         self.strategy = scenario.arms()[label]
         host = scenario.host
@@ -65,6 +66,7 @@ class Arm:
                 costs=self.costs,
             ),
             seed=scenario.seed,
+            spans=spans,
         )
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
@@ -117,9 +119,9 @@ class Arm:
         )
 
 
-def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmResult:
+def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: bool) -> ArmResult:
     started = time.perf_counter()
-    arm = Arm(scenario, label, progress)
+    arm = Arm(scenario, label, progress, spans)
     if scenario.schedule.launch == "one-by-one":
         _one_by_one(arm)
     else:
@@ -135,6 +137,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmRe
         timeline=arm.simulation.timeline(),
         metrics=arm.simulation.metrics(),
         series=arm.simulation.series(),
+        spans=arm.simulation.spans() if spans else None,
     )
 
 
