@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +48,9 @@ def check_perfetto(path: Path) -> None:
     """See before a run that its timeline can be written; HintingError naming the file or the missing package if not."""
     _protos()
     try:
-        with path.open("ab"):
+        if path.is_dir():
+            raise IsADirectoryError(None, "is a folder")
+        with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise HintingError(f"--perfetto {path}: cannot be written to: {error.strerror or error}") from None
@@ -106,13 +110,16 @@ class _Writer:
         self.put(packet)
 
 
-def write_perfetto(path: str | Path, arms: Iterable[Recorded]) -> None:
-    """Write the timeline of one arm or several; HintingError naming the file if it cannot be written."""
+def write_perfetto(path: Path, arms: Iterable[Recorded]) -> None:
+    """Write the timeline of one arm or several, all of it or none; HintingError naming the file if that fails."""
     try:
-        with Path(path).open("wb") as file:
-            writer = _Writer(file)
-            for number, arm in enumerate(arms):
-                _write_arm(writer, number, arm)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
+            new = Path(temporary) / "timeline"
+            with new.open("wb") as file:
+                writer = _Writer(file)
+                for number, arm in enumerate(arms):
+                    _write_arm(writer, number, arm)
+            os.replace(new, path)
     except OSError as error:
         raise HintingError(f"--perfetto {path}: cannot be written to: {error.strerror or error}") from None
 
