@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hinting.errors import StrategyError
 from hinting.experiments.result import ArmResult
-from hinting.experiments.run import run
+from hinting.experiments.run import launches, run
 from hinting.metrics import metrics
 from hinting.scenarios import Scenario
 from hinting.scenarios.assign import parse_value
@@ -82,7 +82,19 @@ def compare(
     names = dict(zip(plan.arms(), labels or plan.arms(), strict=True))
     shown = None if progress is None else lambda arm, n: progress(names[arm], n)
     results = run(plan, progress=shown, spans=spans).arms
-    return Comparison(plan, [_arm(names[result.strategy], result) for result in results])
+    alone = _alone(plan)
+    return Comparison(plan, [_arm(names[result.strategy], result, alone) for result in results])
+
+
+def _alone(plan: Scenario) -> list[float]:
+    """guest_time of a guest of each group that has the host to itself and no strategy, by the number of the guest."""
+    times = {}
+    for group in plan.guests:
+        document = plan.document() | {"strategy": "none", "keys": {}}
+        document["guests"] = [group.model_dump(mode="json", exclude_none=True) | {"count": 1, "start": 0}]
+        result = run(Scenario.from_document(document)).arms[0]
+        times[id(group)] = result.metrics["guest_time"][1].as_py()
+    return [times[id(group)] for _, group in launches(plan)]
 
 
 def _table(choice: Choice) -> dict[str, Any]:
@@ -93,9 +105,14 @@ def _table(choice: Choice) -> dict[str, Any]:
     return {"name": choice.name, **values}
 
 
-def _arm(label: str, result: ArmResult) -> ComparedArm:
-    host = result.metrics.slice(0, 1).to_pylist()[0]
-    found = host | {"guests_fit": float(result.guests_launched)}
+def _slowdown(guests: list[dict[str, Any]], alone: list[float]) -> float | None:
+    ratios = [guest["guest_time"] / alone[guest["guest"]] for guest in guests if guest["guests"] and alone[guest["guest"]]]
+    return sum(ratios) / len(ratios) if ratios else None
+
+
+def _arm(label: str, result: ArmResult, alone: list[float]) -> ComparedArm:
+    host, *guests = result.metrics.to_pylist()
+    found = host | {"guests_fit": float(result.guests_launched), "slowdown": _slowdown(guests, alone)}
     return ComparedArm(
         name=label,
         metrics={name: found[name] for name in metrics()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hinting.errors import HostError
@@ -16,7 +16,7 @@ from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import VM, Simulation
 from hinting.units import PAGE_BYTES, parse_duration
 
-__all__ = ["Arm", "run"]
+__all__ = ["Arm", "launches", "run"]
 
 Progress = Callable[[str, int], None]
 
@@ -141,11 +141,13 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
     )
 
 
-def _launches(scenario: Scenario) -> Iterator[tuple[int, GuestsTable]]:
-    """(time, group) of each guest, in the order of the file."""
+def launches(scenario: Scenario) -> list[tuple[int, GuestsTable]]:
+    """(time, group) of each guest in the order of launch: one by one in the order of the file, else by time."""
+    found = []
     for group in scenario.guests:
         start, stagger = parse_duration(group.start), parse_duration(group.stagger)
-        yield from ((start + i * stagger, group) for i in range(group.count))
+        found += [(start + i * stagger, group) for i in range(group.count)]
+    return found if scenario.schedule.launch == "one-by-one" else sorted(found, key=lambda launch: launch[0])
 
 
 def _one_by_one(arm: Arm) -> None:
@@ -153,7 +155,7 @@ def _one_by_one(arm: Arm) -> None:
     simulation, schedule = arm.simulation, arm.scenario.schedule
     gap = parse_duration(schedule.gap)
     arm.stopped_by = "max_guests"
-    for _, group in _launches(arm.scenario):
+    for _, group in launches(arm.scenario):
         vm = arm.launch(group)
         if vm is None:
             return
@@ -171,7 +173,7 @@ def _staggered(arm: Arm) -> None:
     """Launch every guest at its time; measure all of them at the end."""
     simulation, scenario = arm.simulation, arm.scenario
     until = None if scenario.until is None else parse_duration(scenario.until)
-    for at, group in sorted(_launches(scenario), key=lambda launch: launch[0]):
+    for at, group in launches(scenario):
         if until is not None and at >= until:
             arm.stopped_by = "the run ended"
             break
