@@ -1,15 +1,19 @@
 """Timelines for the Perfetto viewer, read back with its protobuf definitions."""
 
+import json
 import os
 from collections import defaultdict
 
+import numpy as np
 import pytest
 
 import hinting as h
 from hinting.experiments import run
 from hinting.metrics.timeline import HOST
+from hinting.recordings import Recording
 from hinting.reports.perfetto import Recorded, write_perfetto
 from tests.cli.test_cli import SMALL_HOST, hinting
+from tests.conftest import DATA
 
 trace_pb2 = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
 
@@ -107,6 +111,21 @@ def test_the_command(tmp_path):
     assert done.stdout.startswith("{")
     assert "v8:entries=128: guest 1" in Timeline(files[2]).processes.values()
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in files}
+
+
+def test_a_recording(tmp_path):
+    folder, path = DATA / "v8-test-5g-1cpu", tmp_path / "replay.pftrace"
+    done = hinting("replay", folder, "--level", "hinting", "--perfetto", path, "--json")
+    assert json.loads(done.stdout)["run"] == folder.name
+    timeline = Timeline(path)
+    process = f"{folder.name}: guest 1"
+    events = Recording.open(folder).events
+    kinds = np.array(Recording.open(folder).types)[events["type"]]
+    pages = np.where(kinds == "ALLOC", 1, np.where(kinds == "FREE", -1, 0)) << np.maximum(events["order"], 0).astype(int)
+    assert timeline.track(process, "allocated memory")[-1][1].counter_value == pages.sum() * 4096
+    assert [event.name for event in timeline.slices(process, "thread 0")] == ["run"] * int((kinds == "HINT_RUN").sum())
+    assert [event.name for event in timeline.slices(process, "vcpu 0")] == ["scan"] * int((kinds == "HINT_SCAN").sum())
+    assert not timeline.track(process, "replay")
 
 
 def test_bad_input(tmp_path, monkeypatch):

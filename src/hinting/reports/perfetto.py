@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from hinting.errors import HintingError
-from hinting.metrics import series
 from hinting.metrics.timeline import HOST
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ __all__ = ["Recorded", "check_perfetto", "write_perfetto"]
 SEQUENCE = 1
 #: Process numbers of one arm begin at a multiple of this.
 ARM_PIDS = 10_000
+#: Counters stand before other tracks; there are fewer.
+COUNTERS = 100
 #: Tracks of a guest in the order in which they are shown; others follow.
 ORDER = ("program", "vcpu", "thread", "virtqueue", "vmm")
 
@@ -135,11 +136,10 @@ def _write_arm(writer: _Writer, number: int, arm: Recorded) -> None:
 
 
 def _write_counters(writer: _Writer, process: int, rows: list[dict[str, Any]]) -> None:
-    for rank, name in enumerate(series()):
-        mine = [row for row in rows if row["metric"] == name]
-        if mine:
-            track = writer.track(f"{name} memory", process, is_counter=True, rank=rank)
-            for row in mine:
+    for rank, name in enumerate(dict.fromkeys(row["metric"] for row in rows)):
+        track = writer.track(f"{name} memory", process, is_counter=True, rank=rank)
+        for row in rows:
+            if row["metric"] == name:
                 writer.event(track, row["t_ns"], "COUNTER", value=row["value"])
 
 
@@ -150,7 +150,7 @@ def _rank(track: str) -> tuple[int, str]:
 
 def _write_spans(writer: _Writer, process: int, rows: list[dict[str, Any]]) -> None:
     names = sorted({row["track"] for row in rows}, key=_rank)
-    for rank, name in enumerate(names, start=len(series())):
+    for rank, name in enumerate(names, start=COUNTERS):
         mine = sorted((row for row in rows if row["track"] == name), key=lambda row: (row["begin_ns"], -row["end_ns"]))
         for lane, spans in enumerate(_lanes(mine)):
             track = writer.track(name if lane == 0 else f"{name} ({lane + 1})", process, rank=rank)
