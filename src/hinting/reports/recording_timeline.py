@@ -24,6 +24,7 @@ _SPANS = {
 _MOMENTS = {
     "HINT_WAKE": ("thread", "wake"),
     "HINT_REPORTED": ("thread", "reported"),
+    "REPORT": ("thread", "report"),
     "REPORT_WORK": ("thread", "reporting pass"),
     "REFILL": ("vcpu", "refill"),
     "DRAIN": ("vcpu", "drain"),
@@ -79,7 +80,7 @@ def _moments(events: dict[str, np.ndarray], numbers: dict[str, int]) -> list[_Ro
     for kind, (track, name) in _MOMENTS.items():
         for row in np.flatnonzero(events["type"] == numbers[kind]) if kind in numbers else ():
             at = int(events["ts_us"][row]) * 1000
-            blocks = int(events["a"][row]) if kind == "HINT_REPORTED" else None
+            blocks = int(events["a"][row]) if kind in ("HINT_REPORTED", "REPORT") else None
             rows.append((0, f"{track} {int(events['cpu'][row])}", name, at, at, None, blocks))
     return rows
 
