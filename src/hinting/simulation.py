@@ -102,8 +102,8 @@ class Simulation:
     """Virtual time over one host and the guests launched on it.
 
     host: a Host. seed: of the guests' boots (guest i gets an own stream). resolution: changes of memory that are closer
-    share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. The run is deterministic: same
-    arguments, same results.
+    share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. The run is
+    deterministic: same arguments, same results.
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)

@@ -32,8 +32,8 @@ def run(
     """Run a scenario, its file, or a built-in one by name.
 
     strategy: the arm or arms to run instead of the scenario's, by name. seed: instead of the scenario's. progress:
-    called with the arm and the number of guests so far. spans: keep what ran when. Same scenario, strategy and seed: the same result, wall times
-    apart. Raises ScenarioError for a bad scenario before anything runs.
+    called with the arm and the number of guests so far. spans: keep what ran when. Same scenario, strategy and seed: the
+    same result, wall times apart. Raises ScenarioError for a bad scenario before anything runs.
 
     >>> result = run("seed", strategy="none")
     >>> result.arms[0].guests_launched

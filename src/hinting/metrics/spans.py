@@ -42,7 +42,7 @@ def _rows(simulation: Simulation) -> list[_Row]:
         lane = f" {span['lane']}" if _TRACKS[kind] in ("vcpu", "thread") else ""
         what, amount = int(span["what"]), int(span["amount"])
         is_report = kind in ("report", "vmm")
-        pages = amount if is_report or kind == "row" and what in _MEMORY else None
+        pages = amount if is_report or (kind == "row" and what in _MEMORY) else None
         name = _OP_NAMES[what] if kind == "row" else kind
         blocks = what if is_report else None
         rows.append((int(span["guest"]), _TRACKS[kind] + lane, name, int(span["begin"]), int(span["end"]), pages, blocks))
