@@ -122,6 +122,9 @@ def _print(results: list) -> None:
             )
         for text in result.hinting_differences:
             console.print(f"{result.run}: differs at the end: {text}", markup=False, soft_wrap=True)
+        if result.pageblocks != result.pageblocks_same:
+            differ = result.pageblocks - result.pageblocks_same
+            console.print(f"{result.run}: {differ} of {result.pageblocks} pageblocks end with another type", soft_wrap=True)
         if result.differing_lists:
             names = ", ".join(result.differing_lists[:8])
             more = len(result.differing_lists) - 8
