@@ -9,6 +9,9 @@ from hinting._core.engine.replay_request import RequestReplay
 from hinting._core.engine.replay_state import StateReplay
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.check import check
+from hinting.recordings import Recording, allocator_of
+from hinting.recordings.explain import explain
+from tests.conftest import DATA
 
 TYPES = (
     "", "ALLOC", "FREE", "RMQ", "ALLOC_FAIL", "ISOLATE", "PUTBACK", "LEAVE", "INSERT", "SETPB", "STEAL", "EXTFRAG", "DRAIN",
@@ -156,3 +159,12 @@ def test_two_cpus_a_free_its_overflow_and_its_drain_take_effect_together():
         ("DRAINED", {"pfn": 64, "cpu": 0}),
     ]  # fmt: skip
     assert effect_order(events(*rows), 2).tolist() == [2, 0, 1, 3]
+
+
+def test_a_row_that_is_not_possible_is_explained():
+    recording = Recording.open(DATA / "hackbench-768m-1cpu")
+    row = next(i for i, kind in enumerate(recording.events["type"]) if recording.types[kind] == "FREE")
+    why, details = explain(recording, allocator_of(recording), row, -1)
+    assert f"FREE of pfn {recording.events['pfn'][row]}" in why
+    assert f"row {row}: " in details
+    assert "free list order 10" in details
