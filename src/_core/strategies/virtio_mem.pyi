@@ -1,7 +1,7 @@
 from hinting._core.strategies.hooks import Strategy
 
 class VirtioMem(Strategy):
-    """The compiled virtio-mem of one guest; the parameters are those of hinting.strategies.VirtioMem. base: a pfn."""
+    """The compiled virtio-mem of one guest; the parameters are those of hinting.strategies.VirtioMem."""
 
     def __init__(self, *, sb_order: int, base: int, retry_first_ns: int, retry_most_ns: int) -> None: ...
     def resize(self, pages: int) -> None:

@@ -124,7 +124,10 @@ cdef void device(
 
 
 cdef class VirtioMem(Strategy):
-    """The compiled virtio-mem of one guest; the parameters are those of hinting.strategies.VirtioMem. base: a pfn."""
+    """The compiled virtio-mem of one guest; the parameters are those of hinting.strategies.VirtioMem.
+
+    base: a pfn, 0 for a quarter of all.
+    """
 
     def __init__(self, *, int sb_order, long base, int64_t retry_first_ns, int64_t retry_most_ns):
         self.base = base
@@ -141,9 +144,9 @@ cdef class VirtioMem(Strategy):
         self.s.device = device
 
     cdef int prepare(self, Allocator allocator) except -1:
-        if not make_blocks(&self.t, &allocator.m, self.base):
+        if not make_blocks(&self.t, &allocator.m, self.base if self.base else allocator.m.npfn // 4):
             raise MemoryError()
-        if self.t.device_sbs == 0:
+        if self.t.device_sbs == 0 and self.base:
             raise StrategyError(f"strategy virtio-mem: base must leave a block of 128 MiB of the guest's memory above it, "
                                 f"got {self.base * PAGE_BYTES}")
         rewind(&self.t)

@@ -30,7 +30,9 @@ class VirtioMem(StrategySpec):
     counter_unit: ClassVar[str] = "bytes"
 
     target: int = parameter(0, "memory left to the guest from its launch on, 0 for all", unit="bytes", low=0, high=1 << 48)
-    base: int = parameter(1 << 30, "memory below this address cannot be unplugged", unit="bytes", low=0, high=1 << 48)
+    base: int = parameter(
+        0, "memory below this address cannot be unplugged, 0 for a quarter of all", unit="bytes", low=0, high=1 << 48
+    )
     sub_block: int = parameter(
         2 << 20, "sub-block: 2 MiB, 4 MiB (first versions) or whole memory blocks of 128 MiB", unit="bytes",
         choices=(2 << 20, 4 << 20, 128 << 20),
