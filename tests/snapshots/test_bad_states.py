@@ -229,7 +229,7 @@ def test_other_integer_types_are_fine(state, guest):
 def hinted():
     """An attached v8 and its state, with blocks isolated."""
     guest, player = used_guest("linux-6.1", strategies.V8(entries=64, isolation_cap=5), steps=500)
-    while not guest.strategy_core.unanswered():
+    while not guest.strategy_core.in_flight():
         player.play([guest], 1)
     return guest.strategy_core, guest.strategy_core.state()
 

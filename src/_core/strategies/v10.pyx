@@ -169,3 +169,19 @@ cdef class V10(Strategy):
     def counts(self):
         """The zones' counters: {zone index: count}."""
         return {i: self.t.b.zone[i].count for i in range(NR_ZONES) if self.t.b.zone[i].bits != NULL}
+
+    def state(self):
+        """Bits of the zones, where the pass stands, its blocks and counts: {name: int64 array}."""
+        from hinting._core.strategies.v10_state import state
+
+        return state(self)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        from hinting._core.strategies.v10_state import set_state
+
+        set_state(self, values)
+
+    def in_flight(self):
+        """The pass that is under way."""
+        return [(0, self.t.runs_on)] if self.t.runs_on >= 0 else []

@@ -236,6 +236,6 @@ cdef class V8(Strategy):
 
         set_state(self, values)
 
-    def unanswered(self):
-        """Blocks of the isolated arrays."""
-        return sum(self.v.cpu[i].hyp_idx for i in range(self.v.ncpus))
+    def in_flight(self):
+        """Each CPU whose thread has begun with its array and is not done."""
+        return [(i, i) for i in range(self.v.ncpus) if self.v.cpu[i].at >= 0]
