@@ -45,7 +45,15 @@ class Player:
                 same(guest.drain(cpu) for guest in guests)
             elif chance < 0.98:
                 same(guest.allocator.fold(cpu) for guest in guests)
+            elif chance < 0.983:
+                self.burst(guests, cpu)
             self.serve(guests, cpu, chance < 0.7)
+
+    @staticmethod
+    def burst(guests: list[Guest], cpu: int) -> None:
+        """A process that uses some pages and exits."""
+        same(pages := [guest.alloc_many(150, gfp=gfp.HIGHUSER_MOVABLE, cpu=cpu).tolist() for guest in guests])
+        same(guest.free_many(pages[0], cpu=cpu) for guest in guests)
 
     def serve(self, guests: list[Guest], cpu: int, answer: bool) -> None:
         """Let the strategy's threads run, one step at a time; the host may take its time to answer."""

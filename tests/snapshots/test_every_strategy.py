@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hinting import Guest, strategies
+from hinting import Guest, Host, Simulation, strategies, workloads
 from hinting.errors import StrategyError
 from tests.snapshots.harness import KERNELS, Player, assert_same, play_until_reported, used_guest
 
@@ -128,3 +128,28 @@ def test_a_state_of_another_guest_is_refused(name):
         other.strategy_core.set_state(before | {"nothing": before["work"]})
     assert {key: array.tolist() for key, array in before.items()} == {
         key: array.tolist() for key, array in other.strategy_core.state().items()}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_in_the_middle_of_a_simulation(name, tmp_path):
+    """Copies of a running guest: whatever is under way at that moment, they settle and are sound guests of their own."""
+    simulation = Simulation(Host("4GiB"), seed=1)
+    vm = simulation.launch(Guest("1GiB", kernel="linux-6.1", vcpus=2, strategy=BUILT_IN[name]),
+                           workload=workloads.memhog("300MiB"))
+    core = vm.guest.strategy_core
+    under_way = 0
+    while simulation.step() and under_way < 5:
+        if core.in_flight():
+            under_way += 1
+            other = copy.copy(vm.guest)
+            assert_same(vm.guest, other)
+            other.strategy_core.settle()
+            other.check()
+    assert under_way
+    last = filed(vm.guest, tmp_path)
+    last.strategy_core.settle()
+    after = Simulation(Host("4GiB"), seed=2)
+    assert after.launch(last, boot=False, workload=workloads.memhog("100MiB")).run_until_idle("60s")
+    after.check()
+    vm.run_until_idle("60s")
+    simulation.check()

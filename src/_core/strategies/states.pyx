@@ -77,13 +77,13 @@ cdef captured_by_cpu(Strategy strategy, v8_t *v, rows):
     cdef zone_t *z
     cdef mm_t *m = &strategy.allocator.m
     cdef int cpu
-    for cpu in set(rows[:, 0].tolist()) - set(range(v.ncpus)):
-        refuse(strategy, f"captured has entries of cpu {cpu}, the guest has {v.ncpus}")
+    for number in set(rows[:, 0].tolist()) - set(range(v.ncpus)):
+        refuse(strategy, f"captured has entries of cpu {number}, the guest has {v.ncpus}")
     captured = [rows[rows[:, 0] == cpu, 1:].tolist() for cpu in range(v.ncpus)]
-    for cpu, entries in enumerate(captured):
-        if len(entries) > v.entries:
-            refuse(strategy, f"cpu {cpu} has {len(entries)} captured entries, the array has {v.entries}")
-        for i, (pfn, order, zone) in enumerate(entries):
+    for cpu in range(v.ncpus):
+        if len(captured[cpu]) > v.entries:
+            refuse(strategy, f"cpu {cpu} has {len(captured[cpu])} captured entries, the array has {v.entries}")
+        for i, (pfn, order, zone) in enumerate(captured[cpu]):
             if order == -1 and pfn == 0 and zone == -1:
                 continue
             z = zone_of(m, pfn) if 0 <= pfn < m.npfn else NULL

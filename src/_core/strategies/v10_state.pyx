@@ -45,13 +45,14 @@ def state(V10 strategy not None):
 cdef int _check_bits(V10 strategy, arrays) except -1:
     cdef int zone
     b = &strategy.t.b
-    bits = arrays["bits"].tolist()
-    for row, (zone, bit) in enumerate(bits):
-        if not 0 <= zone < NR_ZONES or not 0 <= bit < b.zone[zone].nbits:
-            refuse(strategy, f"bits row {row}: zone {zone} has no bit {bit}")
+    bits, counts = arrays["bits"].tolist(), arrays["counts"].tolist()
+    for row, (number, bit) in enumerate(bits):
+        if not 0 <= number < NR_ZONES or not 0 <= bit < b.zone[<int>number].nbits:
+            refuse(strategy, f"bits row {row}: zone {number} has no bit {bit}")
         if row and bits[row - 1] >= bits[row]:
-            refuse(strategy, f"bits row {row}: bit {bit} of zone {zone} is not behind the one before it")
-    for zone, count in enumerate(arrays["counts"].tolist()):
+            refuse(strategy, f"bits row {row}: bit {bit} of zone {number} is not behind the one before it")
+    for zone in range(NR_ZONES):
+        count = counts[zone]
         found = sum(1 for row in bits if row[0] == zone)
         if count > b.zone[zone].nbits or b.count_bits and count != found:
             refuse(strategy, f"zone {zone}: count is {count}, {found} of {b.zone[zone].nbits} bits are set")

@@ -84,8 +84,8 @@ def set_state(V8 strategy not None, values):
     check_counts(strategy, arrays, ("counters", "statistics", "work"))
     if arrays["thread_ticket"].tolist() != list(range(v.ncpus)) or arrays["submitted"].size:
         refuse(strategy, "a thread's ticket is its CPU's number, and nothing else is submitted")
-    for cpu in set(arrays["isolated"][:, 0].tolist()) - set(range(v.ncpus)):
-        refuse(strategy, f"isolated has entries of cpu {cpu}, the guest has {v.ncpus}")
+    for number in set(arrays["isolated"][:, 0].tolist()) - set(range(v.ncpus)):
+        refuse(strategy, f"isolated has entries of cpu {number}, the guest has {v.ncpus}")
     check_isolated(strategy, arrays["isolated"].tolist())
     captured = captured_by_cpu(strategy, v, arrays["captured"])
     isolated = [arrays["isolated"][arrays["isolated"][:, 0] == i].tolist() for i in range(v.ncpus)]
