@@ -57,12 +57,11 @@ def test_most_strategies_can_be_saved():
     assert {"v1", "v7", "v8", "v8-posted", "v8-early", "v9", "v10", "v11", "v12", "page-reporting"} <= set(BUILT_IN)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - set(BUILT_IN)))
-def test_others_say_that_they_cannot(name):
-    guest = Guest("1GiB", kernel="linux-6.1", strategy=ALL[name])
-    for act in (guest.snapshot, lambda: copy.copy(guest), lambda: pickle.dumps(guest)):
+def test_others_say_that_they_cannot():
+    for name in set(ALL) - set(BUILT_IN):
+        guest = Guest("2GiB", kernel="linux-6.1", strategy=ALL[name])
         with pytest.raises(StrategyError, match=f"strategy {name}: the guest cannot be copied or saved"):
-            act()
+            guest.snapshot()
 
 
 def saved_bytes(guest: Guest, folder) -> bytes:
