@@ -8,11 +8,19 @@ from hinting._core.mm.allocator import Allocator
 
 _Blocks = list[tuple[int, int]]
 
+ACTIONS: dict[str, int]
+TRACEPOINTS: tuple[str, ...]
+
 class Strategy:
     """A strategy attached to at most one guest."""
 
     @property
     def allocator(self) -> Allocator | None: ...
+    @property
+    def enabled(self) -> bool:
+        """The static key: whether the guest's frees and allocations reach the hooks. Work under way goes on without it."""
+    @enabled.setter
+    def enabled(self, on: bool) -> None: ...
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def attach(self, allocator: Allocator) -> None:
         """Fill the guest's hook table."""
@@ -57,19 +65,34 @@ class Strategy:
     def settle(self) -> None:
         """The host answers all reports and the threads go on, until nothing is under way."""
 
-    def common_state(self) -> dict[str, NDArray[np.int64]]:
-        """Wake-ups, submitted tickets and work counts."""
+    def common_state(self) -> dict[str, NDArray[Any]]:
+        """The static key, wake-ups, submitted tickets, work counts and holds of the zone lock."""
 
     def checked_state(
         self, state: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]]
-    ) -> dict[str, NDArray[np.int64]]:
-        """state as int64 arrays of these shapes, with those of common_state; None in a shape: any length."""
+    ) -> dict[str, NDArray[Any]]:
+        """state as int64 arrays (hold_ns: float64) of these shapes, with those of common_state; None: any length."""
 
-    def check_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+    def check_common_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Raise StrategyError unless wake-ups and tickets are possible ones."""
 
-    def set_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+    def set_common_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what every strategy has."""
+
+    def kernel_files(self) -> dict[str, str]:
+        """Files of the guest's kernel that the strategy adds, by path: {path: text}."""
+
+    def kernel_bytes(self) -> int:
+        """Bytes that its arrays and bitmaps take in the guest's kernel."""
+
+    def start_trace(self, size: int = ...) -> None:
+        """Note tracepoints from now on, up to `size` of them; what was noted before is forgotten."""
+
+    def trace(self) -> list[tuple[str, int, int]]:
+        """Tracepoints since start_trace: [(name, pfn, value), ...]; value: an order, or for guest_isolated_pfn pages."""
+
+    def stop_trace(self) -> int:
+        """Note no more tracepoints; returns how many found no room."""
 
     @property
     def work(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ NumPy arrays, without the parameters; `common_state` and `set_common_state` take
 """
 
 from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 import numpy as np
@@ -15,12 +16,21 @@ from hinting.errors import StrategyError
 from hinting._core.mm.allocator cimport Allocator
 
 
+#: What the VMM may do with a reported block.
+ACTIONS = {"dontneed": HOST_DONTNEED, "free": HOST_FREE, "none": HOST_IGNORE}
+#: Tracepoints of the series, by number. Those of v9 and of the builds after v8 are taken to be the ones of v8 (inferred).
+TRACEPOINTS = ("guest_free_page", "guest_isolated_pfn")
+
+
 cdef class Strategy:
     """A strategy attached to at most one guest."""
 
     def __cinit__(self, *args, **kwargs):
         memset(&self.s, 0, sizeof(self.s))
         self.s.self = <void *>self
+
+    def __dealloc__(self):
+        free(self.s.trace)
 
     cdef int prepare(self, Allocator allocator) except -1:
         """Size what depends on the guest. Called once, before the hooks are set."""
@@ -39,10 +49,21 @@ cdef class Strategy:
         self.allocator = allocator
         allocator.hook_owner = self
         allocator.m.hook_self = self.s.self
-        allocator.m.on_free = self.s.on_free
-        allocator.m.on_alloc = self.s.on_alloc
-        allocator.m.on_merged = self.s.on_merged
-        allocator.m.on_unlock = self.s.on_unlock
+        self.enabled = True
+
+    @property
+    def enabled(self):
+        """The static key: whether the guest's frees and allocations reach the hooks. Work under way goes on without it."""
+        return self.key
+
+    @enabled.setter
+    def enabled(self, bint on):
+        self._attached(0)
+        self.key = on
+        self.allocator.m.on_free = self.s.on_free if on else NULL
+        self.allocator.m.on_alloc = self.s.on_alloc if on else NULL
+        self.allocator.m.on_merged = self.s.on_merged if on else NULL
+        self.allocator.m.on_unlock = self.s.on_unlock if on else NULL
 
     def _attached(self, cpu):
         if self.allocator is None:
@@ -122,6 +143,38 @@ cdef class Strategy:
         """What the kernel code does not count."""
         return {}
 
+    def kernel_files(self):
+        """Files of the guest's kernel that the strategy adds, by path: {path: text}."""
+        return {}
+
+    def kernel_bytes(self):
+        """Bytes that its arrays and bitmaps take in the guest's kernel."""
+        return 0
+
+    def start_trace(self, int64_t size=1 << 16):
+        """Note tracepoints from now on, up to `size` of them; what was noted before is forgotten."""
+        if not 1 <= size <= 1 << 28:
+            raise StrategyError(f"trace size must be between 1 and {1 << 28}, got {size}")
+        self.stop_trace()
+        self.s.trace = <trace_event_t *>calloc(size, sizeof(trace_event_t))
+        if self.s.trace == NULL:
+            raise MemoryError()
+        self.s.trace_size = size
+
+    def trace(self):
+        """Tracepoints since start_trace: [(name, pfn, value), ...]; value: an order, or for guest_isolated_pfn pages."""
+        cdef int64_t i
+        return [(TRACEPOINTS[self.s.trace[i].point], self.s.trace[i].pfn, self.s.trace[i].value)
+                for i in range(min(self.s.traced, self.s.trace_size))]
+
+    def stop_trace(self):
+        """Note no more tracepoints; returns how many found no room."""
+        lost = max(0, self.s.traced - self.s.trace_size)
+        free(self.s.trace)
+        self.s.trace = NULL
+        self.s.trace_size = self.s.traced = 0
+        return lost
+
     @property
     def work(self):
         """What the strategy's own code did: counts by kind."""
@@ -156,29 +209,35 @@ cdef class Strategy:
         while self.s.nr_submitted or self.in_flight():
             self.complete_submitted()
             for ticket, cpu in self.in_flight():
-                self._answer(ticket, 0 if cpu is None else cpu)
+                if self.reported(ticket):
+                    self._answer(ticket, 0 if cpu is None else cpu)
                 if cpu is not None:
                     self.run_thread(cpu)
 
     def common_state(self):
-        """Wake-ups, submitted tickets and work counts: {name: int64 array}."""
+        """The static key, wake-ups, submitted tickets, work counts and holds of the zone lock: {name: array}."""
         cdef int i
         self._attached(0)
+        before = dict(self.s.before_hold)
         return {
             "wake": np.array([self.s.wake[i] for i in range(self.allocator.m.ncpus)], np.int64),
             "thread_ticket": np.array([self.s.thread_ticket[i] for i in range(self.allocator.m.ncpus)], np.int64),
             "submitted": np.array([self.s.submitted[i] for i in range(self.s.nr_submitted)], np.int64),
             "work": np.array([self.work[name] for name in sorted(self.work)], np.int64),
+            "key": np.array([self.key, self.s.holds], np.int64),
+            "before_hold": np.array([before[name] for name in sorted(before)], np.int64),
+            "hold_ns": np.array([self.s.hold_sum_ns, self.s.hold_most_ns]),
         }
 
     def checked_state(self, state, shapes):
-        """state as int64 arrays of these shapes, with those of common_state; None in a shape: any length.
+        """state as int64 arrays (hold_ns: float64) of these shapes, with those of common_state; None: any length.
 
         Raises StrategyError naming what is missing, unknown or misshapen.
         """
         self._attached(0)
         ncpus = self.allocator.m.ncpus
-        wanted = {"wake": (ncpus,), "thread_ticket": (ncpus,), "submitted": (None,), "work": (len(self.work),)} | shapes
+        wanted = {"wake": (ncpus,), "thread_ticket": (ncpus,), "submitted": (None,), "work": (len(self.work),), "key": (2,),
+                  "before_hold": (len(self.work),), "hold_ns": (2,)} | shapes
         name = type(self).__name__
         for key in (*wanted, *state):
             if key not in state or key not in wanted:
@@ -187,12 +246,13 @@ cdef class Strategy:
         arrays = {}
         for key, shape in wanted.items():
             array = np.asarray(state[key])
-            if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and array.max() >= 1 << 63):
+            if array.dtype.kind not in "iub" + "f" * (key == "hold_ns") or (
+                    array.dtype.kind == "u" and array.size and array.max() >= 1 << 63):
                 raise StrategyError(f"state of strategy {name}: {key} must be integers, got {array.dtype}")
             if len(shape) != array.ndim or any(n not in (None, got) for n, got in zip(shape, array.shape)):
                 raise StrategyError(f"state of strategy {name}: {key} must have shape "
                                     f"{str(shape).replace('None', 'any')}, got {array.shape}")
-            arrays[key] = array.astype(np.int64)
+            arrays[key] = array.astype(np.float64 if key == "hold_ns" else np.int64)
         return arrays
 
     def check_common_state(self, arrays):
@@ -202,6 +262,11 @@ cdef class Strategy:
             if values.size and (values.min() < 0 or values.max() > high):
                 raise StrategyError(f"state of strategy {type(self).__name__}: {key} must be between 0 and {high}, "
                                     f"got {values.tolist()}")
+        if arrays["key"][0] not in (0, 1) or not 0 <= arrays["key"][1] <= 2:
+            raise StrategyError(f"state of strategy {type(self).__name__}: key must be 0 or 1 and holds of the zone lock at "
+                                f"most 2, got {arrays['key'].tolist()}")
+        if not np.isfinite(arrays["hold_ns"]).all() or arrays["hold_ns"].min() < 0 or arrays["before_hold"].min() < 0:
+            raise StrategyError(f"state of strategy {type(self).__name__}: hold_ns and before_hold must not be negative")
         if arrays["submitted"].size > MAX_TICKETS:
             raise StrategyError(f"state of strategy {type(self).__name__}: more than {MAX_TICKETS} submitted tickets")
 
@@ -215,3 +280,6 @@ cdef class Strategy:
         for i in range(self.s.nr_submitted):
             self.s.submitted[i] = arrays["submitted"][i]
         self.s.work = dict(zip(sorted(self.work), arrays["work"].tolist()))
+        self.s.before_hold = dict(zip(sorted(self.work), arrays["before_hold"].tolist()))
+        self.enabled, self.s.holds = bool(arrays["key"][0]), arrays["key"][1]
+        self.s.hold_sum_ns, self.s.hold_most_ns = arrays["hold_ns"].tolist()

@@ -1,4 +1,4 @@
-"""The state of hinting v8 and its early build, out and in: both arrays of each CPU, and how far each thread has come.
+"""The state of hinting v8 and its nearest builds, out and in: both arrays of each CPU, and how far each thread has come.
 
 | array | content |
 |---|---|
@@ -6,13 +6,14 @@
 | `isolated` | block by block: cpu, pfn, order |
 | `cpus` | by CPU: n, at, pfn, end, busy, seen of cpu_state_t (n: the kernel's index; at -1: no run under way) |
 | `counters` | the nine counters, KiB, in the order of their names |
-| `statistics` | scans, wakes, runs, isolated_overflow, most_isolated, not_isolated |
+| `statistics` | scans, wakes, runs, isolated_overflow, most_isolated, not_isolated, skipped_reports, no_device |
 """
 
 from libc.stdint cimport int64_t
 
 import numpy as np
 
+from hinting._core.strategies.hooks cimport Strategy
 from hinting._core.strategies.states cimport (
     captured_by_cpu,
     captured_in,
@@ -21,23 +22,22 @@ from hinting._core.strategies.states cimport (
     check_isolated,
     refuse,
 )
-from hinting._core.strategies.v8 cimport V8
-from hinting._core.strategies.v8_steps cimport cpu_state_t
+from hinting._core.strategies.v8_steps cimport cpu_state_t, v8_t
 
 _CPUS = ("n", "at", "pfn", "end", "busy", "seen")
 _MOST = 1 << 62
 
 
-def state(V8 strategy not None):
+cdef v8_out(Strategy strategy, v8_t *v, const int64_t *sent):
     """See the table above."""
     cdef cpu_state_t *c
-    cdef int64_t i
+    cdef int64_t i, first
     cdef int cpu
-    v = &strategy.v
     isolated, cpus = [], []
     for cpu in range(v.ncpus):
         c = &v.cpu[cpu]
-        isolated += [(cpu, c.hyp[i].pfn, c.hyp[i].order) for i in range(c.hyp_idx)]
+        first = sent[cpu] if sent != NULL and c.at >= 0 else 0
+        isolated += [(cpu, c.hyp[i].pfn, c.hyp[i].order) for i in range(first, c.hyp_idx)]
         cpus.append((c.kvm_pt.n, c.at, c.pfn, c.end, c.busy, c.seen))
     counters = dict(v.c)
     return strategy.common_state() | {
@@ -45,17 +45,18 @@ def state(V8 strategy not None):
         "isolated": np.array(isolated, np.int64).reshape(-1, 3),
         "cpus": np.array(cpus, np.int64).reshape(-1, len(_CPUS)),
         "counters": np.array([counters[name] for name in sorted(counters)], np.int64),
-        "statistics": np.array([v.scans, v.wakes, v.runs, v.isolated_overflow, v.most_isolated, v.not_isolated], np.int64),
+        "statistics": np.array([v.scans, v.wakes, v.runs, v.isolated_overflow, v.most_isolated, v.not_isolated,
+                                v.skipped_reports, v.no_device], np.int64),
     }
 
 
-cdef int _check_cpu(V8 strategy, int cpu, values, entries, int64_t isolated) except -1:
+cdef int _check_cpu(Strategy strategy, v8_t *v, int cpu, values, entries, int64_t isolated) except -1:
     """Where a CPU stands fits its arrays."""
     n, at, pfn, end, busy, seen = values
     if not 0 <= n <= len(entries) or not -1 <= at <= n or busy not in (0, 1) or not 0 <= seen <= _MOST:
         refuse(strategy, f"cpu {cpu}: {dict(zip(_CPUS, values))} does not fit {len(entries)} captured entries")
-    if isolated > strategy.v.entries:
-        refuse(strategy, f"cpu {cpu} holds {isolated} blocks, the array has {strategy.v.entries}")
+    if isolated > v.entries:
+        refuse(strategy, f"cpu {cpu} holds {isolated} blocks, the array has {v.entries}")
     if at >= 0 and not busy or at < 0 and isolated:
         refuse(strategy, f"cpu {cpu}: at is {at}, busy {busy} and {isolated} blocks are isolated, which no run leaves behind")
     for i, (first, order, _) in enumerate(entries):
@@ -70,16 +71,15 @@ cdef int _check_cpu(V8 strategy, int cpu, values, entries, int64_t isolated) exc
     return 0
 
 
-def set_state(V8 strategy not None, values):
-    """Take over a state that `state` gave."""
+cdef int v8_in(Strategy strategy, v8_t *v, int64_t *sent, values) except -1:
+    """Take over a state; StrategyError, with nothing changed, for one that contradicts itself or the guest."""
     cdef cpu_state_t *c
     cdef int64_t i
     cdef int cpu
-    v = &strategy.v
     counters = dict(v.c)
     arrays = strategy.checked_state(values, {
         "captured": (None, 4), "isolated": (None, 3), "cpus": (v.ncpus, len(_CPUS)), "counters": (len(counters),),
-        "statistics": (6,)})
+        "statistics": (8,)})
     strategy.check_common_state(arrays)
     check_counts(strategy, arrays, ("counters", "statistics", "work"))
     if arrays["thread_ticket"].tolist() != list(range(v.ncpus)) or arrays["submitted"].size:
@@ -91,7 +91,7 @@ def set_state(V8 strategy not None, values):
     isolated = [arrays["isolated"][arrays["isolated"][:, 0] == i].tolist() for i in range(v.ncpus)]
     cpus = arrays["cpus"].tolist()
     for cpu in range(v.ncpus):
-        _check_cpu(strategy, cpu, cpus[cpu], captured[cpu], len(isolated[cpu]))
+        _check_cpu(strategy, v, cpu, cpus[cpu], captured[cpu], len(isolated[cpu]))
     strategy.set_common_state(arrays)
     captured_in(v, captured)
     for cpu in range(v.ncpus):
@@ -100,5 +100,10 @@ def set_state(V8 strategy not None, values):
             c.hyp[i].pfn, c.hyp[i].order = pfn, order
         c.hyp_idx = len(isolated[cpu])
         c.kvm_pt.n, c.at, c.pfn, c.end, c.busy, c.seen = cpus[cpu]
+        if sent != NULL:
+            sent[cpu] = 0
     v.c = dict(zip(sorted(counters), arrays["counters"].tolist()))
-    (v.scans, v.wakes, v.runs, v.isolated_overflow, v.most_isolated, v.not_isolated) = arrays["statistics"].tolist()
+    statistics = arrays["statistics"].tolist()
+    (v.scans, v.wakes, v.runs, v.isolated_overflow, v.most_isolated, v.not_isolated, v.skipped_reports) = statistics[:7]
+    v.no_device = statistics[7] != 0
+    return 0
