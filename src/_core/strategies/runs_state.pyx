@@ -5,7 +5,7 @@
 | `captured`, `list_blocks`, `lists` | see states |
 | `fill` | by CPU: entries in use |
 | `counters` | the nine counters of v8, KiB, in the order of their names |
-| `statistics` | runs, most_isolated, dropped, discarded, barred, returned_at_once, leaked_blocks, lockless_returns |
+| `statistics` | runs, most_isolated of v8_t, then the counts of runs_t from requests to lockless_returns |
 """
 
 import numpy as np
@@ -32,8 +32,8 @@ cdef runs_out(Strategy strategy, runs_t *r):
         "captured": captured_out(&r.v),
         "fill": np.array([r.v.cpu[cpu].kvm_pt.n for cpu in range(r.v.ncpus)], np.int64),
         "counters": np.array([counters[name] for name in sorted(counters)], np.int64),
-        "statistics": np.array([r.v.runs, r.v.most_isolated, r.dropped, r.discarded, r.barred, r.returned_at_once,
-                                r.leaked_blocks, r.lockless_returns], np.int64),
+        "statistics": np.array([r.v.runs, r.v.most_isolated, r.requests, r.dropped, r.discarded, r.barred, r.returned_at_once,
+                                r.leaked_blocks, r.leaked_pages, r.lockless_returns], np.int64),
     }
 
 
@@ -43,7 +43,7 @@ cdef int runs_in(Strategy strategy, runs_t *r, values) except -1:
     counters = dict(r.v.c)
     arrays = strategy.checked_state(values, {
         "captured": (None, 4), "fill": (r.v.ncpus,), "list_blocks": (None, 3), "lists": (3,),
-        "counters": (len(counters),), "statistics": (8,)})
+        "counters": (len(counters),), "statistics": (10,)})
     strategy.check_common_state(arrays)
     check_counts(strategy, arrays, ("counters", "statistics", "work", "fill"))
     captured = captured_by_cpu(strategy, &r.v, arrays["captured"])
@@ -59,6 +59,6 @@ cdef int runs_in(Strategy strategy, runs_t *r, values) except -1:
         r.v.cpu[cpu].at = -1
         r.v.cpu[cpu].busy = False
     r.v.c = dict(zip(sorted(counters), arrays["counters"].tolist()))
-    (r.v.runs, r.v.most_isolated, r.dropped, r.discarded, r.barred, r.returned_at_once, r.leaked_blocks,
-     r.lockless_returns) = arrays["statistics"].tolist()
+    (r.v.runs, r.v.most_isolated, r.requests, r.dropped, r.discarded, r.barred, r.returned_at_once, r.leaked_blocks,
+     r.leaked_pages, r.lockless_returns) = arrays["statistics"].tolist()
     return 0
