@@ -17,16 +17,23 @@ DEFAULT_BASE = "0.95GiB"
 
 
 class Host:
-    """Memory of a host without swap, in one node.
+    """Memory of a host in one node, with or without swap.
 
-    memory: bytes or text such as "15837MiB". base: what the host itself needs. thp: guest RAM may be backed by huge
-    pages (QEMU asks for them). fragmentation: share of huge frames that cannot be had, 0 to 1. seed: of those draws.
-    costs: a cost profile.
+    memory: bytes or text such as "15837MiB"; the part of a page that "15GB" leaves over is not used. base: what the
+    host itself needs. thp: guest RAM may be backed by huge pages (QEMU asks for them). fragmentation: share of huge
+    frames that cannot be had, 0 to 1. seed: of those draws. costs: a cost profile.
+
+    swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
+    "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
+    page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache: clean page cache beside `base` that
+    reclaim may drop; needs swap.
 
     Raises HostError or UnitError naming the argument.
 
     >>> Host("15GiB").used_bytes() // 2**20
     972
+    >>> Host("15GB", swap="8GiB", swap_device="sata").swap_bytes // 2**30
+    8
     """
 
     def __init__(
@@ -39,9 +46,15 @@ class Host:
         pt_reclaim: bool = False,
         seed: int = 0,
         costs: CostProfile | None = None,
+        swap: int | str = 0,
+        swap_device: str | None = None,
+        swap_tails: bool = False,
+        swappiness: int = 60,
+        page_cluster: int = 3,
+        page_cache: int | str = 0,
     ) -> None:
         self.costs = costs if costs is not None else load_costs()
-        frames = size_pages(memory, "host memory")
+        frames = parse_size(memory, "host memory") // PAGE_BYTES
         base_frames = -(-parse_size(base, "host base") // PAGE_BYTES)
         if base_frames >= frames:
             raise HostError(f"host memory: {memory!r} is smaller than the host's own needs (base {base!r})")
@@ -53,6 +66,12 @@ class Host:
             seed=seed,
             thp=thp,
             pt_reclaim=pt_reclaim,
+            swap_frames=size_pages(swap, "host swap"),
+            swap_device=swap_device,
+            swap_tails=swap_tails,
+            swappiness=swappiness,
+            page_cluster=page_cluster,
+            page_cache_frames=size_pages(page_cache, "host page cache"),
         )
 
     def used_bytes(self) -> int:
@@ -66,6 +85,15 @@ class Host:
     @property
     def base_bytes(self) -> int:
         return self.memory.base_frames * PAGE_BYTES
+
+    @property
+    def swap_bytes(self) -> int:
+        return self.memory.swap[0] * PAGE_BYTES
+
+    @property
+    def swap_used_bytes(self) -> int:
+        """Swap in use: pages that live there, and copies of pages that came back and are still valid."""
+        return self.memory.swap[1] * PAGE_BYTES
 
     def vmstat(self) -> dict[str, int]:
         """Counters named as in /proc/vmstat."""

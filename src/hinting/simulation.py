@@ -210,6 +210,7 @@ class Simulation:
         rows: list[tuple[int, str, float, str]] = [
             (-1, "host_used", float(self.host.used_bytes()), "bytes"),
             (-1, "oom_kills", float(self.engine.oom_kills), "count"),
+            (-1, "cpu_host_kernel_async", self.engine.host_kernel_ns, "ns"),
             *((-1, name, float(value), "count") for name, value in self.host.vmstat().items()),
         ]
         for vm in self.vms:

@@ -127,12 +127,14 @@ ctypedef struct sample_t:
 
 ctypedef struct simulation_t:
     host_t *host
+    const costs_t *costs                # of the host
     machine_t **machine
     int nr_machines
     int64_t now
     int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
     int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
     int64_t oom_kills
+    double host_kernel_async            # CPU time of kswapd, ns
     sample_t *sample
     int64_t nr_samples
     int64_t samples_size

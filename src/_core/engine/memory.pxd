@@ -6,7 +6,8 @@ from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
 from hinting._core.engine.machine cimport GUEST_LOST, machine_t, vcpu_t
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
-from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
+from hinting._core.host.fault cimport TOUCH_WRITES, backing_is_mapped, backing_touch, backing_touch_page
+from hinting._core.host.reclaim cimport wake_kswapd
 from hinting._core.host.state cimport HOST_OK
 from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
 
@@ -18,13 +19,15 @@ cdef enum:
 cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
     cdef double ns = 0
+    if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
+        return True
+    g.sim.host.now = v.now
     if n == 1:
-        if backing_is_mapped(g.backing, pfn):
-            return True
-        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, &ns) != HOST_OK:
+        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, TOUCH_WRITES, &ns) != HOST_OK:
             g.host_oom = True
-    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, &ns) != HOST_OK:
+    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, TOUCH_WRITES, &ns) != HOST_OK:
         g.host_oom = True
+    wake_kswapd(g.sim.host, v.now + <int64_t>g.costs.sched_wakeup_idle_cpu)
     g.account.guest_stall += ns
     advance(v, ns)
     return not g.host_oom

@@ -52,7 +52,7 @@ cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
 
 cdef inline int64_t held_by_guest(machine_t *g) noexcept nogil:
     """Frames that this guest costs the host."""
-    return g.backing.held_frames + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
+    return g.backing.held_frames + g.backing.swap_cache + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
 
 cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogil:
     cdef mark_t *grown

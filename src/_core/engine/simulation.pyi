@@ -84,5 +84,9 @@ class Engine:
     def oom_kills(self) -> int:
         """Guests that the host's OOM killer ended."""
 
+    @property
+    def host_kernel_ns(self) -> float:
+        """CPU time of the host's kernel threads, ns."""
+
     def samples(self) -> NDArray[np.int64]:
         """Host memory over time, shape (n, 4): t_ns, guest, frames of that guest, frames used on the host."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from hinting.errors import GuestError, HintingError, StrategyError
 
-from hinting._core.costs cimport Costs
+from hinting._core.costs cimport Costs, costs_t
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
@@ -35,8 +35,9 @@ from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
 from hinting._core.engine.vmm cimport host_answered, run_thread, vmm_slice
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest
+from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step
 from hinting._core.host.host cimport Backing, HostMemory
+from hinting._core.host.state cimport host_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport fold
 from hinting._core.mm.pcp cimport decay_pcp_high
@@ -150,12 +151,30 @@ cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
             return
 
 
+cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcept nogil:
+    """The host's kswapd works until it sleeps, waits for the device, or the time is over."""
+    cdef host_t *h = s.host
+    cdef double ns, waited
+    cdef int64_t whole
+    while h.reclaim.kswapd.awake and h.reclaim.kswapd.now < until:
+        ns = h.reclaim.kswapd.carry
+        waited = h.reclaim.waited
+        h.now = h.reclaim.kswapd.now
+        kswapd_step(h, c, &ns)
+        s.host_kernel_async += ns - h.reclaim.kswapd.carry - (h.reclaim.waited - waited)
+        whole = <int64_t>ns
+        h.reclaim.kswapd.carry = ns - whole
+        h.reclaim.kswapd.now += whole
+
+
 cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     """Let whoever is furthest behind run one slice; False if nobody has anything to do before `until`."""
     cdef machine_t *g
     cdef machine_t *chosen = NULL
     cdef int i, cpu, who = -1
     cdef int64_t t, first = NEVER, limit
+    if s.host.reclaim != NULL and s.host.reclaim.kswapd.awake:
+        first = s.host.reclaim.kswapd.now
     for i in range(s.nr_machines):
         g = s.machine[i]
         if g.state != GUEST_FINE:
@@ -170,13 +189,16 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
                 first = t
                 chosen = g
                 who = cpu
-    if chosen == NULL or first >= until:
+    if first >= until:
         return False
     if first > s.now:
         s.now = first
     limit = first + s.slice_ns
     if limit > until:
         limit = until
+    if chosen == NULL:
+        kswapd_slice(s, s.costs, limit)
+        return True
     if who < 0:
         vmm_slice(chosen, limit)
         take_sample(s, chosen, chosen.vmm.now)
@@ -315,6 +337,7 @@ cdef class Engine:
         self.host = host
         self.machines = []
         self.s.host = &host.h
+        self.s.costs = &host.costs.c
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
 
@@ -345,6 +368,7 @@ cdef class Engine:
         g.refilled_charged = allocator.m.refilled
         g.drained_charged = allocator.m.drained
         g.backing = &backing.b
+        backing.b.mm, backing.allocator = g.mm, allocator
         g.costs = &costs.c
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
@@ -414,6 +438,8 @@ cdef class Engine:
         """When somebody has something to do next, ns; None if nobody has."""
         cdef int i, cpu
         cdef int64_t t, first = NEVER
+        if self.s.host.reclaim != NULL and self.s.host.reclaim.kswapd.awake:
+            first = self.s.host.reclaim.kswapd.now
         for i in range(self.s.nr_machines):
             if self.s.machine[i].state != GUEST_FINE:
                 continue
@@ -442,6 +468,11 @@ cdef class Engine:
     def oom_kills(self):
         """Guests that the host's OOM killer ended."""
         return self.s.oom_kills
+
+    @property
+    def host_kernel_ns(self):
+        """CPU time of the host's kernel threads, ns."""
+        return self.s.host_kernel_async
 
     def samples(self):
         """Host memory over time as an int64 array (n, 4): t_ns, guest, frames of that guest, frames used on the host."""

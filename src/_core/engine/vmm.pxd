@@ -103,6 +103,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         stolen_ns = 0
         pages = <int64_t>1 << blocks[g.vmm.at].order
         before = g.backing.held_frames
+        g.sim.host.now = g.vmm.now
         if g.strategy.host_action == HOST_DONTNEED:
             backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
                             g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),

@@ -8,17 +8,8 @@ shares; khugepaged and underused huge pages are not emulated.
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.costs cimport costs_t
-from hinting._core.host.frames cimport can_take, give
-from hinting._core.host.state cimport (
-    BLOCK_PAGES,
-    BLOCK_WORDS,
-    FOLIO_SMALL,
-    HOST_NOMEM,
-    HOST_OK,
-    backing_t,
-    block_t,
-    host_t,
-)
+from hinting._core.host.frames cimport give
+from hinting._core.host.state cimport BLOCK_PAGES, BLOCK_WORDS, FOLIO_SMALL, backing_t, block_t, host_t
 from hinting._core.host.words cimport fill_block, popcount
 
 cdef inline int folio_mapped(const block_t *block) noexcept nogil:
@@ -81,11 +72,3 @@ cdef inline void shrink_deferred(host_t *h, const costs_t *c, int64_t goal, doub
                 return
             split_folio(h, b, &b.blocks[b.deferred_head - 1])
             ns[0] += c.host_thp_split_folio
-
-cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
-    """Make room for `frames` by direct reclaim: only the deferred-split queue gives anything without swap."""
-    if frames <= 0 or can_take(h, frames):
-        return HOST_OK
-    h.vm.allocstall += 1
-    shrink_deferred(h, c, h.wmark_min + frames, ns)
-    return HOST_OK if can_take(h, frames) else HOST_NOMEM

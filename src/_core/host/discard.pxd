@@ -10,6 +10,8 @@ from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport dequeue_deferred, enqueue_deferred, folio_mapped, split_folio
 from hinting._core.host.frames cimport give, take
+from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
+from hinting._core.host.reclaim_state cimport UNIT_WORDS, aged_t
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -23,6 +25,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
+from hinting._core.host.swapout cimport cancel_writes, drop_copies, free_slots
 from hinting._core.host.words cimport fill_block, popcount, span
 
 ctypedef struct zap_t:                  # what some calls did, before it is priced
@@ -72,8 +75,11 @@ cdef inline void free_tables(host_t *h, backing_t *b, block_t *block) noexcept n
         b.ept_tables -= 1
         give(h, 1)
 
-cdef inline void zap_huge(host_t *h, backing_t *b, block_t *block) noexcept nogil:
+cdef inline void zap_huge(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     """Remove a whole huge entry and free its folio."""
+    cdef block_t *block = &b.blocks[i]
+    if b.aged != NULL:
+        lru_del_huge(b, i)
     fill_block(block.present, 0)
     fill_block(block.ept, 0)
     fill_block(block.gone, ~<uint64_t>0)
@@ -97,16 +103,47 @@ cdef inline void split_pmd(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     b.n.thp_splits += 1
     h.vm.thp_split_pmd += 1
     enqueue_deferred(h, b, <unsigned int>i)
+    if b.aged != NULL:
+        lru_split_huge(b, i)
 
-cdef inline int64_t zap_small(host_t *h, backing_t *b, block_t *block, int lo, int hi) noexcept nogil:
-    """Remove the 4K entries of pages lo .. hi - 1; returns their number."""
-    cdef int64_t removed = 0, of_folio = 0, freed
+cdef inline int64_t zap_swapped(host_t *h, backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
+    """Discard pages of a word that live in swap: slots are free at once and nothing is read. Returns their number."""
+    cdef aged_t *a = &b.aged[i]
+    cdef int64_t n, frames
+    pages &= a.swapped[w]
+    if pages == 0:
+        return 0
+    n = popcount(pages)
+    frames = popcount(pages & a.cached[w])
+    if pages & a.cached[w] & ~a.writing[w]:
+        lru_del(b, i, w, pages & a.cached[w] & ~a.writing[w])
+    if pages & a.writing[w]:
+        cancel_writes(h, b, <unsigned int>(i * UNIT_WORDS + w), pages & a.writing[w])
+    free_slots(h, b, i, w, pages)
+    a.cached[w] &= ~pages
+    a.swapped[w] &= ~pages
+    b.blocks[i].gone[w] |= pages
+    b.swap_cache -= frames
+    b.swapped_pages -= n
+    b.n.discarded_swapped += n
+    give(h, frames)
+    return n
+
+cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
+    """Remove the 4K entries of pages lo .. hi - 1, and those of swapped pages; returns the number of all."""
+    cdef block_t *block = &b.blocks[i]
+    cdef int64_t removed = 0, of_folio = 0, swapped = 0, freed
     cdef uint64_t hit
     cdef int w, first, last
     for w in range(lo // WORD_PAGES, (hi - 1) // WORD_PAGES + 1):
         first = lo - w * WORD_PAGES if lo > w * WORD_PAGES else 0
         last = hi - w * WORD_PAGES if hi < (w + 1) * WORD_PAGES else WORD_PAGES
         hit = block.present[w] & span(first, last)
+        if b.aged != NULL:
+            swapped += zap_swapped(h, b, i, w, span(first, last))
+            if hit:
+                lru_del(b, i, w, hit)
+                drop_copies(h, b, i, w, hit)
         if hit:
             removed += popcount(hit)
             if block.folio == FOLIO_HUGE_PARTIAL:
@@ -123,9 +160,10 @@ cdef inline int64_t zap_small(host_t *h, backing_t *b, block_t *block, int lo, i
         freed += BLOCK_PAGES
     b.rss_pages -= removed
     b.held_frames -= freed
+    b.n.discarded_pages += removed
     h.freed_small += freed
     give(h, freed)
-    return removed
+    return removed + swapped
 
 cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int hi, bint whole, zap_t *z) noexcept nogil:
     """Remove pages lo .. hi - 1 of block i; whole: one call covers the block. Returns the 4K entries removed."""
@@ -133,7 +171,7 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
     cdef int64_t removed = 0
     cdef bint is_split
     if block.pmd == PMD_HUGE and whole:
-        zap_huge(h, b, block)
+        zap_huge(h, b, i)
         z.huge += 1
         b.n.discarded_pages += BLOCK_PAGES
     elif block.pmd != PMD_NONE:
@@ -141,7 +179,7 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
         if is_split:
             split_pmd(h, b, i)
             z.pmd_splits += 1
-        removed = zap_small(h, b, block, lo, hi)
+        removed = zap_small(h, b, i, lo, hi)
         if is_split and not h.thp_deposit:
             if h.frames_free == 0:  # the table needs a frame, and the folio has just given up some
                 split_folio(h, b, block)
@@ -149,7 +187,6 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
             b.host_tables += 1
             take(h, 1)
         z.small += removed
-        b.n.discarded_pages += removed
     if whole:
         free_tables(h, b, block)
     return removed

@@ -1,12 +1,12 @@
 """Memory of a KVM host and of its guests: the Python face of the host core.
 
-Emulates frames, second-level and host page tables, huge folios, discards and the OOM killer of a host without swap
+Emulates frames, second-level and host page tables, huge folios, discards, reclaim, swap and the OOM killer of a host
 (Linux 6.12). One method call is one event; the engine works on the structs and crosses to Python once a batch.
 """
 
 from collections import namedtuple
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -23,13 +23,14 @@ from hinting._core.host.check cimport (
     CHECK_OK,
     CHECK_QUEUE,
     CHECK_RSS,
+    CHECK_SWAP,
     CHECK_TABLES,
     backing_check,
     host_check,
 )
-from hinting._core.host.deferred cimport shrink_deferred
+from hinting._core.host.check_swap cimport SWAP_COUNTS, SWAP_LISTS, SWAP_SLOTS, SWAP_STATE, SWAP_WRITES
 from hinting._core.host.discard cimport backing_discard
-from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
+from hinting._core.host.fault cimport TOUCH_WRITES, backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.frames cimport wakes_kswapd
 from hinting._core.host.guest cimport (
     backing_free,
@@ -39,8 +40,13 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
-from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
+from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness, swap_total
+from hinting._core.host.reclaim cimport kswapd_run
+from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
 from hinting._core.host.state cimport HOST_OK, OVERCOMMIT_NEVER, backing_t, block_t
+from hinting._core.host.swap_setup cimport DEVICE_HDD, DEVICE_NVME, DEVICE_SATA, reclaim_drop, reclaim_init
+from hinting._core.host.swapin cimport MAX_READ, is_cached, is_swapped
+from hinting._core.host.swapout cimport settle_writes
 from hinting._core.host.words cimport popcount_block
 
 from hinting._core.host.arguments import MAX_FRAMES, real, whole
@@ -62,6 +68,9 @@ Touch = namedtuple("Touch", "ok stall_ns")
 Discard = namedtuple("Discard", "host_ns stolen_ns")
 BlockState = namedtuple("BlockState", "pmd folio ept_huge ept_table present mapped")
 
+SWAP_DEVICES = {"nvme": DEVICE_NVME, "sata": DEVICE_SATA, "hdd": DEVICE_HDD}
+MAX_SLOTS = (1 << 32) - 1
+
 _PMD = ("none", "table", "huge")
 _FOLIO = ("small", "huge", "huge-partial")
 _CHECKS = {
@@ -75,6 +84,11 @@ _CHECKS = {
     CHECK_TABLES: "page-table frames differ from the recount",
     CHECK_QUEUE: "the deferred-split queue differs from the recount",
     CHECK_DIRECTORY: "a page is backed or mapped without a page directory",
+    CHECK_SWAP + SWAP_STATE: "the swap state of a page contradicts itself",
+    CHECK_SWAP + SWAP_LISTS: "an LRU list differs from the pages that are on it",
+    CHECK_SWAP + SWAP_SLOTS: "a swap slot and its page differ",
+    CHECK_SWAP + SWAP_COUNTS: "swapped pages, slots, swap cache or lists differ from the recount",
+    CHECK_SWAP + SWAP_WRITES: "pages that are being written differ from the writes in flight",
 }
 
 
@@ -98,7 +112,10 @@ cdef class HostMemory:
     draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
     of a whole block frees its empty page table (Linux 6.14 and later). ept_reclaim: a zap of a whole block frees its
     second-level table (KVM before 5.18; later ones keep it). thp_deposit: count the page-table frame that Linux keeps
-    ready for the split of each huge mapping.
+    ready for the split of each huge mapping. swap_frames: slots of the swap device, 0 for none. swap_device: "nvme",
+    "sata" or "hdd", with the latencies and bandwidths of the cost profile. swap_tails: latencies of reads are drawn
+    from a log-normal distribution. swappiness: vm.swappiness, 0 to 200. page_cluster: vm.page-cluster, log2 of the most
+    pages read at once. page_cache_frames: clean page cache that reclaim may drop.
 
     Raises HostError naming the argument.
     """
@@ -118,6 +135,12 @@ cdef class HostMemory:
         bint pt_reclaim=False,
         bint ept_reclaim=True,
         bint thp_deposit=False,
+        swap_frames=0,
+        swap_device=None,
+        bint swap_tails=False,
+        swappiness=60,
+        page_cluster=3,
+        page_cache_frames=0,
     ):
         memset(&self.h, 0, sizeof(self.h))
         self.costs = costs
@@ -141,8 +164,31 @@ cdef class HostMemory:
         self.h.pt_reclaim = pt_reclaim
         self.h.ept_reclaim = ept_reclaim
         self.h.thp_deposit = thp_deposit
+        self.h.page_cache = whole("host.page_cache_frames", page_cache_frames, 0, self.h.frames_free)
+        self.h.frames_free -= self.h.page_cache
+        self._add_swap(swap_frames, swap_device, swap_tails, swappiness, page_cluster)
+
+    def _add_swap(self, swap_frames, swap_device, bint tails, swappiness, page_cluster):
+        cdef int64_t slots = whole("host.swap_frames", swap_frames, 0, MAX_SLOTS)
+        whole("host.swappiness", swappiness, 0, 200)
+        whole("host.page_cluster", page_cluster, 0, MAX_READ.bit_length() - 1)
+        if swap_device is not None and swap_device not in SWAP_DEVICES:
+            raise HostError(f"host.swap_device must be one of {', '.join(SWAP_DEVICES)}, got {swap_device!r}")
+        if slots == 0:
+            if swap_device is not None:
+                raise HostError(f"host.swap_device: {swap_device!r} has no slots, give the size of swap too")
+            if self.h.page_cache:
+                raise HostError("host.page_cache_frames: page cache is reclaimed together with swap, give the size of swap too")
+            return
+        if swap_device is None:
+            swap_device = "nvme"
+        if tails and SWAP_DEVICES[swap_device] == DEVICE_HDD:
+            raise HostError("host.swap_tails: tails are known for nvme and sata, not for hdd")
+        if reclaim_init(&self.h, &self.costs.c, slots, SWAP_DEVICES[swap_device], tails, swappiness, page_cluster) != HOST_OK:
+            raise MemoryError(f"no memory for {slots} swap slots")
 
     def __dealloc__(self):
+        reclaim_drop(&self.h)
         free(self.h.guests)
 
     @property
@@ -186,6 +232,32 @@ cdef class HostMemory:
     def wakes_kswapd(self):
         """Whether an allocation now wakes kswapd."""
         return wakes_kswapd(&self.h)
+
+    @property
+    def now_ns(self):
+        """Time at which the next event happens, ns; whoever drives the host sets it."""
+        return self.h.now
+
+    @now_ns.setter
+    def now_ns(self, t):
+        self.h.now = whole("host.now_ns", t, 0, (1 << 62) - 1)
+        if self.h.reclaim != NULL:
+            settle_writes(&self.h, self.h.now)
+
+    @property
+    def swap(self):
+        """Swap slots: (total, used)."""
+        return swap_total(&self.h), self.h.reclaim.slots.used if self.h.reclaim != NULL else 0
+
+    @property
+    def page_cache_frames(self):
+        """Frames of clean page cache of the host."""
+        return self.h.page_cache
+
+    @property
+    def device_busy_ns(self):
+        """Service time of all requests to the swap device, ns."""
+        return self.h.reclaim.device.busy_ns if self.h.reclaim != NULL else 0
 
     @property
     def vmstat(self):
@@ -251,9 +323,10 @@ cdef class HostMemory:
         return victim
 
     def kswapd(self):
-        """Reclaim up to the high watermark; returns its time, ns."""
+        """Reclaim up to the high watermark, or until nothing more can be had; returns its time, ns."""
         cdef double ns = 0
-        shrink_deferred(&self.h, &self.costs.c, self.h.wmark_high, &ns)
+        with nogil:
+            kswapd_run(&self.h, &self.costs.c, &ns)
         return ns
 
     def check(self):
@@ -286,8 +359,8 @@ cdef class Backing:
         whole("npages", npages, 1, self.b.npfn - pfn)
         return 0
 
-    def touch(self, pfn, npages=1):
-        """Touch pages in address order.
+    def touch(self, pfn, npages=1, *, bint writes=True):
+        """Touch pages in address order; writes: False for a guest that reads.
 
         Returns (ok, stall_ns): ok is False if a frame could not be had; the same call then goes on after a kill.
         """
@@ -297,7 +370,7 @@ cdef class Backing:
         cdef pfn_t at = pfn
         cdef uint64_t n = npages
         with nogil:
-            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, &ns)
+            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, TOUCH_WRITES if writes else 0, &ns)
         return Touch(result == HOST_OK, ns)
 
     def discard(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
@@ -325,6 +398,24 @@ cdef class Backing:
         """Whether the page has a frame."""
         self._range(pfn, 1)
         return backing_is_present(&self.b, pfn)
+
+    def is_swapped(self, pfn):
+        """Whether the page lives in swap."""
+        self._range(pfn, 1)
+        return is_swapped(&self.b, pfn)
+
+    def is_cached(self, pfn):
+        """Whether the page lives in swap and has a frame in the swap cache."""
+        self._range(pfn, 1)
+        return is_swapped(&self.b, pfn) and is_cached(&self.b, pfn)
+
+    def slot(self, pfn):
+        """Swap slot of a swapped page, or of a page whose copy is still valid; None for any other."""
+        self._range(pfn, 1)
+        if self.b.aged == NULL:
+            return None
+        has_copy = self.b.aged[<uint64_t>pfn >> 9].copied[pfn >> 6 & 7] >> (pfn & 63) & 1
+        return self.b.slots[<uint64_t>pfn] if has_copy or is_swapped(&self.b, pfn) else None
 
     def block_state(self, block):
         """State of an aligned 2 MiB block: host page table, folio, second level, and pages with a frame / mapped."""
@@ -398,6 +489,26 @@ cdef class Backing:
         return self.b.deferred_blocks, self.b.deferred_frames
 
     @property
+    def swapped_pages(self):
+        """Guest pages that live in swap."""
+        return self.b.swapped_pages
+
+    @property
+    def swap_slots(self):
+        """Slots of this guest: swapped pages, and valid copies of pages that came back."""
+        return self.b.swap_slots
+
+    @property
+    def swap_cache_frames(self):
+        """Frames of this guest in the swap cache: pages that are being written or were read ahead."""
+        return self.b.swap_cache
+
+    @property
+    def lru_pages(self):
+        """Pages on the LRU lists: (inactive, active)."""
+        return self.b.list[INACTIVE].pages, self.b.list[ACTIVE].pages
+
+    @property
     def oom_badness(self):
         """Score for the OOM killer, pages."""
         return oom_badness(&self.host.h, &self.b)
@@ -410,4 +521,4 @@ cdef class Backing:
     @property
     def map_bytes(self):
         """Address space that the emulator keeps for this backing, bytes."""
-        return self.b.mapped_bytes
+        return self.b.mapped_bytes + self.b.aged_bytes

@@ -8,9 +8,13 @@ guests come and go in guest.pxd. Zero bytes mean "not backed", so the block arra
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from hinting._core.host.reclaim_state cimport NR_LISTS, aged_t, list_t, reclaim_t
+from hinting._core.mm.state cimport mm_t
+
 cdef enum:
     HOST_OK = 0
     HOST_NOMEM = -1                     # no frame above the min watermark, even after reclaim
+    HOST_AGAIN = 1                      # what was asked about has changed: look again
 
     BLOCK_ORDER = 9
     BLOCK_PAGES = 1 << BLOCK_ORDER
@@ -58,6 +62,14 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t discarded_pages            # of these, pages that were backed
     uint64_t thp_splits                 # huge folios this guest lost to a partial discard
     uint64_t folio_splits               # huge folios split under pressure
+    uint64_t swapped_out                # pages that were evicted and had to be written
+    uint64_t swapped_in                 # pages that were read, read-ahead included
+    uint64_t major_faults               # second-level faults that waited for the device
+    uint64_t swap_cache_hits            # second-level faults that found their page in the swap cache
+    uint64_t dropped_copies             # pages that were evicted without a write, their copy being valid
+    uint64_t discarded_swapped          # swapped pages that were discarded: no I/O
+    uint64_t free_page_swap_writes      # pages that were written while they were free in the guest
+    uint64_t refaults_active            # swapped-in pages that came back soon enough to be active at once
 
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
     uint64_t npfn                       # one past the last guest page frame; holes are never touched
@@ -79,6 +91,18 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     int64_t deferred_frames             # unmapped, but held by a folio on the queue
     uint32_t deferred_head              # block number + 1: next to split
     uint32_t deferred_tail
+    aged_t *aged                        # per block, NULL on a host that cannot swap
+    uint32_t *slots                     # per page: swap slot
+    size_t aged_bytes                   # of the mapping that holds both arrays
+    list_t list[NR_LISTS]
+    int64_t swapped_pages               # guest pages that live in swap
+    int64_t swap_slots                  # slots of this guest: swapped pages and valid copies
+    int64_t swap_cache                  # frames of this guest in the swap cache
+    uint32_t evictions                  # pages evicted or activated so far, wraps
+    uint32_t read_window                # pages read at the last major fault
+    uint32_t read_hits                  # read-ahead pages that were wanted since
+    uint32_t read_page                  # last page that was read or was found to be read ahead
+    const mm_t *mm                      # the guest's allocator, NULL if unknown: for free_page_swap_writes
     counters_t n
 
 ctypedef struct vmstat_t:               # named as in /proc/vmstat
@@ -90,6 +114,21 @@ ctypedef struct vmstat_t:               # named as in /proc/vmstat
     uint64_t thp_split_page
     uint64_t thp_deferred_split_page
     uint64_t oom_kill
+    uint64_t pgmajfault
+    uint64_t pswpin
+    uint64_t pswpout
+    uint64_t swap_ra                    # pages read ahead
+    uint64_t swap_ra_hit                # of these, pages that a fault found in the swap cache
+    uint64_t pgscan_kswapd
+    uint64_t pgscan_direct
+    uint64_t pgsteal_kswapd
+    uint64_t pgsteal_direct
+    uint64_t pgactivate
+    uint64_t pgdeactivate
+    uint64_t thp_swpout                 # huge folios written whole
+    uint64_t thp_swpout_fallback        # huge folios split for the want of a free cluster
+    uint64_t workingset_refault_anon
+    uint64_t workingset_activate_anon
 
 ctypedef struct host_t:
     int64_t frames_total                # all that the page allocator manages
@@ -111,4 +150,7 @@ ctypedef struct host_t:
     int nr_guests
     int guests_size                     # pointers allocated
     uint32_t launches
+    int64_t now                         # time of the caller, ns: a cost that is summed up comes on top
+    reclaim_t *reclaim                  # NULL on a host that cannot swap
+    int64_t page_cache                  # frames of clean files that nobody maps
     vmstat_t vm

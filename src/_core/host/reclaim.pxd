@@ -1,0 +1,372 @@
+"""Reclaim: kswapd, direct reclaim, and the clock over the two lists of each guest.
+
+Follows shrink_lruvec, balance_pgdat and try_to_free_pages (Linux 6.12): a page is evicted when the scan finds it
+unaccessed on the inactive list, stays when it was accessed once, and is activated when it was accessed twice. A round
+at priority p looks at 1/2^p of each list, at least 32 pages. A unit of a list (lru.pxd) is looked at whole, so a batch
+of 32 pages may become up to 95, or one huge folio. Clean page cache of the host is one amount without an order.
+"""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from hinting._core.costs cimport costs_t
+from hinting._core.host.deferred cimport shrink_deferred, split_folio
+from hinting._core.host.frames cimport can_take, give
+from hinting._core.host.lru cimport (
+    inactive_is_low,
+    is_linked,
+    lru_move,
+    lru_move_huge,
+    on_list,
+    rotate_unit,
+)
+from hinting._core.host.reclaim_state cimport (
+    ACTIVE,
+    DEF_PRIORITY,
+    INACTIVE,
+    KSWAPD_RETRIES,
+    NR_LISTS,
+    SCAN_BATCH,
+    UNIT_WORDS,
+    aged_t,
+    kswapd_t,
+    reclaim_t,
+)
+from hinting._core.host.state cimport (
+    BLOCK_PAGES,
+    FOLIO_HUGE,
+    FOLIO_HUGE_PARTIAL,
+    HOST_NOMEM,
+    HOST_OK,
+    backing_t,
+    block_t,
+    host_t,
+)
+from hinting._core.host.swapout cimport (
+    evict_huge,
+    evict_pages,
+    settle_writes,
+    time_of,
+    wait_write,
+)
+from hinting._core.host.words cimport fill_block, popcount
+
+ctypedef struct scan_t:
+    bint kswapd
+    int64_t scanned                     # pages looked at
+    int64_t reclaimed                   # pages freed, or on their way to the device
+
+# One unit
+
+cdef inline void note_scan(host_t *h, scan_t *s, int64_t scanned, int64_t reclaimed) noexcept nogil:
+    s.scanned += scanned
+    s.reclaimed += reclaimed
+    if s.kswapd:
+        h.vm.pgscan_kswapd += scanned
+        h.vm.pgsteal_kswapd += reclaimed
+    else:
+        h.vm.pgscan_direct += scanned
+        h.vm.pgsteal_direct += reclaimed
+
+cdef inline bint is_accessed(const aged_t *a) noexcept nogil:
+    cdef int w
+    for w in range(UNIT_WORDS):
+        if a.accessed[w]:
+            return True
+    return False
+
+cdef inline void shrink_inactive_huge(
+    host_t *h, backing_t *b, const costs_t *c, uint64_t i, scan_t *s, double *ns
+) noexcept nogil:
+    """Look at the oldest unit of the inactive list, a huge folio."""
+    cdef aged_t *a = &b.aged[i]
+    cdef int64_t evicted = 0
+    if is_accessed(a):
+        fill_block(a.accessed, 0)
+        if a.referenced[0]:
+            h.vm.pgactivate += BLOCK_PAGES
+            b.evictions += BLOCK_PAGES
+            lru_move_huge(b, i, ACTIVE)
+        else:
+            fill_block(a.referenced, ~<uint64_t>0)
+            rotate_unit(b, <unsigned int>(i * UNIT_WORDS), INACTIVE)
+    else:
+        fill_block(a.referenced, 0)
+        evicted = evict_huge(h, b, c, i, ns)
+        if evicted == 0 and b.blocks[i].folio == FOLIO_HUGE:
+            rotate_unit(b, <unsigned int>(i * UNIT_WORDS), INACTIVE)
+    if evicted == 0:
+        ns[0] += c.swap_scan_page
+    note_scan(h, s, BLOCK_PAGES, evicted)
+
+cdef inline void shrink_inactive(host_t *h, backing_t *b, const costs_t *c, scan_t *s, double *ns) noexcept nogil:
+    """Look at the oldest unit of the inactive list, which must not be empty."""
+    cdef unsigned int word = b.list[INACTIVE].tail - 1
+    cdef uint64_t i = word // UNIT_WORDS
+    cdef int w = word % UNIT_WORDS
+    cdef block_t *block = &b.blocks[i]
+    cdef aged_t *a = &b.aged[i]
+    cdef uint64_t pages, accessed, twice
+    cdef int64_t looked, evicted = 0, before
+    if block.folio == FOLIO_HUGE:
+        shrink_inactive_huge(h, b, c, i, s, ns)
+        return
+    if block.folio == FOLIO_HUGE_PARTIAL:
+        before = h.frames_free
+        split_folio(h, b, block)
+        ns[0] += c.host_thp_split_folio
+        note_scan(h, s, 0, h.frames_free - before)
+    pages = on_list(block, a, w, INACTIVE)
+    looked = popcount(pages)
+    accessed = pages & a.accessed[w]
+    twice = accessed & a.referenced[w]
+    a.accessed[w] &= ~pages
+    a.referenced[w] = (a.referenced[w] & ~pages) | accessed
+    if twice:
+        h.vm.pgactivate += popcount(twice)
+        b.evictions += popcount(twice)
+        lru_move(b, i, w, twice, ACTIVE)
+    if pages & ~accessed:
+        evicted = evict_pages(h, b, c, i, w, pages & ~accessed, ns)
+    if is_linked(b, word, INACTIVE):
+        rotate_unit(b, word, INACTIVE)
+    ns[0] += <double>(looked - evicted) * c.swap_scan_page
+    note_scan(h, s, looked, evicted)
+
+cdef inline int64_t shrink_active(host_t *h, backing_t *b, const costs_t *c, double *ns) noexcept nogil:
+    """Move the oldest unit of the active list to the inactive one; returns its pages. The list must not be empty."""
+    cdef unsigned int word = b.list[ACTIVE].tail - 1
+    cdef uint64_t i = word // UNIT_WORDS
+    cdef int w = word % UNIT_WORDS
+    cdef uint64_t pages
+    if b.blocks[i].folio == FOLIO_HUGE:
+        fill_block(b.aged[i].accessed, 0)
+        lru_move_huge(b, i, INACTIVE)
+        ns[0] += c.swap_scan_page
+        h.vm.pgdeactivate += BLOCK_PAGES
+        return BLOCK_PAGES
+    pages = on_list(&b.blocks[i], &b.aged[i], w, ACTIVE)
+    b.aged[i].accessed[w] &= ~pages
+    lru_move(b, i, w, pages, INACTIVE)
+    ns[0] += <double>popcount(pages) * c.swap_scan_page
+    h.vm.pgdeactivate += popcount(pages)
+    return popcount(pages)
+
+# How much of what
+
+cdef inline double anon_share(const host_t *h) noexcept nogil:
+    """Share of the scan that goes to guest memory, the rest to the host's page cache; 0 when swap is full."""
+    cdef const reclaim_t *r = h.reclaim
+    cdef double total, anon, file, a, f
+    if r.slots.used == r.slots.total:
+        return 0
+    if h.page_cache == 0 or h.page_cache + h.frames_free <= h.wmark_high:
+        return 1
+    total = r.anon_cost + r.file_cost
+    anon = total + r.anon_cost
+    file = total + r.file_cost
+    a = r.swappiness * (anon + file + 1) / (anon + 1)
+    f = (200 - r.swappiness) * (anon + file + 1) / (file + 1)
+    return a / (a + f)
+
+cdef inline void note_anon_cost(host_t *h, int64_t pages) noexcept nogil:
+    """I/O of swapped pages makes the page cache the cheaper victim; the count fades with the size of the lists."""
+    cdef reclaim_t *r = h.reclaim
+    cdef int64_t size = h.page_cache
+    cdef int i
+    if size == 0:
+        return
+    for i in range(h.nr_guests):
+        size += h.guests[i].list[INACTIVE].pages + h.guests[i].list[ACTIVE].pages
+    r.anon_cost += <double>pages
+    if r.anon_cost + r.file_cost > size / 4:
+        r.anon_cost /= 2
+        r.file_cost /= 2
+
+cdef inline void scan_targets(const backing_t *b, int priority, double share, int64_t *scan) noexcept nogil:
+    """Pages to scan of each list at this priority."""
+    cdef int which
+    cdef int64_t n
+    for which in range(NR_LISTS):
+        n = b.list[which].pages >> priority
+        if n < SCAN_BATCH:
+            n = min(b.list[which].pages, SCAN_BATCH)
+        scan[which] = <int64_t>(<double>n * share)
+
+cdef inline bint shrink_step(host_t *h, backing_t *b, const costs_t *c, int64_t *scan, scan_t *s, double *ns) noexcept nogil:
+    """One batch of the work in scan[]; False when none is left."""
+    cdef int64_t n = 0
+    if scan[ACTIVE] > 0 and b.list[ACTIVE].pages and inactive_is_low(b):
+        while n < SCAN_BATCH and b.list[ACTIVE].pages:
+            n += shrink_active(h, b, c, ns)
+        scan[ACTIVE] -= n
+    elif scan[INACTIVE] > 0 and b.list[INACTIVE].pages:
+        n = s.scanned
+        while s.scanned - n < SCAN_BATCH and b.list[INACTIVE].pages:
+            shrink_inactive(h, b, c, s, ns)
+        scan[INACTIVE] -= s.scanned - n
+    else:
+        return False
+    return True
+
+cdef inline void shrink_page_cache(host_t *h, const costs_t *c, int priority, double share, scan_t *s, double *ns) noexcept nogil:
+    """Drop clean page cache of the host."""
+    cdef int64_t n = h.page_cache >> priority
+    if n < SCAN_BATCH:
+        n = min(h.page_cache, SCAN_BATCH)
+    n = <int64_t>(<double>n * share)
+    h.page_cache -= n
+    give(h, n)
+    ns[0] += <double>n * c.swap_scan_page
+    note_scan(h, s, n, n)
+
+# Direct reclaim
+
+cdef inline void shrink_guests(host_t *h, const costs_t *c, int priority, scan_t *s, double *ns) noexcept nogil:
+    """A round of direct reclaim over the guests, from where the last one ended, until a batch is reclaimed."""
+    cdef int64_t scan[NR_LISTS]
+    cdef double share = anon_share(h)
+    cdef int _turn
+    cdef backing_t *b
+    if h.page_cache and share < 1:
+        shrink_page_cache(h, c, priority, 1 - share, s, ns)
+    for _turn in range(h.nr_guests):
+        if s.reclaimed >= SCAN_BATCH or share == 0:
+            return
+        if h.reclaim.next_guest >= h.nr_guests:
+            h.reclaim.next_guest = 0
+        b = h.guests[h.reclaim.next_guest]
+        h.reclaim.next_guest += 1
+        scan_targets(b, priority, share, scan)
+        while s.reclaimed < SCAN_BATCH and shrink_step(h, b, c, scan, s, ns):
+            pass
+
+cdef inline int reclaim_direct(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
+    """Reclaim until `frames` can be taken; HOST_NOMEM when 16 rounds in a row freed nothing."""
+    cdef scan_t s
+    cdef int priority, failures = 0
+    s.kswapd = False
+    while True:
+        settle_writes(h, time_of(h, ns))
+        if can_take(h, frames):
+            h.reclaim.kswapd.failures = 0
+            return HOST_OK
+        s.scanned = s.reclaimed = 0
+        priority = DEF_PRIORITY
+        while priority >= 0 and s.reclaimed < SCAN_BATCH and not can_take(h, frames):
+            shrink_guests(h, c, priority, &s, ns)
+            priority -= 1
+        note_anon_cost(h, s.reclaimed)
+        if can_take(h, frames):
+            continue
+        if h.reclaim.nr_writes:
+            wait_write(h, ns)
+        elif s.reclaimed == 0:
+            failures += 1
+            if failures == KSWAPD_RETRIES or s.scanned == 0:
+                return HOST_NOMEM
+
+cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
+    """Make room for `frames` by direct reclaim; without swap only the deferred-split queue gives anything."""
+    if frames <= 0 or can_take(h, frames):
+        return HOST_OK
+    h.vm.allocstall += 1
+    shrink_deferred(h, c, h.wmark_min + frames, ns)
+    if can_take(h, frames):
+        return HOST_OK
+    return HOST_NOMEM if h.reclaim == NULL else reclaim_direct(h, c, frames, ns)
+
+# kswapd
+
+cdef inline void begin_round(kswapd_t *k) noexcept nogil:
+    k.turn = 0
+    k.begun = False
+    k.scanned = k.reclaimed = 0
+
+cdef inline void wake_kswapd(host_t *h, int64_t at) noexcept nogil:
+    """Wake kswapd if an allocation now would; it runs from time `at` on."""
+    cdef kswapd_t *k
+    if h.reclaim == NULL or h.frames_free > h.wmark_low:
+        return
+    k = &h.reclaim.kswapd
+    if k.awake or k.failures >= KSWAPD_RETRIES:
+        return
+    k.awake = True
+    k.priority = DEF_PRIORITY
+    k.now = max(k.now, at)
+    k.total = 0
+    begin_round(k)
+
+cdef inline int64_t will_be_free(const host_t *h) noexcept nogil:
+    """Free frames once all writes are done."""
+    return h.frames_free + h.reclaim.pages_in_flight
+
+cdef inline void end_round(host_t *h, double *ns) noexcept nogil:
+    """Sleep when the high watermark is reached, wait when the writes in flight will reach it, else go on harder."""
+    cdef kswapd_t *k = &h.reclaim.kswapd
+    k.total += k.reclaimed
+    note_anon_cost(h, k.reclaimed)
+    settle_writes(h, time_of(h, ns))
+    while h.frames_free < h.wmark_high and will_be_free(h) >= h.wmark_high:
+        wait_write(h, ns)
+    if h.frames_free >= h.wmark_high:
+        k.awake = False
+        k.failures = 0
+    elif k.scanned < h.wmark_high or k.reclaimed == 0:
+        k.priority -= 1
+        if k.priority < 1:
+            k.priority = DEF_PRIORITY
+            k.failures = k.failures + 1 if k.total == 0 else 0
+            k.total = 0
+            k.awake = k.failures < KSWAPD_RETRIES
+    begin_round(k)
+
+cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept nogil:
+    """One batch of kswapd's work; adds its time to ns. It must be awake.
+
+    A round goes over all guests, from where the last one ended, and ends early when enough frames are free or on
+    their way.
+    """
+    cdef kswapd_t *k = &h.reclaim.kswapd
+    cdef backing_t *b
+    cdef scan_t s
+    cdef double share
+    s.kswapd = True
+    s.scanned = s.reclaimed = 0
+    settle_writes(h, time_of(h, ns))
+    share = anon_share(h)
+    if k.turn == 0 and not k.begun:
+        shrink_deferred(h, c, h.wmark_high, ns)
+        if h.page_cache and share < 1:
+            shrink_page_cache(h, c, k.priority, 1 - share, &s, ns)
+    if k.turn < h.nr_guests and share > 0 and will_be_free(h) < h.wmark_high:
+        if k.guest >= h.nr_guests:
+            k.guest = 0
+        b = h.guests[k.guest]
+        if not k.begun:
+            scan_targets(b, k.priority, share, k.scan)
+            k.begun = True
+        if not shrink_step(h, b, c, k.scan, &s, ns):
+            k.guest += 1
+            k.turn += 1
+            k.begun = False
+        k.scanned += s.scanned
+        k.reclaimed += s.reclaimed
+        return
+    k.scanned += s.scanned
+    k.reclaimed += s.reclaimed
+    end_round(h, ns)
+
+cdef inline void kswapd_run(host_t *h, const costs_t *c, double *ns) noexcept nogil:
+    """Let kswapd work until it sleeps, all at once, from h.now on."""
+    cdef kswapd_t *k
+    if h.reclaim == NULL:
+        shrink_deferred(h, c, h.wmark_high, ns)
+        return
+    k = &h.reclaim.kswapd
+    if not k.awake:
+        k.awake = True
+        k.priority = DEF_PRIORITY
+        k.total = 0
+        begin_round(k)
+    while k.awake:
+        kswapd_step(h, c, ns)
