@@ -29,6 +29,7 @@ app.command("snapshot")(snapshot.snapshot)
 app.command("show")(snapshot.show)
 app.command("strategies")(listing.strategies)
 app.command("scenarios")(listing.scenarios)
+app.command("workloads")(listing.workloads)
 app.command("kernels")(listing.kernels)
 
 
