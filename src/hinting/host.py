@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from hinting._core.costs import Costs
 from hinting._core.host.host import HostMemory
 from hinting.costs import CostProfile
@@ -9,11 +12,46 @@ from hinting.costs import load as load_costs
 from hinting.errors import HostError
 from hinting.units import PAGE_BYTES, parse_size, size_pages
 
-__all__ = ["DEFAULT_BASE", "Host"]
+__all__ = ["DEFAULT_BASE", "Host", "Limits"]
 
 #: Memory of the host's own system: kernel, daemons, page cache that stays. A parameter that the number of guests
 #: hangs on; see the docs of the seed experiment.
 DEFAULT_BASE = "0.95GiB"
+
+
+def _refuse_unmodelled(lru: str, ksm: bool, zswap: bool, swap_device: str | None) -> None:
+    """HostError for what other kernels and hosts have and this one does not model."""
+    if lru != "two-list":
+        known = "MGLRU is not modelled" if lru == "mglru" else "expected 'two-list'"
+        raise HostError(f"host lru: {lru!r}: {known}; the host has the two-list LRU with a clock")
+    if ksm:
+        raise HostError("host ksm: merging of equal pages (KSM) is not modelled")
+    if zswap:
+        raise HostError("host zswap: compressed swap (zswap) is not modelled")
+    if swap_device == "zram":
+        raise HostError("host swap_device: 'zram': compressed swap (zram) is not modelled, expected nvme, sata or hdd")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a memory cgroup (cgroup v2), each a size or None for no limit.
+
+    max: charges beyond it reclaim in the group, then kill in it. high: beyond it the guest is slowed down. low, min:
+    what reclaim by others leaves alone while it finds anything else, and always. swap_max: swap that it may use.
+    """
+
+    max: int | str | None = None
+    high: int | str | None = None
+    low: int | str = 0
+    min: int | str = 0
+    swap_max: int | str | None = None
+
+    def frames(self) -> dict[str, int | None]:
+        """The same in frames; UnitError naming the limit."""
+        return {
+            name: None if value is None else parse_size(value, f"limit {name}") // PAGE_BYTES
+            for name, value in vars(self).items()
+        }
 
 
 class Host:
@@ -26,7 +64,8 @@ class Host:
     swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
     "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
     page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache: clean page cache beside `base` that
-    reclaim may drop; needs swap.
+    reclaim may drop; needs swap. effects: what swapping behind the guests' backs costs, see docs/host.md. lru, ksm, zswap: what a kernel may also have and this host has not; anything but the
+    default is refused.
 
     Raises HostError or UnitError naming the argument.
 
@@ -52,7 +91,12 @@ class Host:
         swappiness: int = 60,
         page_cluster: int = 3,
         page_cache: int | str = 0,
+        effects: Iterable[str] = ("silent-write", "stale-read", "false-read"),
+        lru: str = "two-list",
+        ksm: bool = False,
+        zswap: bool = False,
     ) -> None:
+        _refuse_unmodelled(lru, ksm, zswap, swap_device)
         self.costs = costs if costs is not None else load_costs()
         frames = parse_size(memory, "host memory") // PAGE_BYTES
         base_frames = -(-parse_size(base, "host base") // PAGE_BYTES)
@@ -72,7 +116,12 @@ class Host:
             swappiness=swappiness,
             page_cluster=page_cluster,
             page_cache_frames=size_pages(page_cache, "host page cache"),
+            effects=effects,
         )
+
+    def add_group(self, limits: Limits) -> int:
+        """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches."""
+        return self.memory.add_group(**limits.frames())  # type: ignore[arg-type]
 
     def used_bytes(self) -> int:
         """Memory in use: the host's own, and what guests, VMMs and page tables hold."""

@@ -13,7 +13,7 @@ from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.errors import HintingError
 from hinting.guest import Guest
-from hinting.host import Host
+from hinting.host import Host, Limits
 from hinting.units import PAGE_BYTES, parse_duration
 from hinting.workloads.boot import boot as boot_rows
 
@@ -50,6 +50,7 @@ class VM:
         self._simulation = simulation
         self.guest = guest
         self.machine = machine
+        self.launched_ns = simulation.now_ns
 
     def submit(self, ops: np.ndarray, *, vcpu: int = 0) -> None:
         """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong."""
@@ -92,6 +93,19 @@ class VM:
         """CPU time by account, ns."""
         return self.machine.accounts()
 
+    def memory_counts(self) -> dict[str, int]:
+        """Counts of its memory on the host since launch: faults, discards, swap; in pages or calls."""
+        return self.machine.backing.counters
+
+    def stalls(self) -> dict[str, float]:
+        """ns that the guest waited for memory: reclaim (its own), swap (reads), high (memory.high of its cgroup)."""
+        return self.machine.backing.stalls
+
+    def pressure(self) -> float:
+        """Share of its life so far in which the guest waited for memory, summed over vCPUs, at most 1 (PSI "some")."""
+        lived = self._simulation.now_ns - self.launched_ns
+        return min(1.0, sum(self.stalls().values()) / lived) if lived > 0 else 0.0
+
 
 class Simulation:
     """Virtual time over one host and the guests launched on it.
@@ -116,14 +130,33 @@ class Simulation:
         self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
         self.vms: list[VM] = []
 
-    def launch(self, guest: Guest, *, workload: np.ndarray | None = None, boot: bool = True) -> VM:
+    def launch(
+        self,
+        guest: Guest,
+        *,
+        workload: np.ndarray | None = None,
+        boot: bool = True,
+        limits: Limits | None = None,
+        slice: int | None = None,
+        oom_score_adj: int = 0,
+    ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0.
 
-        boot: False for a guest whose memory is all untouched. Raises HostError if the host has no memory for the VMM.
+        boot: False for a guest whose memory is all untouched. limits: of its memory cgroup. slice: a cgroup that it
+        shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. Raises HostError
+        if the host has no memory for the VMM.
         """
         guest.check_launchable()
         vmm = vmm_memory_frames(self._costs, guest.vcpus)
-        backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
+        self.host.memory.now_ns = self.now_ns
+        backing = self.host.memory.add_guest(
+            guest.memory_map.npfn,
+            vmm,
+            ram_frames=guest.memory_map.pages,
+            oom_score_adj=oom_score_adj,
+            group=None if limits is None else self.host.add_group(limits),
+            slice=slice,
+        )
         kernel = guest.allocator.kernel
         requests = {
             "user": gfp.HIGHUSER_MOVABLE,
@@ -219,6 +252,8 @@ class Simulation:
                 for name, value in vm.counts().items()
             ]
             rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
+            rows += [(vm.number, f"stall_{name}", value, "ns") for name, value in vm.stalls().items()]
+            rows += [(vm.number, f"host_{name}", float(value), "count") for name, value in vm.memory_counts().items()]
             rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
         guest, metric, value, unit = zip(*rows, strict=True)
         return pa.table({"guest": guest, "metric": metric, "value": value, "unit": unit})

@@ -4,7 +4,6 @@ from hinting._core.host.check cimport backing_check, host_check
 from hinting._core.host.deferred cimport shrink_deferred
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport (
-    TOUCH_WRITES,
     backing_fault,
     backing_is_mapped,
     backing_is_present,
@@ -22,5 +21,15 @@ from hinting._core.host.guest cimport (
     vmm_frames_of,
 )
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
-from hinting._core.host.reclaim cimport kswapd_step, reclaim_for, wake_kswapd
-from hinting._core.host.state cimport HOST_NOMEM, HOST_OK, backing_t, block_t, host_t
+from hinting._core.host.reclaim cimport kswapd_step, reclaim_for, wake_host_kswapd
+from hinting._core.host.state cimport (
+    HOST_NOMEM,
+    HOST_OK,
+    TOUCH_DISK,
+    TOUCH_WHOLE,
+    TOUCH_WRITEBACK,
+    TOUCH_WRITES,
+    backing_t,
+    block_t,
+    host_t,
+)

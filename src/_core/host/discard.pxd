@@ -11,7 +11,6 @@ from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport dequeue_deferred, enqueue_deferred, folio_mapped, split_folio
 from hinting._core.host.frames cimport give, take
 from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
-from hinting._core.host.reclaim_state cimport UNIT_WORDS, aged_t
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -25,7 +24,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
-from hinting._core.host.swapout cimport cancel_writes, drop_copies, free_slots
+from hinting._core.host.swapout cimport drop_copies, forget_swapped
 from hinting._core.host.words cimport fill_block, popcount, span
 
 ctypedef struct zap_t:                  # what some calls did, before it is priced
@@ -108,25 +107,14 @@ cdef inline void split_pmd(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
 
 cdef inline int64_t zap_swapped(host_t *h, backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
     """Discard pages of a word that live in swap: slots are free at once and nothing is read. Returns their number."""
-    cdef aged_t *a = &b.aged[i]
-    cdef int64_t n, frames
-    pages &= a.swapped[w]
+    cdef int64_t n
+    pages &= b.aged[i].swapped[w]
     if pages == 0:
         return 0
     n = popcount(pages)
-    frames = popcount(pages & a.cached[w])
-    if pages & a.cached[w] & ~a.writing[w]:
-        lru_del(b, i, w, pages & a.cached[w] & ~a.writing[w])
-    if pages & a.writing[w]:
-        cancel_writes(h, b, <unsigned int>(i * UNIT_WORDS + w), pages & a.writing[w])
-    free_slots(h, b, i, w, pages)
-    a.cached[w] &= ~pages
-    a.swapped[w] &= ~pages
+    forget_swapped(h, b, i, w, pages)
     b.blocks[i].gone[w] |= pages
-    b.swap_cache -= frames
-    b.swapped_pages -= n
     b.n.discarded_swapped += n
-    give(h, frames)
     return n
 
 cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:

@@ -9,9 +9,10 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
-from hinting._core.host.frames cimport can_take, give, huge_frame_exists, take
+from hinting._core.host.cgroup cimport can_have
+from hinting._core.host.frames cimport give, huge_frame_exists, take
 from hinting._core.host.lru cimport lru_add, lru_add_huge
-from hinting._core.host.reclaim cimport reclaim_for
+from hinting._core.host.reclaim cimport frames_for, look_at_high
 from hinting._core.host.reclaim_state cimport INACTIVE
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
@@ -25,18 +26,20 @@ from hinting._core.host.state cimport (
     HOST_OK,
     PMD_HUGE,
     PMD_NONE,
+    EFFECT_FALSE_READ,
+    EFFECT_STALE_READ,
     PMD_TABLE,
+    TOUCH_DISK,
+    TOUCH_WHOLE,
+    TOUCH_WRITES,
     WORD_PAGES,
     backing_t,
     block_t,
     host_t,
 )
 from hinting._core.host.swapin cimport is_cached, is_swapped, swap_in
-from hinting._core.host.swapout cimport drop_copies, settle_writes, time_of
+from hinting._core.host.swapout cimport drop_copies, forget_swapped, settle_writes, time_of
 from hinting._core.host.words cimport fill_block, first_bit, popcount, popcount_block, span
-
-cdef enum:
-    TOUCH_WRITES = 1                    # the guest writes, else it reads
 
 cdef inline bint backing_is_mapped(const backing_t *b, pfn_t pfn) noexcept nogil:
     """Whether the guest can touch the page without an exit."""
@@ -107,9 +110,9 @@ cdef inline int fault_map(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
     cdef int64_t tables
     while True:
         tables = directories_missing(b, pfn, DIRECTORY_EPT) + (block.pmd != PMD_HUGE and not block.ept_table)
-        if tables == 0 or can_take(h, tables):
+        if tables == 0 or can_have(h, b, tables):
             break
-        if reclaim_for(h, c, tables, ns) != HOST_OK:
+        if frames_for(h, b, c, tables, ns) != HOST_OK:
             return HOST_NOMEM
         if not backing_is_present(b, pfn):
             return HOST_AGAIN
@@ -129,7 +132,7 @@ cdef inline bint fault_2m(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
     cdef block_t *block = &b.blocks[i]
     cdef int64_t tables = directories_missing(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT) + h.thp_deposit
     block.thp_attempts += 1
-    if not can_take(h, BLOCK_PAGES + tables) or not huge_frame_exists(h, b, i, block.thp_attempts):
+    if not can_have(h, b, BLOCK_PAGES + tables) or not huge_frame_exists(h, b, i, block.thp_attempts):
         b.n.thp_fallbacks += 1
         h.vm.thp_fault_fallback += 1
         if h.thp_defrag:
@@ -177,7 +180,7 @@ cdef inline int fault_4k(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, d
     cdef int w = pfn >> 6 & 7
     cdef int64_t tables = directories_missing(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT)
     tables += (block.pmd == PMD_NONE) + (not block.ept_table)
-    if reclaim_for(h, c, 1 + tables, ns) != HOST_OK:
+    if frames_for(h, b, c, 1 + tables, ns) != HOST_OK:
         return HOST_NOMEM
     take(h, 1 + tables)
     add_directories(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT)
@@ -189,6 +192,12 @@ cdef inline int fault_4k(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, d
     ns[0] += fault_4k_ns(c)
     return HOST_OK
 
+cdef inline bint needs_no_read(const host_t *h, int flags) noexcept nogil:
+    """Whether the host is told that a swapped page is overwritten, so that it need not read it."""
+    if flags & TOUCH_WHOLE:
+        return not h.effects & EFFECT_FALSE_READ
+    return flags & TOUCH_DISK and not h.effects & EFFECT_STALE_READ
+
 cdef inline int fault_swap(
     host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, int flags, double *ns
 ) noexcept nogil:
@@ -198,12 +207,12 @@ cdef inline int fault_swap(
     while True:
         settle_writes(h, time_of(h, ns))
         need = directories_missing(b, pfn, DIRECTORY_EPT) + (not block.ept_table) + (not is_cached(b, pfn))
-        if need == 0 or can_take(h, need):
+        if need == 0 or can_have(h, b, need):
             break
-        if reclaim_for(h, c, need, ns) != HOST_OK:
+        if frames_for(h, b, c, need, ns) != HOST_OK:
             return HOST_NOMEM
     take(h, need - (not is_cached(b, pfn)))
-    swap_in(h, b, c, pfn, flags & TOUCH_WRITES, ns)
+    swap_in(h, b, c, pfn, flags, ns)
     add_directories(b, pfn, DIRECTORY_EPT)
     map_4k(b, block, pfn)
     return HOST_OK
@@ -224,7 +233,9 @@ cdef inline int backing_fault(host_t *h, backing_t *b, const costs_t *c, pfn_t p
         if result != HOST_AGAIN:
             return result
     if is_swapped(b, pfn):
-        return fault_swap(h, b, c, pfn, flags, ns)
+        if not needs_no_read(h, flags):
+            return fault_swap(h, b, c, pfn, flags, ns)
+        forget_swapped(h, b, i, w, <uint64_t>1 << (pfn & 63))
     if b.blocks[i].pmd == PMD_NONE and h.thp and (i + 1) << BLOCK_ORDER <= b.npfn and fault_2m(h, b, c, pfn, ns):
         return HOST_OK
     return fault_4k(h, b, c, pfn, ns)
@@ -240,12 +251,14 @@ cdef inline int backing_touch_page(
         if b.aged != NULL:
             note_access(h, b, c, i, w, bit, flags, ns)
         return HOST_OK
-    if block.pmd != PMD_TABLE or not block.ept_table or block.present[w] & bit or is_swapped(b, pfn) or not can_take(h, 1):
+    if block.pmd != PMD_TABLE or not block.ept_table or block.present[w] & bit or is_swapped(b, pfn) or not can_have(h, b, 1):
         return backing_fault(h, b, c, pfn, flags, ns)
     take(h, 1)
     back_pages(h, b, i, w, bit)
     block.ept[w] |= bit
     ns[0] += fault_4k_ns(c)
+    if b.limited:
+        look_at_high(h, b, c, ns)
     return HOST_OK
 
 cdef inline void fault_word(
@@ -294,12 +307,14 @@ cdef inline int backing_touch(
                 break
             swapped = b.aged[i].swapped[w] if b.aged != NULL else 0
             if (block.pmd == PMD_TABLE and block.ept_table and todo & swapped == 0
-                    and can_take(h, popcount(todo & ~block.present[w]))):
+                    and can_have(h, b, popcount(todo & ~block.present[w]))):
                 fault_word(h, b, c, i, w, todo, flags, ns)
                 break
             bit = first_bit(todo)
             if backing_fault(h, b, c, <pfn_t>((at & ~<uint64_t>63) + bit), flags, ns) != HOST_OK:
                 return HOST_NOMEM
             wanted &= ~((<uint64_t>2 << bit) - 1)
+        if b.limited:
+            look_at_high(h, b, c, ns)
         at += hi - lo
     return HOST_OK

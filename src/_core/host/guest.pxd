@@ -19,6 +19,7 @@ from hinting._core.host.state cimport (
     DIRECTORY_ORDER,
     HOST_NOMEM,
     HOST_OK,
+    NO_GROUP,
     backing_t,
     block_t,
     host_t,
@@ -43,6 +44,7 @@ cdef inline int backing_init(backing_t *b, uint64_t npfn, uint64_t ram_frames) n
     memset(b, 0, sizeof(backing_t))
     b.npfn = npfn
     b.ram_frames = ram_frames
+    b.group = b.slice = NO_GROUP
     b.nblocks = (npfn + BLOCK_PAGES - 1) >> BLOCK_ORDER
     blocks_bytes = b.nblocks * sizeof(block_t)
     b.mapped_bytes = blocks_bytes + (npfn >> DIRECTORY_ORDER) + 1

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from hinting._core.costs import Costs
@@ -49,6 +50,7 @@ class HostMemory:
         swappiness: int = 60,
         page_cluster: int = 3,
         page_cache_frames: int = 0,
+        effects: Iterable[str] = ...,
     ) -> None: ...
     @property
     def frames_total(self) -> int: ...
@@ -68,8 +70,25 @@ class HostMemory:
     def vmstat(self) -> dict[str, int]: ...
     @property
     def guests(self) -> list[Backing]: ...
+    def add_group(
+        self,
+        *,
+        max: int | None = None,
+        high: int | None = None,
+        low: int = 0,
+        min: int = 0,
+        swap_max: int | None = None,
+    ) -> int: ...
+    def group(self, number: int) -> dict[str, int]: ...
     def add_guest(
-        self, npfn: int, vmm_frames: int = 0, *, ram_frames: int | None = None, oom_score_adj: int = 0
+        self,
+        npfn: int,
+        vmm_frames: int = 0,
+        *,
+        ram_frames: int | None = None,
+        oom_score_adj: int = 0,
+        group: int | None = None,
+        slice: int | None = None,
     ) -> Backing: ...
     def admits(
         self,
@@ -87,10 +106,13 @@ class HostMemory:
 
 class Backing:
     host: HostMemory
-    def touch(self, pfn: int, npages: int = 1, *, writes: bool = True) -> Touch: ...
+    def touch(
+        self, pfn: int, npages: int = 1, *, writes: bool = True, whole: bool = False, disk: bool = False
+    ) -> Touch: ...
     def discard(
         self, pfn: int, npages: int = 1, call_pages: int | None = None, *, running_vcpus: int = 0
     ) -> Discard: ...
+    def reclaim(self, npages: int) -> tuple[int, float]: ...
     def is_mapped(self, pfn: int) -> bool: ...
     def is_present(self, pfn: int) -> bool: ...
     def is_swapped(self, pfn: int) -> bool: ...
@@ -123,6 +145,10 @@ class Backing:
     def swap_slots(self) -> int: ...
     @property
     def swap_cache_frames(self) -> int: ...
+    @property
+    def charged_frames(self) -> int: ...
+    @property
+    def stalls(self) -> dict[str, float]: ...
     @property
     def lru_pages(self) -> tuple[int, int]: ...
     @property

@@ -7,11 +7,12 @@ Emulates frames, second-level and host page tables, huge folios, discards, recla
 from collections import namedtuple
 
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport Costs
+from hinting._core.host.cgroup cimport NO_LIMIT, group_swap, group_usage, usage_of
 from hinting._core.host.check cimport (
     CHECK_BEYOND_END,
     CHECK_BLOCK_STATE,
@@ -30,7 +31,7 @@ from hinting._core.host.check cimport (
 )
 from hinting._core.host.check_swap cimport SWAP_COUNTS, SWAP_LISTS, SWAP_SLOTS, SWAP_STATE, SWAP_WRITES
 from hinting._core.host.discard cimport backing_discard
-from hinting._core.host.fault cimport TOUCH_WRITES, backing_is_mapped, backing_is_present, backing_touch
+from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.frames cimport wakes_kswapd
 from hinting._core.host.guest cimport (
     backing_free,
@@ -41,9 +42,22 @@ from hinting._core.host.guest cimport (
     vmm_frames_of,
 )
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness, swap_total
-from hinting._core.host.reclaim cimport kswapd_run
+from hinting._core.host.reclaim cimport kswapd_run, reclaim_pages
 from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
-from hinting._core.host.state cimport HOST_OK, OVERCOMMIT_NEVER, backing_t, block_t
+from hinting._core.host.state cimport (
+    EFFECT_FALSE_READ,
+    EFFECT_SILENT_WRITE,
+    EFFECT_STALE_READ,
+    HOST_OK,
+    NO_GROUP,
+    OVERCOMMIT_NEVER,
+    TOUCH_DISK,
+    TOUCH_WHOLE,
+    TOUCH_WRITES,
+    backing_t,
+    block_t,
+    group_t,
+)
 from hinting._core.host.swap_setup cimport DEVICE_HDD, DEVICE_NVME, DEVICE_SATA, reclaim_drop, reclaim_init
 from hinting._core.host.swapin cimport MAX_READ, is_cached, is_swapped
 from hinting._core.host.swapout cimport settle_writes
@@ -68,6 +82,7 @@ Touch = namedtuple("Touch", "ok stall_ns")
 Discard = namedtuple("Discard", "host_ns stolen_ns")
 BlockState = namedtuple("BlockState", "pmd folio ept_huge ept_table present mapped")
 
+EFFECTS = {"silent-write": EFFECT_SILENT_WRITE, "stale-read": EFFECT_STALE_READ, "false-read": EFFECT_FALSE_READ}
 SWAP_DEVICES = {"nvme": DEVICE_NVME, "sata": DEVICE_SATA, "hdd": DEVICE_HDD}
 MAX_SLOTS = (1 << 32) - 1
 
@@ -115,7 +130,8 @@ cdef class HostMemory:
     ready for the split of each huge mapping. swap_frames: slots of the swap device, 0 for none. swap_device: "nvme",
     "sata" or "hdd", with the latencies and bandwidths of the cost profile. swap_tails: latencies of reads are drawn
     from a log-normal distribution. swappiness: vm.swappiness, 0 to 200. page_cluster: vm.page-cluster, log2 of the most
-    pages read at once. page_cache_frames: clean page cache that reclaim may drop.
+    pages read at once. page_cache_frames: clean page cache that reclaim may drop. effects: what swapping without the
+    guest's help costs, of "silent-write", "stale-read" and "false-read"; all by default.
 
     Raises HostError naming the argument.
     """
@@ -141,8 +157,10 @@ cdef class HostMemory:
         swappiness=60,
         page_cluster=3,
         page_cache_frames=0,
+        effects=tuple(EFFECTS),
     ):
         memset(&self.h, 0, sizeof(self.h))
+        self.h.oom_group = NO_GROUP
         self.costs = costs
         self.backings = []
         self.h.frames_total = whole("host.frames_total", frames_total, 1, MAX_FRAMES)
@@ -166,6 +184,10 @@ cdef class HostMemory:
         self.h.thp_deposit = thp_deposit
         self.h.page_cache = whole("host.page_cache_frames", page_cache_frames, 0, self.h.frames_free)
         self.h.frames_free -= self.h.page_cache
+        for effect in effects:
+            if effect not in EFFECTS:
+                raise HostError(f"host.effects must be of {', '.join(EFFECTS)}, got {effect!r}")
+            self.h.effects |= EFFECTS[effect]
         self._add_swap(swap_frames, swap_device, swap_tails, swappiness, page_cluster)
 
     def _add_swap(self, swap_frames, swap_device, bint tails, swappiness, page_cluster):
@@ -189,6 +211,7 @@ cdef class HostMemory:
 
     def __dealloc__(self):
         reclaim_drop(&self.h)
+        free(self.h.groups)
         free(self.h.guests)
 
     @property
@@ -270,11 +293,39 @@ cdef class HostMemory:
         self.backings = [b for b in self.backings if (<Backing>b).b.attached]
         return list(self.backings)
 
-    def add_guest(self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0):
+    def add_group(self, *, max=None, high=None, low=0, min=0, swap_max=None):
+        """Make a memory cgroup; returns its number, for add_guest. Amounts in frames; None: no limit."""
+        cdef group_t group
+        cdef void *grown
+        memset(&group, 0, sizeof(group))
+        group.max = NO_LIMIT if max is None else whole("group.max", max, 0, MAX_FRAMES)
+        group.high = NO_LIMIT if high is None else whole("group.high", high, 0, MAX_FRAMES)
+        group.low = whole("group.low", low, 0, MAX_FRAMES)
+        group.min = whole("group.min", min, 0, MAX_FRAMES)
+        group.swap_max = NO_LIMIT if swap_max is None else whole("group.swap_max", swap_max, 0, MAX_FRAMES)
+        grown = realloc(self.h.groups, (self.h.nr_groups + 1) * sizeof(group_t))
+        if grown == NULL:
+            raise MemoryError()
+        self.h.groups = <group_t *>grown
+        self.h.groups[self.h.nr_groups] = group
+        self.h.nr_groups += 1
+        return self.h.nr_groups - 1
+
+    def group(self, number):
+        """State of a memory cgroup: frames and slots in use, and how often max, high and the OOM killer were met."""
+        cdef int i = whole("group", number, 0, self.h.nr_groups - 1)
+        cdef group_t *g = &self.h.groups[i]
+        return {
+            "usage": group_usage(&self.h, i), "swap": group_swap(&self.h, i),
+            "max": g.hits_max, "high": g.hits_high, "oom_kill": g.oom_kill,
+        }
+
+    def add_guest(self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0, group=None, slice=None):
         """Start a guest; its RAM is not backed until it is touched.
 
         npfn: one past the last guest page frame. vmm_frames: frames of the VMM itself, taken at once. ram_frames:
-        configured RAM without holes, npfn by default. oom_score_adj: -1000 (never killed) to 1000.
+        configured RAM without holes, npfn by default. oom_score_adj: -1000 (never killed) to 1000. group: its memory
+        cgroup; slice: one around it that it shares with others; both made by add_group.
 
         Raises HostError naming the argument, or if the VMM's own frames cannot be had.
         """
@@ -287,6 +338,14 @@ cdef class HostMemory:
         if backing_init(&backing.b, npfn, ram) != HOST_OK:
             raise MemoryError(f"no address space for a guest of {npfn} pages")
         backing.b.oom_score_adj = oom_score_adj
+        for name, number in (("guest.group", group), ("guest.slice", slice)):
+            if number is not None and self.h.nr_groups == 0:
+                raise HostError(f"{name} must be made by add_group first, got {number!r}")
+        if group is not None:
+            backing.b.group = whole("guest.group", group, 0, self.h.nr_groups - 1)
+        if slice is not None:
+            backing.b.slice = whole("guest.slice", slice, 0, self.h.nr_groups - 1)
+        backing.b.limited = group is not None or slice is not None
         if host_add_guest(&self.h, &backing.b, &self.costs.c, vmm_frames, &ns) != HOST_OK:
             most = max(0, self.h.frames_free - self.h.wmark_min)
             raise HostError(f"guest.vmm_frames must be between 0 and {most} on this host now, got {vmm_frames}")
@@ -359,8 +418,10 @@ cdef class Backing:
         whole("npages", npages, 1, self.b.npfn - pfn)
         return 0
 
-    def touch(self, pfn, npages=1, *, bint writes=True):
-        """Touch pages in address order; writes: False for a guest that reads.
+    def touch(self, pfn, npages=1, *, bint writes=True, bint whole=False, bint disk=False):
+        """Touch pages in address order.
+
+        writes: False for a guest that reads. whole: it overwrites the whole page. disk: its virtual disk does.
 
         Returns (ok, stall_ns): ok is False if a frame could not be had; the same call then goes on after a kill.
         """
@@ -369,8 +430,9 @@ cdef class Backing:
         self._range(pfn, npages)
         cdef pfn_t at = pfn
         cdef uint64_t n = npages
+        cdef int flags = TOUCH_WRITES * writes | TOUCH_WHOLE * whole | TOUCH_DISK * disk
         with nogil:
-            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, TOUCH_WRITES if writes else 0, &ns)
+            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, flags, &ns)
         return Touch(result == HOST_OK, ns)
 
     def discard(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
@@ -388,6 +450,20 @@ cdef class Backing:
         with nogil:
             backing_discard(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
         return Discard(host_ns, stolen_ns)
+
+    def reclaim(self, npages):
+        """Evict pages of this guest (memory.reclaim of its cgroup); returns (pages, ns of the writer).
+
+        HostError without swap, or if the guest has no cgroup.
+        """
+        cdef double ns = 0
+        cdef int64_t n = whole("npages", npages, 1, MAX_FRAMES)
+        self._range(0, 1)
+        if self.host.h.reclaim == NULL or self.b.group == NO_GROUP:
+            raise HostError("reclaim needs a host with swap and a guest in a group of its own")
+        with nogil:
+            n = reclaim_pages(&self.host.h, &self.b, &self.host.costs.c, self.b.group, n, &ns)
+        return n, ns
 
     def is_mapped(self, pfn):
         """Whether the guest can touch the page without an exit."""
@@ -502,6 +578,16 @@ cdef class Backing:
     def swap_cache_frames(self):
         """Frames of this guest in the swap cache: pages that are being written or were read ahead."""
         return self.b.swap_cache
+
+    @property
+    def charged_frames(self):
+        """Frames that its cgroup is charged for: guest RAM, swap cache, VMM and page tables."""
+        return usage_of(&self.b)
+
+    @property
+    def stalls(self):
+        """ns that the guest waited: for direct reclaim, for reads from swap, for memory.high."""
+        return {"reclaim": self.b.reclaim_stall, "swap": self.b.swap_stall, "high": self.b.high_stall}
 
     @property
     def lru_pages(self):

@@ -6,8 +6,10 @@ scores the oldest guest is chosen.
 
 from libc.stdint cimport int64_t
 
+from hinting._core.host.cgroup cimport is_in_group
 from hinting._core.host.guest cimport host_remove_guest
 from hinting._core.host.state cimport (
+    NO_GROUP,
     OOM_SCORE_ADJ_MIN,
     OVERCOMMIT_ALWAYS,
     OVERCOMMIT_GUESS,
@@ -24,11 +26,11 @@ cdef inline int64_t oom_badness(const host_t *h, const backing_t *b) noexcept no
     return b.rss_pages + b.swapped_pages + b.vmm_frames + b.host_tables + b.oom_score_adj * (total / 1000)
 
 cdef inline int host_oom_victim(const host_t *h) noexcept nogil:
-    """Index of the guest to kill, -1 if none may be killed."""
+    """Index of the guest to kill, -1 if none may be killed: of the cgroup whose limit was met, or of all."""
     cdef int i, victim = -1
     cdef int64_t score, worst = 0
     for i in range(h.nr_guests):
-        if h.guests[i].oom_score_adj == OOM_SCORE_ADJ_MIN:
+        if h.guests[i].oom_score_adj == OOM_SCORE_ADJ_MIN or not is_in_group(h.guests[i], h.oom_group):
             continue
         score = oom_badness(h, h.guests[i])
         if victim < 0 or score > worst:
@@ -44,6 +46,9 @@ cdef inline backing_t *host_oom_kill(host_t *h) noexcept nogil:
         return NULL
     b = h.guests[i]
     h.vm.oom_kill += 1
+    if h.oom_group != NO_GROUP:
+        h.groups[h.oom_group].oom_kill += 1
+    h.oom_group = NO_GROUP
     host_remove_guest(h, b)
     return b
 

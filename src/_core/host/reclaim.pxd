@@ -9,6 +9,18 @@ of 32 pages may become up to 95, or one huge folio. Clean page cache of the host
 from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.costs cimport costs_t
+from hinting._core.host.cgroup cimport (
+    CHARGE_BATCH,
+    HIGH_SLEEP_MIN_NS,
+    NO_LIMIT,
+    group_over,
+    group_usage,
+    high_sleep,
+    is_in_group,
+    protection_of,
+    swap_room,
+    usage_of,
+)
 from hinting._core.host.deferred cimport shrink_deferred, split_folio
 from hinting._core.host.frames cimport can_take, give
 from hinting._core.host.lru cimport (
@@ -37,6 +49,7 @@ from hinting._core.host.state cimport (
     FOLIO_HUGE_PARTIAL,
     HOST_NOMEM,
     HOST_OK,
+    NO_GROUP,
     backing_t,
     block_t,
     host_t,
@@ -192,6 +205,16 @@ cdef inline void scan_targets(const backing_t *b, int priority, double share, in
             n = min(b.list[which].pages, SCAN_BATCH)
         scan[which] = <int64_t>(<double>n * share)
 
+cdef inline double scan_share(const host_t *h, const backing_t *b, bint ignore_low) noexcept nogil:
+    """Part of a guest's lists that reclaim of the host may scan: none if it is protected or may not swap."""
+    cdef int64_t protected
+    if not b.limited:
+        return 1
+    protected = protection_of(h, b, ignore_low)
+    if protected == NO_LIMIT or swap_room(h, b) == 0:
+        return 0
+    return 1 - <double>protected / <double>(usage_of(b) + 1) if protected <= usage_of(b) else 0
+
 cdef inline bint shrink_step(host_t *h, backing_t *b, const costs_t *c, int64_t *scan, scan_t *s, double *ns) noexcept nogil:
     """One batch of the work in scan[]; False when none is left."""
     cdef int64_t n = 0
@@ -221,48 +244,67 @@ cdef inline void shrink_page_cache(host_t *h, const costs_t *c, int priority, do
 
 # Direct reclaim
 
-cdef inline void shrink_guests(host_t *h, const costs_t *c, int priority, scan_t *s, double *ns) noexcept nogil:
-    """A round of direct reclaim over the guests, from where the last one ended, until a batch is reclaimed."""
+cdef inline void shrink_guests(
+    host_t *h, const costs_t *c, int priority, int group, bint ignore_low, int64_t goal, scan_t *s, double *ns
+) noexcept nogil:
+    """A round of direct reclaim over the guests of a cgroup, from where the last one ended, until `goal` pages."""
     cdef int64_t scan[NR_LISTS]
-    cdef double share = anon_share(h)
+    cdef double share = anon_share(h), mine
     cdef int _turn
     cdef backing_t *b
-    if h.page_cache and share < 1:
+    if group != NO_GROUP:
+        share = 1 if share > 0 else 0
+    elif h.page_cache and share < 1:
         shrink_page_cache(h, c, priority, 1 - share, s, ns)
     for _turn in range(h.nr_guests):
-        if s.reclaimed >= SCAN_BATCH or share == 0:
+        if s.reclaimed >= goal or share == 0:
             return
         if h.reclaim.next_guest >= h.nr_guests:
             h.reclaim.next_guest = 0
         b = h.guests[h.reclaim.next_guest]
         h.reclaim.next_guest += 1
-        scan_targets(b, priority, share, scan)
-        while s.reclaimed < SCAN_BATCH and shrink_step(h, b, c, scan, s, ns):
+        if not is_in_group(b, group):
+            continue
+        mine = scan_share(h, b, ignore_low) if group == NO_GROUP else swap_room(h, b) > 0
+        scan_targets(b, priority, share * mine, scan)
+        while s.reclaimed < goal and shrink_step(h, b, c, scan, s, ns):
             pass
 
-cdef inline int reclaim_direct(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
-    """Reclaim until `frames` can be taken; HOST_NOMEM when 16 rounds in a row freed nothing."""
+cdef inline bint is_enough(const host_t *h, const backing_t *b, int64_t frames, int group) noexcept nogil:
+    """Whether a guest (or the host, without one) can take frames, as far as the limit of this cgroup or the host goes."""
+    if group == NO_GROUP:
+        return can_take(h, frames)
+    return group_over(h, b, frames) != group
+
+cdef inline int reclaim_direct(
+    host_t *h, const backing_t *b, const costs_t *c, int64_t frames, int group, double *ns
+) noexcept nogil:
+    """Reclaim from a cgroup, or from all, until `frames` can be taken; HOST_NOMEM when 16 rounds in a row freed nothing."""
     cdef scan_t s
     cdef int priority, failures = 0
+    cdef bint ignore_low = False
     s.kswapd = False
     while True:
         settle_writes(h, time_of(h, ns))
-        if can_take(h, frames):
+        if is_enough(h, b, frames, group):
             h.reclaim.kswapd.failures = 0
             return HOST_OK
         s.scanned = s.reclaimed = 0
         priority = DEF_PRIORITY
-        while priority >= 0 and s.reclaimed < SCAN_BATCH and not can_take(h, frames):
-            shrink_guests(h, c, priority, &s, ns)
+        while priority >= 0 and s.reclaimed < SCAN_BATCH and not is_enough(h, b, frames, group):
+            shrink_guests(h, c, priority, group, ignore_low, SCAN_BATCH, &s, ns)
             priority -= 1
         note_anon_cost(h, s.reclaimed)
-        if can_take(h, frames):
+        if is_enough(h, b, frames, group):
             continue
         if h.reclaim.nr_writes:
             wait_write(h, ns)
+        elif s.scanned == 0 and not ignore_low:
+            ignore_low = True
         elif s.reclaimed == 0:
             failures += 1
             if failures == KSWAPD_RETRIES or s.scanned == 0:
+                h.oom_group = group
                 return HOST_NOMEM
 
 cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
@@ -273,7 +315,85 @@ cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double 
     shrink_deferred(h, c, h.wmark_min + frames, ns)
     if can_take(h, frames):
         return HOST_OK
-    return HOST_NOMEM if h.reclaim == NULL else reclaim_direct(h, c, frames, ns)
+    h.oom_group = NO_GROUP
+    return HOST_NOMEM if h.reclaim == NULL else reclaim_direct(h, NULL, c, frames, NO_GROUP, ns)
+
+cdef inline void split_deferred(host_t *h, backing_t *b, const costs_t *c, double *ns) noexcept nogil:
+    """Split all queued folios of a guest."""
+    while b.deferred_head:
+        split_folio(h, b, &b.blocks[b.deferred_head - 1])
+        ns[0] += c.host_thp_split_folio
+
+cdef inline int charge_for(host_t *h, backing_t *b, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
+    """Make room for `frames` below the limits of a guest's cgroups."""
+    cdef int group = group_over(h, b, frames)
+    while group != NO_GROUP:
+        h.groups[group].hits_max += 1
+        split_deferred(h, b, c, ns)
+        if group_over(h, b, frames) == group:
+            h.oom_group = group
+            if h.reclaim == NULL or reclaim_direct(h, b, c, frames, group, ns) != HOST_OK:
+                return HOST_NOMEM
+        group = group_over(h, b, frames)
+    return HOST_OK
+
+cdef inline int frames_for(host_t *h, backing_t *b, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
+    """Make room for `frames` of a guest: below its limits, and on the host."""
+    cdef double before = ns[0]
+    cdef int result = HOST_OK
+    if frames <= 0:
+        return HOST_OK
+    while result == HOST_OK:
+        if b.limited:
+            result = charge_for(h, b, c, frames, ns)
+        if result == HOST_OK:
+            if can_take(h, frames):
+                break
+            result = reclaim_for(h, c, frames, ns)
+        if not b.limited:
+            break
+    b.reclaim_stall += ns[0] - before
+    return result
+
+cdef inline int64_t reclaim_pages(
+    host_t *h, backing_t *b, const costs_t *c, int group, int64_t pages, double *ns
+) noexcept nogil:
+    """memory.reclaim: evict `pages` of a cgroup, as far as 16 rounds get; returns how many went."""
+    cdef scan_t s
+    cdef int64_t total = 0
+    cdef int priority, retries = KSWAPD_RETRIES
+    s.kswapd = False
+    while h.reclaim != NULL and total < pages and retries:
+        settle_writes(h, time_of(h, ns))
+        s.scanned = s.reclaimed = 0
+        priority = DEF_PRIORITY
+        while priority >= 0 and s.reclaimed < min(SCAN_BATCH, pages - total):
+            shrink_guests(h, c, priority, group, True, min(SCAN_BATCH, pages - total), &s, ns)
+            priority -= 1
+        total += s.reclaimed
+        retries -= s.reclaimed == 0
+    return total
+
+cdef inline void look_at_high(host_t *h, backing_t *b, const costs_t *c, double *ns) noexcept nogil:
+    """memory.high: after 64 charges above it the guest's thread reclaims as much, then sleeps by the square of the excess."""
+    cdef int64_t usage = usage_of(b), charged = usage - b.usage_seen
+    cdef double sleep, longest = 0
+    cdef int group
+    if charged < 0:
+        b.usage_seen = usage
+    if charged < CHARGE_BATCH:
+        return
+    for group in (b.group, b.slice):
+        if group == NO_GROUP or group_usage(h, group) <= h.groups[group].high:
+            continue
+        h.groups[group].hits_high += 1
+        reclaim_pages(h, b, c, group, charged, ns)
+        sleep = high_sleep(group_usage(h, group), h.groups[group].high, charged)
+        longest = max(longest, sleep)
+    b.usage_seen = usage_of(b)
+    if longest > HIGH_SLEEP_MIN_NS:
+        b.high_stall += longest
+        ns[0] += longest
 
 # kswapd
 
@@ -282,7 +402,7 @@ cdef inline void begin_round(kswapd_t *k) noexcept nogil:
     k.begun = False
     k.scanned = k.reclaimed = 0
 
-cdef inline void wake_kswapd(host_t *h, int64_t at) noexcept nogil:
+cdef inline void wake_host_kswapd(host_t *h, int64_t at) noexcept nogil:
     """Wake kswapd if an allocation now would; it runs from time `at` on."""
     cdef kswapd_t *k
     if h.reclaim == NULL or h.frames_free > h.wmark_low:
@@ -309,8 +429,10 @@ cdef inline void end_round(host_t *h, double *ns) noexcept nogil:
     while h.frames_free < h.wmark_high and will_be_free(h) >= h.wmark_high:
         wait_write(h, ns)
     if h.frames_free >= h.wmark_high:
-        k.awake = False
+        k.awake = k.ignore_low = False
         k.failures = 0
+    elif k.scanned == 0 and not k.ignore_low:
+        k.ignore_low = True
     elif k.scanned < h.wmark_high or k.reclaimed == 0:
         k.priority -= 1
         if k.priority < 1:
@@ -318,6 +440,7 @@ cdef inline void end_round(host_t *h, double *ns) noexcept nogil:
             k.failures = k.failures + 1 if k.total == 0 else 0
             k.total = 0
             k.awake = k.failures < KSWAPD_RETRIES
+            k.ignore_low = False
     begin_round(k)
 
 cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept nogil:
@@ -343,7 +466,7 @@ cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept n
             k.guest = 0
         b = h.guests[k.guest]
         if not k.begun:
-            scan_targets(b, k.priority, share, k.scan)
+            scan_targets(b, k.priority, share * scan_share(h, b, k.ignore_low), k.scan)
             k.begun = True
         if not shrink_step(h, b, c, k.scan, &s, ns):
             k.guest += 1

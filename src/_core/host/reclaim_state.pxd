@@ -97,6 +97,7 @@ ctypedef struct kswapd_t:
     int turn                            # guests done in this round
     int64_t scan[NR_LISTS]              # pages still to scan of it
     bint begun                          # scan[] is set for this guest
+    bint ignore_low                     # memory.low protects nobody any more
     int64_t scanned                     # in this round, from all
     int64_t reclaimed
     int64_t total                       # reclaimed since the priority was last the default

@@ -22,6 +22,8 @@ cdef enum:
     BLOCK_WORDS = BLOCK_PAGES / WORD_PAGES
     DIRECTORY_ORDER = 18                # pages one page directory covers: 1 GiB
 
+    NO_GROUP = -1
+
     PMD_NONE = 0
     PMD_TABLE = 1                       # a table of 512 entries exists, also if all are empty
     PMD_HUGE = 2
@@ -34,6 +36,18 @@ cdef enum:
     DIRECTORY_EPT = 2
 
     OOM_SCORE_ADJ_MIN = -1000           # never killed
+
+    # What a touch does beside reading.
+    TOUCH_WRITES = 1
+    TOUCH_WHOLE = 2                     # the guest overwrites the whole page: its old contents are not wanted
+    TOUCH_DISK = 4                      # the virtual disk's data goes into the page: nor are they
+    TOUCH_WRITEBACK = 8                 # the guest reads the page to write it to its own disk
+
+    # What a host does to guests that it swaps without asking them; each can be switched off.
+    EFFECT_SILENT_WRITE = 1             # unmodified copies of disk blocks are written to swap
+    EFFECT_STALE_READ = 2               # a swapped page is read before the disk's data goes over it
+    EFFECT_FALSE_READ = 4               # a swapped page is read before the guest overwrites it
+    EFFECTS_ALL = 7
 
     OVERCOMMIT_GUESS = 0                # vm.overcommit_memory
     OVERCOMMIT_ALWAYS = 1
@@ -69,6 +83,10 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t dropped_copies             # pages that were evicted without a write, their copy being valid
     uint64_t discarded_swapped          # swapped pages that were discarded: no I/O
     uint64_t free_page_swap_writes      # pages that were written while they were free in the guest
+    uint64_t silent_swap_writes         # pages that were written although they were a disk block's unmodified copy
+    uint64_t stale_swap_reads           # pages that were read for the disk to go over them
+    uint64_t false_swap_reads           # pages that were read for the guest to overwrite them
+    uint64_t double_paging              # swapped pages that were read for the guest to write them to its disk
     uint64_t refaults_active            # swapped-in pages that came back soon enough to be active at once
 
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
@@ -102,8 +120,27 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     uint32_t read_window                # pages read at the last major fault
     uint32_t read_hits                  # read-ahead pages that were wanted since
     uint32_t read_page                  # last page that was read or was found to be read ahead
+    int group                           # index of its memory cgroup, -1: none
+    int slice                           # index of the slice around it, -1: none
+    bint limited                        # one of them has a limit
+    int64_t usage_seen                  # frames charged when memory.high was last looked at
+    double reclaim_stall                # ns that the guest waited for direct reclaim
+    double swap_stall                   # for reads from swap
+    double high_stall                   # for memory.high
+    uint64_t (*disk_copies)(void *guest, uint64_t first, uint64_t pages) noexcept nogil  # NULL: none; see swapout.pxd
+    void *guest                         # its first argument
     const mm_t *mm                      # the guest's allocator, NULL if unknown: for free_page_swap_writes
     counters_t n
+
+ctypedef struct group_t:                # a memory cgroup; amounts in frames
+    int64_t max
+    int64_t high
+    int64_t low
+    int64_t min
+    int64_t swap_max                    # slots
+    uint64_t hits_max                   # charges that met memory.max
+    uint64_t hits_high
+    uint64_t oom_kill
 
 ctypedef struct vmstat_t:               # named as in /proc/vmstat
     uint64_t pgfault                    # faults of guest pages that the host mm handled
@@ -149,8 +186,12 @@ ctypedef struct host_t:
     backing_t **guests                  # by launch, oldest first
     int nr_guests
     int guests_size                     # pointers allocated
+    group_t *groups
+    int nr_groups
+    int oom_group                       # cgroup whose limit the last failure met, -1: the host itself
     uint32_t launches
     int64_t now                         # time of the caller, ns: a cost that is summed up comes on top
     reclaim_t *reclaim                  # NULL on a host that cannot swap
+    int effects                         # EFFECT_*
     int64_t page_cache                  # frames of clean files that nobody maps
     vmstat_t vm

@@ -9,11 +9,21 @@ a page is freed when the guest writes to it or swap is more than half full, else
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from hinting._core.costs cimport costs_t
+from hinting._core.host.cgroup cimport can_have
 from hinting._core.host.device cimport request_io
-from hinting._core.host.frames cimport can_take, take
+from hinting._core.host.frames cimport take
 from hinting._core.host.lru cimport lru_add, lru_del
 from hinting._core.host.reclaim_state cimport ACTIVE, DEVICE_READ, INACTIVE, UNIT_WORDS, aged_t, reclaim_t
-from hinting._core.host.state cimport BLOCK_ORDER, BLOCK_PAGES, WORD_PAGES, backing_t, host_t
+from hinting._core.host.state cimport (
+    BLOCK_ORDER,
+    BLOCK_PAGES,
+    TOUCH_DISK,
+    TOUCH_WHOLE,
+    TOUCH_WRITEBACK,
+    TOUCH_WRITES,
+    backing_t,
+    host_t,
+)
 from hinting._core.host.swapout cimport cancel_writes, free_slots, guest_by_id, settle_writes, time_of
 
 cdef enum:
@@ -79,7 +89,7 @@ cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t 
         first = k
         slot = end = b.slots[pages[k]]
         has_page = False
-        while k < n and b.slots[pages[k]] == end and (pages[k] == page or can_take(h, 1)):
+        while k < n and b.slots[pages[k]] == end and (pages[k] == page or can_have(h, b, 1)):
             if pages[k] == page:
                 has_page = True
             else:
@@ -119,7 +129,7 @@ cdef inline int64_t read_cluster(host_t *h, backing_t *b, uint32_t page, int64_t
         hi = r.slots.total
     for at in range(lo, hi + 1):
         owner = owner_to_read(h, at) if at < hi else NULL
-        wanted = owner != NULL and (at == slot or can_take(h, 1))
+        wanted = owner != NULL and (at == slot or can_have(h, owner, 1))
         if wanted:
             if first < 0:
                 first = at
@@ -141,7 +151,16 @@ cdef inline bint comes_back_early(host_t *h, backing_t *b, uint32_t page) noexce
     h.vm.workingset_refault_anon += 1
     return distance <= b.list[ACTIVE].pages
 
-cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t page, bint writes, double *ns) noexcept nogil:
+cdef inline void note_read(backing_t *b, int flags) noexcept nogil:
+    """Count a read from swap that served no one."""
+    if flags & TOUCH_WHOLE:
+        b.n.false_swap_reads += 1
+    elif flags & TOUCH_DISK:
+        b.n.stale_swap_reads += 1
+    elif flags & TOUCH_WRITEBACK:
+        b.n.double_paging += 1
+
+cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t page, int flags, double *ns) noexcept nogil:
     """Give a swapped page a frame again. If it needs one it must be there to take."""
     cdef reclaim_t *r = h.reclaim
     cdef uint64_t i = page >> BLOCK_ORDER, bit = <uint64_t>1 << (page & 63)
@@ -168,8 +187,10 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
         if done > now:
             r.waited += <double>(done - now)
             ns[0] += <double>(done - now)
+            b.swap_stall += <double>(done - now)
         b.n.swapped_in += 1
         b.n.major_faults += 1
+        note_read(b, flags)
         h.vm.pswpin += 1
         h.vm.pgmajfault += 1
         if comes_back_early(h, b, page):
@@ -185,7 +206,7 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
     b.swapped_pages -= 1
     lru_add(b, i, w, bit, which)
     a.accessed[w] |= bit
-    if writes or 2 * r.slots.used > r.slots.total:
+    if flags & TOUCH_WRITES or 2 * r.slots.used > r.slots.total:
         free_slots(h, b, i, w, bit)
     else:
         a.copied[w] |= bit

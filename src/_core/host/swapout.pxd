@@ -3,12 +3,13 @@
 Follows pageout and add_to_swap (Linux 6.12). A page whose copy in swap is still valid is dropped without a write, and
 so is a page that was read ahead and never wanted. A huge folio is written whole to a free cluster, and split first on
 a rotating device or when no cluster is free; it comes back as small pages. Writes finish in the order in which they
-were submitted.
+were submitted. `disk_copies` of a guest says which of the pages of a word hold an unmodified copy of a disk block.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from hinting._core.costs cimport costs_t
+from hinting._core.host.cgroup cimport swap_room
 from hinting._core.host.device cimport request_io
 from hinting._core.host.frames cimport give, take
 from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
@@ -26,6 +27,7 @@ from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
     BLOCK_WORDS,
+    EFFECT_SILENT_WRITE,
     FOLIO_SMALL,
     PMD_TABLE,
     WORD_PAGES,
@@ -139,6 +141,21 @@ cdef inline void drop_copies(host_t *h, backing_t *b, uint64_t i, int w, uint64_
         free_slots(h, b, i, w, pages)
         b.aged[i].copied[w] &= ~pages
 
+cdef inline void forget_swapped(host_t *h, backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
+    """Swapped pages of a word are not wanted any more: their slots and frames are free at once, without I/O."""
+    cdef aged_t *a = &b.aged[i]
+    cdef int64_t frames = popcount(pages & a.cached[w])
+    if pages & a.cached[w] & ~a.writing[w]:
+        lru_del(b, i, w, pages & a.cached[w] & ~a.writing[w])
+    if pages & a.writing[w]:
+        cancel_writes(h, b, <uint32_t>(i * UNIT_WORDS + w), pages & a.writing[w])
+    free_slots(h, b, i, w, pages)
+    a.cached[w] &= ~pages
+    a.swapped[w] &= ~pages
+    b.swap_cache -= frames
+    b.swapped_pages -= popcount(pages)
+    give(h, frames)
+
 cdef inline void own_slots(host_t *h, backing_t *b, uint64_t first, uint64_t pages, int64_t slot) noexcept nogil:
     """Contiguous slots belong to these pages of the word that begins at page `first`."""
     cdef uint64_t page
@@ -206,6 +223,29 @@ cdef inline int64_t drop_clean(host_t *h, backing_t *b, block_t *block, uint64_t
     give(h, n)
     return n
 
+cdef inline void write_pages(
+    host_t *h, backing_t *b, uint64_t i, int w, uint64_t pages, int64_t slot, int64_t n, double *ns
+) noexcept nogil:
+    """Write n pages of a word to contiguous slots; frames of a disk block's unmodified copy may be free at once."""
+    cdef uint64_t copies = 0
+    cdef aged_t *a = &b.aged[i]
+    if b.disk_copies != NULL:
+        copies = b.disk_copies(b.guest, (i << BLOCK_ORDER) + w * WORD_PAGES, pages)
+    if copies and not h.effects & EFFECT_SILENT_WRITE:
+        a.cached[w] &= ~copies
+        a.writing[w] &= ~copies
+        b.swap_cache -= popcount(copies)
+        give(h, popcount(copies))
+        pages &= ~copies
+        n -= popcount(copies)
+        copies = 0
+    b.n.silent_swap_writes += popcount(copies)
+    b.n.swapped_out += n
+    h.vm.pswpout += n
+    if pages:
+        push_write(h, b, <uint32_t>(i * UNIT_WORDS + w), pages,
+                   request_io(&h.reclaim.device, DEVICE_WRITE, slot, n, time_of(h, ns)))
+
 cdef inline int64_t evict_pages(
     host_t *h, backing_t *b, const costs_t *c, uint64_t i, int w, uint64_t pages, double *ns
 ) noexcept nogil:
@@ -218,7 +258,9 @@ cdef inline int64_t evict_pages(
     cdef int64_t n, slot = 0
     while dirty:
         make_write_room(h, 1, ns)
-        n = take_slots(&r.slots, popcount(dirty), &slot)
+        n = min(popcount(dirty), swap_room(h, b))
+        if n:
+            n = take_slots(&r.slots, n, &slot)
         if n == 0:
             break
         part = lowest(dirty, n)
@@ -228,13 +270,10 @@ cdef inline int64_t evict_pages(
         b.aged[i].cached[w] |= part
         b.aged[i].writing[w] |= part
         b.swap_cache += n
-        b.n.swapped_out += n
         b.n.free_page_swap_writes += count_free_in_guest(b, first, part)
-        h.vm.pswpout += n
         evicted += n
         ns[0] += <double>n * c.swap_out_cpu_4k
-        push_write(h, b, <uint32_t>(i * UNIT_WORDS + w), part,
-                   request_io(&r.device, DEVICE_WRITE, slot, n, time_of(h, ns)))
+        write_pages(h, b, i, w, part, slot, n, ns)
     return evicted
 
 cdef inline void break_pmd(host_t *h, backing_t *b, block_t *block) noexcept nogil:
@@ -257,7 +296,7 @@ cdef inline int64_t evict_huge(host_t *h, backing_t *b, const costs_t *c, uint64
     cdef int w
     if not h.thp_deposit and h.frames_free == 0:
         return 0
-    if not r.device.rotating:
+    if not r.device.rotating and swap_room(h, b) >= BLOCK_PAGES:
         slot = take_huge(&r.slots)
     if slot < 0:
         h.vm.thp_swpout_fallback += 1
@@ -275,6 +314,9 @@ cdef inline int64_t evict_huge(host_t *h, backing_t *b, const costs_t *c, uint64
     for w in range(BLOCK_WORDS):
         own_slots(h, b, (i << BLOCK_ORDER) + w * WORD_PAGES, ~<uint64_t>0, slot + w * WORD_PAGES)
         b.n.free_page_swap_writes += count_free_in_guest(b, (i << BLOCK_ORDER) + w * WORD_PAGES, ~<uint64_t>0)
+        if b.disk_copies != NULL:
+            b.n.silent_swap_writes += popcount(
+                b.disk_copies(b.guest, (i << BLOCK_ORDER) + w * WORD_PAGES, ~<uint64_t>0))
         push_write(h, b, <uint32_t>(i * UNIT_WORDS + w), ~<uint64_t>0, done)
     fill_block(block.present, 0)
     fill_block(a.swapped, ~<uint64_t>0)
