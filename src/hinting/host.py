@@ -57,9 +57,9 @@ class Limits:
 class Host:
     """Memory of a host in one node, with or without swap.
 
-    memory: bytes or text such as "15837MiB"; the part of a page that "15GB" leaves over is not used. base: what the
-    host itself needs. thp: guest RAM may be backed by huge pages (QEMU asks for them). fragmentation: share of huge
-    frames that cannot be had, 0 to 1. seed: of those draws. costs: a cost profile.
+    memory: bytes or text such as "15837MiB". base: what the host itself needs. thp: guest RAM may be backed by huge
+    pages (QEMU asks for them). fragmentation: share of huge frames that cannot be had, 0 to 1. seed: of those draws.
+    costs: a cost profile.
 
     swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
     "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
@@ -98,7 +98,7 @@ class Host:
     ) -> None:
         _refuse_unmodelled(lru, ksm, zswap, swap_device)
         self.costs = costs if costs is not None else load_costs()
-        frames = parse_size(memory, "host memory") // PAGE_BYTES
+        frames = size_pages(memory, "host memory")
         base_frames = -(-parse_size(base, "host base") // PAGE_BYTES)
         if base_frames >= frames:
             raise HostError(f"host memory: {memory!r} is smaller than the host's own needs (base {base!r})")

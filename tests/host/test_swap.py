@@ -226,7 +226,7 @@ def test_reclaim_ends_in_failure_when_swap_is_full(make_swapping):
     [
         ({"swap_device": "sata"}, HostError, "host.swap_device: 'sata' has no slots"),
         ({"swap": "1GiB", "swap_device": "tape"}, HostError, "host.swap_device must be one of nvme, sata, hdd, got 'tape'"),
-        ({"swap": "1000"}, HintingError, "host swap: '1000' is not a size|host swap: 1000 bytes is not a multiple"),
+        ({"swap": 1000}, HintingError, "host swap: 1000 bytes is not a multiple of the 4 KiB page"),
         ({"swap": "-1GiB"}, UnitError, "host swap"),
         ({"swap": "20TiB"}, HostError, "host.swap_frames must be a whole number between 0 and"),
         ({"swap": "1GiB", "swappiness": 201}, HostError, "host.swappiness must be a whole number between 0 and 200"),
