@@ -115,7 +115,7 @@ def test_low_gives_way_when_nothing_else_is_left_and_min_does_not(make_swapping)
         host = make_swapping(4_000)
         safe = host.add_guest(BLOCK * 8, group=host.add_group(**{protection: 4_000}))
         safe.touch(0, 3_500)
-        found[protection] = host.add_guest(BLOCK * 8, oom_score_adj=-1000).touch(0, 2_000).ok
+        found[protection] = host.add_guest(BLOCK * 8, group=host.add_group(swap_max=0)).touch(0, 2_000).ok
         assert (safe.swapped_pages > 0) == (protection == "low")
     assert found == {"low": True, "min": False}
 

@@ -64,12 +64,13 @@ cdef inline int64_t protection_of(const host_t *h, const backing_t *b, bint igno
     """Frames of a guest that reclaim by others leaves alone; NO_LIMIT if all of them."""
     cdef const group_t *g
     cdef int64_t usage = usage_of(b), most = 0
-    cdef int each
-    for each in (b.group, b.slice):
+    cdef int each, level
+    for level in range(2):
+        each = b.slice if level else b.group
         if each == NO_GROUP:
             continue
         g = &h.groups[each]
-        if each == b.slice:
+        if level:
             usage = group_usage(h, each)
         if usage <= g.min or (usage <= g.low and not ignore_low):
             return NO_LIMIT

@@ -378,12 +378,13 @@ cdef inline void look_at_high(host_t *h, backing_t *b, const costs_t *c, double 
     """memory.high: after 64 charges above it the guest's thread reclaims as much, then sleeps by the square of the excess."""
     cdef int64_t usage = usage_of(b), charged = usage - b.usage_seen
     cdef double sleep, longest = 0
-    cdef int group
+    cdef int group, level
     if charged < 0:
         b.usage_seen = usage
     if charged < CHARGE_BATCH:
         return
-    for group in (b.group, b.slice):
+    for level in range(2):
+        group = b.slice if level else b.group
         if group == NO_GROUP or group_usage(h, group) <= h.groups[group].high:
             continue
         h.groups[group].hits_high += 1
