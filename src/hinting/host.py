@@ -64,8 +64,8 @@ class Host:
     swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
     "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
     page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache: clean page cache beside `base` that
-    reclaim may drop; needs swap. effects: what swapping behind the guests' backs costs, see docs/host.md. lru, ksm, zswap: what a kernel may also have and this host has not; anything but the
-    default is refused.
+    reclaim may drop; needs swap. effects: what swapping behind the guests' backs costs, see docs/host.md. lru, ksm,
+    zswap: what a kernel may also have and this host has not; anything but the default is refused.
 
     Raises HostError or UnitError naming the argument.
 

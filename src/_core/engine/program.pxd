@@ -44,7 +44,7 @@ from hinting._core.engine.process cimport (
     process_t,
     region_t,
 )
-from hinting._core.engine.vmm cimport take_submitted
+from hinting._core.engine.vmm cimport must_stall, take_submitted
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
@@ -194,6 +194,8 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
         return True
     r = &p.region[op.region]
     while v.done < op.b:
+        if must_stall(g, v):
+            return False
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
         if result == TOUCH_NO_FRAME:
             return False
@@ -204,7 +206,7 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             return True
         v.done += n
         note_wake(g, v, cpu)
-        if v.now >= until or thread_due(v):
+        if v.now >= until or thread_due(v) or v.waits:
             return v.done >= op.b
     return True
 
@@ -213,6 +215,8 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     cdef pfn_t pfn
     while v.done < op.b:
         if not v.unwritten:
+            if must_stall(g, v):
+                return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
                 g.failed_allocations += 1
@@ -224,7 +228,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 return False
             v.unwritten = False
         v.done += 1
-        if v.now >= until or thread_due(v):
+        if v.now >= until or thread_due(v) or v.waits:
             break
     return v.done >= op.b
 
@@ -238,7 +242,7 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         charge_strategy(g, v)
         note_wake(g, v, cpu)
         v.done += 1
-        if v.now >= until or thread_due(v):
+        if v.now >= until or thread_due(v) or v.waits:
             break
     return s.n == 0 or (op.b != 0 and v.done >= op.b)
 
@@ -258,7 +262,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             v.done = 1
         while not teardown_step(g, v, cpu, p):
             note_wake(g, v, cpu)
-            if v.now >= until or thread_due(v):
+            if v.now >= until or thread_due(v) or v.waits:
                 return False
         note_wake(g, v, cpu)
         return True
@@ -305,11 +309,11 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
 
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """Run rows until the clock passes `until`, the thread is due, the program sleeps or ends, or the host has no frame."""
-    while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v):
+    while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v) and not v.waits:
         if v.pc >= v.nr_ops:
             v.program = PROGRAM_ENDED
             break
         if run_row(g, v, cpu, &v.ops[v.pc], until):
             next_row(v)
-        elif g.host_oom:
+        elif g.host_oom or v.stalled:
             break

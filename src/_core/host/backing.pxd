@@ -20,8 +20,9 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
+from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
-from hinting._core.host.reclaim cimport kswapd_step, reclaim_for, wake_host_kswapd
+from hinting._core.host.reclaim cimport kswapd_step, reclaim_for, reclaim_until, wake_host_kswapd
 from hinting._core.host.state cimport (
     HOST_NOMEM,
     HOST_OK,

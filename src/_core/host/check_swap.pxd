@@ -15,7 +15,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
-from hinting._core.host.swapout cimport count_in_flight
+from hinting._core.host.swapcache cimport count_in_flight
 from hinting._core.host.words cimport first_bit, popcount
 
 cdef enum:

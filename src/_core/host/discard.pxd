@@ -1,7 +1,7 @@
 """Giving guest memory back to the host: MADV_DONTNEED by the VMM.
 
-Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. MADV_FREE,
-hole punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
+Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. Hole
+punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -14,6 +14,7 @@ from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
+    BLOCK_WORDS,
     FOLIO_HUGE_PARTIAL,
     FOLIO_SMALL,
     PMD_HUGE,
@@ -24,7 +25,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
-from hinting._core.host.swapout cimport drop_copies, forget_swapped
+from hinting._core.host.swapcache cimport drop_copies, forget_swapped
 from hinting._core.host.words cimport fill_block, popcount, span
 
 ctypedef struct zap_t:                  # what some calls did, before it is priced
@@ -74,9 +75,18 @@ cdef inline void free_tables(host_t *h, backing_t *b, block_t *block) noexcept n
         b.ept_tables -= 1
         give(h, 1)
 
+cdef inline void forget_lazy(backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
+    """Pages lose their frames: they are no lazily freed ones any more."""
+    if b.lazy != NULL:
+        b.lazy_pages -= popcount(b.lazy[i].pages[w] & pages)
+        b.lazy[i].pages[w] &= ~pages
+
 cdef inline void zap_huge(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     """Remove a whole huge entry and free its folio."""
     cdef block_t *block = &b.blocks[i]
+    cdef int w
+    for w in range(BLOCK_WORDS):
+        forget_lazy(b, i, w, ~<uint64_t>0)
     if b.aged != NULL:
         lru_del_huge(b, i)
     fill_block(block.present, 0)
@@ -117,18 +127,16 @@ cdef inline int64_t zap_swapped(host_t *h, backing_t *b, uint64_t i, int w, uint
     b.n.discarded_swapped += n
     return n
 
-cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
-    """Remove the 4K entries of pages lo .. hi - 1, and those of swapped pages; returns the number of all."""
+cdef inline int64_t zap_words(host_t *h, backing_t *b, uint64_t i, const uint64_t *pages) noexcept nogil:
+    """Remove the 4K entries, and those of swapped pages, of the pages whose bits are set; returns the number of all."""
     cdef block_t *block = &b.blocks[i]
     cdef int64_t removed = 0, of_folio = 0, swapped = 0, freed
     cdef uint64_t hit
-    cdef int w, first, last
-    for w in range(lo // WORD_PAGES, (hi - 1) // WORD_PAGES + 1):
-        first = lo - w * WORD_PAGES if lo > w * WORD_PAGES else 0
-        last = hi - w * WORD_PAGES if hi < (w + 1) * WORD_PAGES else WORD_PAGES
-        hit = block.present[w] & span(first, last)
-        if b.aged != NULL:
-            swapped += zap_swapped(h, b, i, w, span(first, last))
+    cdef int w
+    for w in range(BLOCK_WORDS):
+        hit = block.present[w] & pages[w]
+        if b.aged != NULL and pages[w]:
+            swapped += zap_swapped(h, b, i, w, pages[w])
             if hit:
                 lru_del(b, i, w, hit)
                 drop_copies(h, b, i, w, hit)
@@ -139,6 +147,7 @@ cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int h
             block.present[w] &= ~hit
             block.ept[w] &= ~hit
             block.gone[w] |= hit
+            forget_lazy(b, i, w, hit)
     freed = removed - of_folio
     b.deferred_frames += of_folio
     if of_folio and folio_mapped(block) == 0:
@@ -148,15 +157,24 @@ cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int h
         freed += BLOCK_PAGES
     b.rss_pages -= removed
     b.held_frames -= freed
-    b.n.discarded_pages += removed
     h.freed_small += freed
     give(h, freed)
     return removed + swapped
 
+cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
+    """Remove the 4K entries of pages lo .. hi - 1, and those of swapped pages; returns the number of all."""
+    cdef uint64_t pages[BLOCK_WORDS]
+    cdef int w
+    fill_block(pages, 0)
+    for w in range(lo // WORD_PAGES, (hi - 1) // WORD_PAGES + 1):
+        pages[w] = span(lo - w * WORD_PAGES if lo > w * WORD_PAGES else 0,
+                        hi - w * WORD_PAGES if hi < (w + 1) * WORD_PAGES else WORD_PAGES)
+    return zap_words(h, b, i, pages)
+
 cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int hi, bint whole, zap_t *z) noexcept nogil:
     """Remove pages lo .. hi - 1 of block i; whole: one call covers the block. Returns the 4K entries removed."""
     cdef block_t *block = &b.blocks[i]
-    cdef int64_t removed = 0
+    cdef int64_t removed = 0, backed
     cdef bint is_split
     if block.pmd == PMD_HUGE and whole:
         zap_huge(h, b, i)
@@ -167,7 +185,9 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
         if is_split:
             split_pmd(h, b, i)
             z.pmd_splits += 1
+        backed = b.rss_pages
         removed = zap_small(h, b, i, lo, hi)
+        b.n.discarded_pages += backed - b.rss_pages
         if is_split and not h.thp_deposit:
             if h.frames_free == 0:  # the table needs a frame, and the folio has just given up some
                 split_folio(h, b, block)

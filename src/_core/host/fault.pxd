@@ -10,7 +10,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.cgroup cimport can_have
-from hinting._core.host.frames cimport give, huge_frame_exists, take
+from hinting._core.host.frames cimport can_take, give, huge_frame_exists, take
+from hinting._core.host.lazy cimport reclaim_lazy
 from hinting._core.host.lru cimport lru_add, lru_add_huge
 from hinting._core.host.reclaim cimport frames_for, look_at_high
 from hinting._core.host.reclaim_state cimport INACTIVE
@@ -38,7 +39,7 @@ from hinting._core.host.state cimport (
     host_t,
 )
 from hinting._core.host.swapin cimport is_cached, is_swapped, swap_in
-from hinting._core.host.swapout cimport drop_copies, forget_swapped, settle_writes, time_of
+from hinting._core.host.swapcache cimport drop_copies, forget_swapped, settle_writes, time_of
 from hinting._core.host.words cimport fill_block, first_bit, popcount, popcount_block, span
 
 cdef inline bint backing_is_mapped(const backing_t *b, pfn_t pfn) noexcept nogil:
@@ -78,6 +79,17 @@ cdef inline void add_directories(backing_t *b, pfn_t pfn, int levels) noexcept n
     b.host_tables += (levels & DIRECTORY_HOST) != 0
     b.ept_tables += (levels & DIRECTORY_EPT) != 0
     b.directories[pfn >> DIRECTORY_ORDER] |= levels
+
+cdef inline void written(backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
+    """Lazily freed pages of a word are ordinary ones again: a touch counts as a write."""
+    if b.lazy != NULL:
+        b.lazy_pages -= popcount(b.lazy[i].pages[w] & pages)
+        b.lazy[i].pages[w] &= ~pages
+
+cdef inline void block_written(backing_t *b, uint64_t i) noexcept nogil:
+    if b.lazy != NULL:
+        b.lazy_pages -= popcount_block(b.lazy[i].pages)
+        fill_block(b.lazy[i].pages, 0)
 
 cdef inline void map_2m(host_t *h, backing_t *b, block_t *block) noexcept nogil:
     """Install a 2M second-level entry; a table in its place is freed."""
@@ -120,8 +132,10 @@ cdef inline int fault_map(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
     add_directories(b, pfn, DIRECTORY_EPT)
     if block.pmd == PMD_HUGE:
         map_2m(h, b, block)
+        block_written(b, pfn >> BLOCK_ORDER)
     else:
         map_4k(b, block, pfn)
+        written(b, pfn >> BLOCK_ORDER, pfn >> 6 & 7, <uint64_t>1 << (pfn & 63))
     b.n.map_faults += 1
     ns[0] += fault_map_ns(c)
     return HOST_OK
@@ -132,6 +146,8 @@ cdef inline bint fault_2m(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
     cdef block_t *block = &b.blocks[i]
     cdef int64_t tables = directories_missing(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT) + h.thp_deposit
     block.thp_attempts += 1
+    if not can_take(h, BLOCK_PAGES + tables):
+        reclaim_lazy(h, c, h.wmark_min + BLOCK_PAGES + tables, ns)
     if not can_have(h, b, BLOCK_PAGES + tables) or not huge_frame_exists(h, b, i, block.thp_attempts):
         b.n.thp_fallbacks += 1
         h.vm.thp_fault_fallback += 1
@@ -274,6 +290,7 @@ cdef inline void fault_word(
         note_access(h, b, c, i, w, present, flags, ns)
     back_pages(h, b, i, w, missing & ~present)
     block.ept[w] |= missing
+    written(b, i, w, missing)
     ns[0] += <double>taken * fault_4k_ns(c) + <double>mapped * fault_map_ns(c)
 
 cdef inline int backing_touch(

@@ -23,9 +23,10 @@ from hinting._core.host.state cimport (
     backing_t,
     block_t,
     host_t,
+    lazy_t,
 )
 from hinting._core.host.swapin cimport FIRST_HITS
-from hinting._core.host.swapout cimport cancel_writes, free_slots
+from hinting._core.host.swapcache cimport cancel_writes, free_slots
 from hinting._core.memory cimport munmap, zero_pages
 
 cdef enum:
@@ -75,7 +76,10 @@ cdef inline void backing_free(backing_t *b) noexcept nogil:
     b.slots = NULL
     if b.blocks != NULL:
         munmap(b.blocks, b.mapped_bytes)
+    if b.lazy != NULL:
+        munmap(b.lazy, b.nblocks * sizeof(lazy_t))
     b.blocks = NULL
+    b.lazy = NULL
     b.directories = NULL
     b.mapped_bytes = 0
 
@@ -150,7 +154,8 @@ cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
     give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
     b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
     b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0
-    b.deferred_head = b.deferred_tail = 0
+    b.deferred_head = b.deferred_tail = b.lazy_head = b.lazy_tail = 0
+    b.lazy_pages = 0
     b.attached = False
     h.nr_guests -= 1
     while i < h.nr_guests:

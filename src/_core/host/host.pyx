@@ -19,6 +19,7 @@ from hinting._core.host.check cimport (
     CHECK_DIRECTORY,
     CHECK_HELD,
     CHECK_IDENTITY,
+    CHECK_LAZY,
     CHECK_MAPPED_NOT_PRESENT,
     CHECK_NEGATIVE,
     CHECK_OK,
@@ -41,6 +42,7 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
+from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness, swap_total
 from hinting._core.host.reclaim cimport kswapd_run, reclaim_pages
 from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
@@ -60,7 +62,7 @@ from hinting._core.host.state cimport (
 )
 from hinting._core.host.swap_setup cimport DEVICE_HDD, DEVICE_NVME, DEVICE_SATA, reclaim_drop, reclaim_init
 from hinting._core.host.swapin cimport MAX_READ, is_cached, is_swapped
-from hinting._core.host.swapout cimport settle_writes
+from hinting._core.host.swapcache cimport settle_writes
 from hinting._core.host.words cimport popcount_block
 
 from hinting._core.host.arguments import MAX_FRAMES, real, whole
@@ -98,6 +100,7 @@ _CHECKS = {
     CHECK_HELD: "held_frames differ from the recount",
     CHECK_TABLES: "page-table frames differ from the recount",
     CHECK_QUEUE: "the deferred-split queue differs from the recount",
+    CHECK_LAZY: "lazily freed pages differ from the recount, or one is mapped or has no frame",
     CHECK_DIRECTORY: "a page is backed or mapped without a page directory",
     CHECK_SWAP + SWAP_STATE: "the swap state of a page contradicts itself",
     CHECK_SWAP + SWAP_LISTS: "an LRU list differs from the pages that are on it",
@@ -418,10 +421,10 @@ cdef class Backing:
         whole("npages", npages, 1, self.b.npfn - pfn)
         return 0
 
-    def touch(self, pfn, npages=1, *, bint writes=True, bint whole=False, bint disk=False):
+    def touch(self, pfn, npages=1, *, bint writes=True, bint overwrites=False, bint disk=False):
         """Touch pages in address order.
 
-        writes: False for a guest that reads. whole: it overwrites the whole page. disk: its virtual disk does.
+        writes: False for a guest that reads. overwrites: of the whole page. disk: its virtual disk writes the page.
 
         Returns (ok, stall_ns): ok is False if a frame could not be had; the same call then goes on after a kill.
         """
@@ -430,7 +433,7 @@ cdef class Backing:
         self._range(pfn, npages)
         cdef pfn_t at = pfn
         cdef uint64_t n = npages
-        cdef int flags = TOUCH_WRITES * writes | TOUCH_WHOLE * whole | TOUCH_DISK * disk
+        cdef int flags = TOUCH_WRITES * writes | TOUCH_WHOLE * overwrites | TOUCH_DISK * disk
         with nogil:
             result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, flags, &ns)
         return Touch(result == HOST_OK, ns)
@@ -464,6 +467,23 @@ cdef class Backing:
         with nogil:
             n = reclaim_pages(&self.host.h, &self.b, &self.host.costs.c, self.b.group, n, &ns)
         return n, ns
+
+    def free_lazily(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
+        """Give pages back by MADV_FREE: they keep their frames until the host needs them or the guest writes to them.
+
+        Arguments and result are those of discard.
+        """
+        cdef double host_ns = 0, stolen_ns = 0
+        self._range(pfn, npages)
+        cdef pfn_t at = pfn
+        cdef uint64_t n = npages
+        cdef uint64_t each = whole("call_pages", npages if call_pages is None else call_pages, 1, MAX_NPFN)
+        cdef int running = whole("running_vcpus", running_vcpus, 0, 1 << 20)
+        if not lazy_init(&self.b):
+            raise MemoryError()
+        with nogil:
+            backing_free_lazily(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
+        return Discard(host_ns, stolen_ns)
 
     def is_mapped(self, pfn):
         """Whether the guest can touch the page without an exit."""
@@ -558,6 +578,11 @@ cdef class Backing:
     def huge_blocks(self):
         """Blocks that are one mapped huge folio."""
         return self.b.huge_blocks
+
+    @property
+    def lazy_pages(self):
+        """Lazily freed pages that still have their frames."""
+        return self.b.lazy_pages
 
     @property
     def deferred(self):

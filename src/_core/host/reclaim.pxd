@@ -23,6 +23,7 @@ from hinting._core.host.cgroup cimport (
 )
 from hinting._core.host.deferred cimport shrink_deferred, split_folio
 from hinting._core.host.frames cimport can_take, give
+from hinting._core.host.lazy cimport reclaim_lazy
 from hinting._core.host.lru cimport (
     inactive_is_low,
     is_linked,
@@ -54,13 +55,8 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
-from hinting._core.host.swapout cimport (
-    evict_huge,
-    evict_pages,
-    settle_writes,
-    time_of,
-    wait_write,
-)
+from hinting._core.host.swapcache cimport settle_writes, time_of, wait_write
+from hinting._core.host.swapout cimport evict_huge, evict_pages
 from hinting._core.host.words cimport fill_block, popcount
 
 ctypedef struct scan_t:
@@ -307,12 +303,17 @@ cdef inline int reclaim_direct(
                 h.oom_group = group
                 return HOST_NOMEM
 
+cdef inline void reclaim_until(host_t *h, const costs_t *c, int64_t goal, double *ns) noexcept nogil:
+    """Reclaim without I/O, lazily freed pages first, until the host has `goal` free frames. Adds its time to ns."""
+    reclaim_lazy(h, c, goal, ns)
+    shrink_deferred(h, c, goal, ns)
+
 cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
-    """Make room for `frames` by direct reclaim; without swap only the deferred-split queue gives anything."""
+    """Make room for `frames` by direct reclaim; without swap only what was given back halfway gives anything."""
     if frames <= 0 or can_take(h, frames):
         return HOST_OK
     h.vm.allocstall += 1
-    shrink_deferred(h, c, h.wmark_min + frames, ns)
+    reclaim_until(h, c, h.wmark_min + frames, ns)
     if can_take(h, frames):
         return HOST_OK
     h.oom_group = NO_GROUP
@@ -459,7 +460,7 @@ cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept n
     settle_writes(h, time_of(h, ns))
     share = anon_share(h)
     if k.turn == 0 and not k.begun:
-        shrink_deferred(h, c, h.wmark_high, ns)
+        reclaim_until(h, c, h.wmark_high, ns)
         if h.page_cache and share < 1:
             shrink_page_cache(h, c, k.priority, 1 - share, &s, ns)
     if k.turn < h.nr_guests and share > 0 and will_be_free(h) < h.wmark_high:
@@ -484,7 +485,7 @@ cdef inline void kswapd_run(host_t *h, const costs_t *c, double *ns) noexcept no
     """Let kswapd work until it sleeps, all at once, from h.now on."""
     cdef kswapd_t *k
     if h.reclaim == NULL:
-        shrink_deferred(h, c, h.wmark_high, ns)
+        reclaim_until(h, c, h.wmark_high, ns)
         return
     k = &h.reclaim.kswapd
     if not k.awake:

@@ -24,7 +24,7 @@ from hinting._core.host.state cimport (
     backing_t,
     host_t,
 )
-from hinting._core.host.swapout cimport cancel_writes, free_slots, guest_by_id, settle_writes, time_of
+from hinting._core.host.swapcache cimport cancel_writes, free_slots, guest_by_id, time_of
 
 cdef enum:
     MAX_READ = 32                       # most pages read at once

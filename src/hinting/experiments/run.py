@@ -173,12 +173,12 @@ def _one_by_one(arm: Arm) -> None:
             return
         vm.run_until_idle()
         simulation.run(until=simulation.now_ns + gap)
+        if arm.has_swapped():
+            arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
+            return
         lost = arm.lost()
         if lost is not None:
             arm.stopped_by = f"the host ran out of memory at launch {vm.number + 1} and killed guest {lost + 1}"
-            return
-        if arm.has_swapped():
-            arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
             return
         arm.measure(*arm.launched[-1])
         arm.note()
