@@ -15,8 +15,8 @@ def seed_with(strategy, **changes):
 
 @pytest.mark.parametrize(("base", "guests"), [("0.95GiB", 3), ("1.2GiB", 2)])
 def test_guests_without_swapping_hang_on_the_hosts_own_needs(base, guests):
-    """Acceptance test 4, with the 0.55 GiB of a booted guest that its estimate takes: at least 5 fit with hinting."""
-    setting = {"host__memory": "15GiB", "host__base": base, "costs__overrides": {"size.guest_base_mib": 486}}
+    """Acceptance test 4, with guests that cost the 4.6 GiB of its estimate: at least 5 fit with hinting."""
+    setting = {"host__memory": "15GiB", "host__base": base, "costs__overrides": {"size.guest_base_mib": 550}}
     arm = seed_with("none", **setting)
     assert arm.guests_launched == guests
     assert "swapped more than 16MiB" in arm.stopped_by
