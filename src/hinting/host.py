@@ -59,7 +59,8 @@ class Host:
 
     memory: bytes or text such as "15837MiB". base: what the host itself needs. thp: guest RAM may be backed by huge
     pages (QEMU asks for them). fragmentation: share of huge frames that cannot be had, 0 to 1. seed: of those draws.
-    costs: a cost profile.
+    costs: a cost profile. pt_reclaim: the host frees empty page tables when memory is discarded. khugepaged: blocks of
+    small pages become huge again, 8 every 10 s.
 
     swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
     "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
@@ -83,6 +84,7 @@ class Host:
         thp: bool = True,
         fragmentation: float = 0.1,
         pt_reclaim: bool = False,
+        khugepaged: bool = False,
         seed: int = 0,
         costs: CostProfile | None = None,
         swap: int | str = 0,
@@ -110,6 +112,7 @@ class Host:
             seed=seed,
             thp=thp,
             pt_reclaim=pt_reclaim,
+            khugepaged=khugepaged,
             swap_frames=size_pages(swap, "host swap"),
             swap_device=swap_device,
             swap_tails=swap_tails,

@@ -11,8 +11,9 @@ from hinting import gfp
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
-from hinting.errors import HintingError
+from hinting.errors import HintingError, HostError
 from hinting.guest import Guest
+from hinting.guests.memory_map import MIB_PAGES
 from hinting.host import Host, Limits
 from hinting.units import PAGE_BYTES, parse_duration
 from hinting.workloads.boot import boot as boot_rows
@@ -139,19 +140,24 @@ class Simulation:
         limits: Limits | None = None,
         slice: int | None = None,
         oom_score_adj: int = 0,
+        vmm: str = "qemu",
+        iothreads: int = 0,
+        graphics: bool = False,
+        async_pf: bool = True,
     ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0.
 
         boot: False for a guest whose memory is all untouched. limits: of its memory cgroup. slice: a cgroup that it
-        shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. Raises HostError
-        if the host has no memory for the VMM.
+        shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. vmm: whose own
+        memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
+        read from swap stalls the guest's task, else its vCPU. Raises HostError if the host has no memory for the VMM.
         """
         guest.check_launchable()
-        vmm = vmm_memory_frames(self._costs, guest.vcpus)
+        frames = self._vmm_frames(guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         backing = self.host.memory.add_guest(
             guest.memory_map.npfn,
-            vmm,
+            frames,
             ram_frames=guest.memory_map.pages,
             oom_score_adj=oom_score_adj,
             group=None if limits is None else self.host.add_group(limits),
@@ -173,6 +179,7 @@ class Simulation:
             self._costs,
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
+            async_pf,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)
@@ -183,6 +190,18 @@ class Simulation:
         if workload is not None:
             vm.submit(workload)
         return vm
+
+    def _vmm_frames(self, vcpus: int, vmm: str, iothreads: int, graphics: bool) -> int:
+        """Frames of a VMM beside guest RAM and page tables."""
+        if vmm not in ("qemu", "firecracker"):
+            raise HostError(f"vmm must be qemu or firecracker, got {vmm!r}")
+        if isinstance(iothreads, bool) or not isinstance(iothreads, int) or not 0 <= iothreads <= 1024:
+            raise HostError(f"iothreads must be a whole number between 0 and 1024, got {iothreads!r}")
+        if vmm == "qemu":
+            return vmm_memory_frames(self._costs, vcpus, iothreads, graphics)
+        if iothreads or graphics:
+            raise HostError("vmm: firecracker has neither I/O threads nor graphics")
+        return int(self._costs["size.vmm_firecracker_mib"] * MIB_PAGES)
 
     def run(self, until: int | str | None = None) -> None:
         """Let time pass until `until` (ns, or text such as "60s"); without it until nobody has anything to do.

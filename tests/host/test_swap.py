@@ -171,6 +171,7 @@ def test_a_page_that_was_only_read_is_dropped_without_a_write(make_swapping):
 
 
 def test_random_discards_of_swapped_pages_cause_no_device_reads(make_swapping):
+    """Acceptance test 8."""
     host = make_swapping()
     old, _ = fill_and_push_out(host)
     before, used = host.vmstat, host.swap[1]

@@ -1,4 +1,7 @@
-"""Random histories of guests that swap, against the plain model: frames, lists, slots, I/O and time after each event."""
+"""Random histories of guests that swap, against the plain model: frames, lists, slots, I/O and time after each event.
+
+Acceptance test 1: the books balance after every event, no number is negative, no page is both present and swapped.
+"""
 
 import random
 

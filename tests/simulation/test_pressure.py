@@ -25,7 +25,7 @@ def writes_of_free_pages(sim):
 
 
 def test_hinting_leaves_nothing_to_swap():
-    """The garbage of a program that ended is written to swap; with hinting it is gone before."""
+    """Acceptance test 7: a program that ended leaves garbage that is written to swap; with hinting it is gone before."""
     times, sim = run("none")
     assert sim.host.vmstat()["pswpout"] > 10_000
     assert writes_of_free_pages(sim) > 10_000
@@ -76,3 +76,19 @@ def test_a_guest_that_finds_no_slot_is_killed():
     sim.run(until="20s")
     assert sim.engine.oom_kills > 0
     sim.check()
+
+
+def test_asynchronous_page_faults_leave_the_vcpu_to_the_strategy():
+    """A task that waits for the device waits as long either way; only where the time goes differs."""
+    counts = {}
+    for async_pf in (True, False):
+        sim = h.Simulation(h.Host("2GiB", base="256MiB", swap="2GiB", swap_device="hdd"), seed=4)
+        for _ in range(3):
+            program = h.workloads.memhog("400MiB", repeat=2, gap="1s")
+            sim.launch(h.Guest("1GiB"), workload=program, async_pf=async_pf)
+        sim.run(until="200s")
+        sim.check()
+        assert all(vm.is_idle for vm in sim.vms)
+        counts[async_pf] = sum(vm.accounts()["guest_stall"] for vm in sim.vms)
+        assert sum(vm.memory_counts()["major_faults"] for vm in sim.vms) > 100
+    assert counts[True] == pytest.approx(counts[False], rel=0.5)

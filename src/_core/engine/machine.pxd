@@ -103,6 +103,7 @@ ctypedef struct machine_t:
     uint32_t gfp_table
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
+    bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
     int64_t refilled_charged            # pages of refills and drains that have been charged

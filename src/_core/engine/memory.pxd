@@ -4,10 +4,10 @@ from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
-from hinting._core.engine.machine cimport GUEST_LOST, machine_t, vcpu_t
+from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
-from hinting._core.host.reclaim cimport wake_host_kswapd
+from hinting._core.host.kswapd cimport wake_host_kswapd
 from hinting._core.host.state cimport HOST_OK, TOUCH_WHOLE, TOUCH_WRITES
 from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
 
@@ -20,9 +20,17 @@ cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexce
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
     return touch_pages(g, v, pfn, n, TOUCH_WRITES)
 
+cdef inline void sleep_in_task(vcpu_t *v, double ns) noexcept nogil:
+    """The program waits for a page; the vCPU is free for threads and timers meanwhile."""
+    if v.program != PROGRAM_SLEEPS:
+        v.program = PROGRAM_SLEEPS
+        v.until = v.now
+    v.until += <int64_t>ns
+
 cdef inline bint touch_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n, int flags) noexcept nogil:
     """The same for any kind of touch, TOUCH_*."""
-    cdef double ns = 0
+    cdef double ns = 0, waited = g.backing.swap_stall
+    cdef int64_t majors = g.backing.n.major_faults
     if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
         return True
     g.sim.host.now = v.now
@@ -33,7 +41,14 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n, int 
         g.host_oom = True
     wake_host_kswapd(g.sim.host, v.now + <int64_t>g.costs.sched_wakeup_idle_cpu)
     g.account.guest_stall += ns
-    advance(v, ns)
+    waited = g.backing.swap_stall - waited
+    if g.async_pf and waited > 0:
+        majors = g.backing.n.major_faults - majors
+        charge_kernel(g, v, majors * g.costs.fault_async_pf)
+        advance(v, ns - waited)
+        sleep_in_task(v, waited)
+    else:
+        advance(v, ns)
     return not g.host_oom
 
 cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:

@@ -206,7 +206,7 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             return True
         v.done += n
         note_wake(g, v, cpu)
-        if v.now >= until or thread_due(v) or v.waits:
+        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             return v.done >= op.b
     return True
 
@@ -228,7 +228,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 return False
             v.unwritten = False
         v.done += 1
-        if v.now >= until or thread_due(v) or v.waits:
+        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             break
     return v.done >= op.b
 
@@ -242,7 +242,7 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         charge_strategy(g, v)
         note_wake(g, v, cpu)
         v.done += 1
-        if v.now >= until or thread_due(v) or v.waits:
+        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             break
     return s.n == 0 or (op.b != 0 and v.done >= op.b)
 
@@ -262,7 +262,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             v.done = 1
         while not teardown_step(g, v, cpu, p):
             note_wake(g, v, cpu)
-            if v.now >= until or thread_due(v) or v.waits:
+            if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
                 return False
         note_wake(g, v, cpu)
         return True

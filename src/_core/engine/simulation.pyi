@@ -61,6 +61,7 @@ class Engine:
         costs: Costs,
         gfp: Mapping[str, int],
         thp: bool,
+        async_pf: bool = True,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 

@@ -37,6 +37,7 @@ from hinting._core.engine.program cimport held_by_guest, note_wake, run_program,
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
+from hinting._core.host.khugepaged cimport khugepaged_round
 from hinting._core.host.state cimport host_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport fold
@@ -173,6 +174,18 @@ cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcep
         h.reclaim.kswapd.now += whole
 
 
+cdef void khugepaged_slice(simulation_t *s) noexcept nogil:
+    """One round; faults of a guest whose block is collapsed wait for it."""
+    cdef host_t *h = s.host
+    cdef double ns = 0
+    cdef double waited = h.reclaim.waited if h.reclaim != NULL else 0
+    cdef int64_t sleep
+    h.now = h.khugepaged_at
+    sleep = khugepaged_round(h, s.costs, &ns)
+    s.host_kernel_async += ns - (h.reclaim.waited - waited if h.reclaim != NULL else 0)
+    h.khugepaged_at += <int64_t>ns + sleep
+
+
 cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     """Let whoever is furthest behind run one slice; False if nobody has anything to do before `until`."""
     cdef machine_t *g
@@ -195,6 +208,10 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
                 first = t
                 chosen = g
                 who = cpu
+    if s.host.khugepaged and s.host.khugepaged_at <= first and s.host.khugepaged_at < until and not (first == until == NEVER):
+        s.now = max(s.now, s.host.khugepaged_at)
+        khugepaged_slice(s)
+        return True
     if first >= until:
         return False
     if first > s.now:
@@ -354,11 +371,11 @@ cdef class Engine:
         free(self.s.sample)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp):
+            gfp, bint thp, bint async_pf=True):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, kernel, reclaimable and atomic requests.
-        thp: guest THP is `always`, else `never`.
+        thp: guest THP is `always`, else `never`. async_pf: a read from swap stalls the guest's task, else its vCPU.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -381,6 +398,7 @@ cdef class Engine:
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
         g.thp = thp
+        g.async_pf = async_pf
         g.kswapd_at = NEVER
         g.vmm.at = -1
         g.gfp_user = gfp["user"]

@@ -76,7 +76,6 @@ cdef inline int64_t request_io(device_t *d, int direction, int64_t slot, int64_t
         note_write(d, pages, <int64_t>d.ready[direction])
     d.ready[direction] += <double>pages * d.page_ns[direction]
     done = start + <int64_t>(latency + transfer)
-    d.busy_ns += <uint64_t>(done - start)
     occupy(d, done)
     d.requests += 1
     d.last_end = slot + pages

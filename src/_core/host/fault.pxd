@@ -242,6 +242,8 @@ cdef inline int backing_fault(host_t *h, backing_t *b, const costs_t *c, pfn_t p
     cdef uint64_t i = pfn >> BLOCK_ORDER
     cdef int w = pfn >> 6 & 7
     cdef int result
+    if b.locked_until > time_of(h, ns):
+        ns[0] += <double>(b.locked_until - time_of(h, ns))
     if backing_is_present(b, pfn):
         result = fault_map(h, b, c, pfn, ns)
         if result == HOST_OK and b.aged != NULL:

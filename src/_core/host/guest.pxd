@@ -151,6 +151,10 @@ cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
             h.reclaim.kswapd.begun = False
         if h.reclaim.next_guest > i:
             h.reclaim.next_guest -= 1
+    if h.scan_guest > i:
+        h.scan_guest -= 1
+    elif h.scan_guest == i:
+        h.scan_block = 0
     give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
     b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
     b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0

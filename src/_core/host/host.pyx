@@ -13,24 +13,8 @@ from libc.string cimport memset
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport Costs
 from hinting._core.host.cgroup cimport NO_LIMIT, group_swap, group_usage, usage_of
-from hinting._core.host.check cimport (
-    CHECK_BEYOND_END,
-    CHECK_BLOCK_STATE,
-    CHECK_DIRECTORY,
-    CHECK_HELD,
-    CHECK_IDENTITY,
-    CHECK_LAZY,
-    CHECK_MAPPED_NOT_PRESENT,
-    CHECK_NEGATIVE,
-    CHECK_OK,
-    CHECK_QUEUE,
-    CHECK_RSS,
-    CHECK_SWAP,
-    CHECK_TABLES,
-    backing_check,
-    host_check,
-)
-from hinting._core.host.check_swap cimport SWAP_COUNTS, SWAP_LISTS, SWAP_SLOTS, SWAP_STATE, SWAP_WRITES
+from hinting._core.host.check cimport backing_check, host_check
+from hinting._core.host.checks cimport raise_check
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.frames cimport wakes_kswapd
@@ -42,9 +26,11 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
+from hinting._core.host.khugepaged cimport SCAN_SLEEP_NS, khugepaged_round
+from hinting._core.host.kswapd cimport kswapd_run
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness, swap_total
-from hinting._core.host.reclaim cimport kswapd_run, reclaim_pages
+from hinting._core.host.reclaim cimport reclaim_pages
 from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
 from hinting._core.host.state cimport (
     EFFECT_FALSE_READ,
@@ -67,16 +53,9 @@ from hinting._core.host.words cimport popcount_block
 
 from hinting._core.host.arguments import MAX_FRAMES, real, whole
 from hinting._core.host.watermark import Watermarks, host_watermarks, host_zones
-from hinting.errors import CheckError, HostError
+from hinting.errors import HostError
 
-__all__ = [
-    "Backing",
-    "BlockState",
-    "Discard",
-    "HostMemory",
-    "Touch",
-    "vmm_memory_frames",
-]
+__all__ = ["Backing", "BlockState", "Discard", "HostMemory", "Touch", "vmm_memory_frames"]
 
 MAX_NPFN = (1 << 32) - 1
 
@@ -90,30 +69,6 @@ MAX_SLOTS = (1 << 32) - 1
 
 _PMD = ("none", "table", "huge")
 _FOLIO = ("small", "huge", "huge-partial")
-_CHECKS = {
-    CHECK_IDENTITY: "frames_total is not free + base + what the guests hold",
-    CHECK_NEGATIVE: "a number of frames is negative",
-    CHECK_BLOCK_STATE: "the page tables, folio and bits of a block contradict each other",
-    CHECK_MAPPED_NOT_PRESENT: "a page is mapped at the second level but has no frame",
-    CHECK_BEYOND_END: "a page beyond the end of RAM has a frame",
-    CHECK_RSS: "rss_pages or huge_blocks differ from the recount",
-    CHECK_HELD: "held_frames differ from the recount",
-    CHECK_TABLES: "page-table frames differ from the recount",
-    CHECK_QUEUE: "the deferred-split queue differs from the recount",
-    CHECK_LAZY: "lazily freed pages differ from the recount, or one is mapped or has no frame",
-    CHECK_DIRECTORY: "a page is backed or mapped without a page directory",
-    CHECK_SWAP + SWAP_STATE: "the swap state of a page contradicts itself",
-    CHECK_SWAP + SWAP_LISTS: "an LRU list differs from the pages that are on it",
-    CHECK_SWAP + SWAP_SLOTS: "a swap slot and its page differ",
-    CHECK_SWAP + SWAP_COUNTS: "swapped pages, slots, swap cache or lists differ from the recount",
-    CHECK_SWAP + SWAP_WRITES: "pages that are being written differ from the writes in flight",
-}
-
-
-cdef int _raise_check(int result) except -1:
-    if result != CHECK_OK:
-        raise CheckError(f"host: {_CHECKS[result]}")
-    return 0
 
 
 def vmm_memory_frames(Costs costs not None, int vcpus, int iothreads=0, bint graphics=False):
@@ -130,11 +85,13 @@ cdef class HostMemory:
     draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
     of a whole block frees its empty page table (Linux 6.14 and later). ept_reclaim: a zap of a whole block frees its
     second-level table (KVM before 5.18; later ones keep it). thp_deposit: count the page-table frame that Linux keeps
-    ready for the split of each huge mapping. swap_frames: slots of the swap device, 0 for none. swap_device: "nvme",
-    "sata" or "hdd", with the latencies and bandwidths of the cost profile. swap_tails: latencies of reads are drawn
-    from a log-normal distribution. swappiness: vm.swappiness, 0 to 200. page_cluster: vm.page-cluster, log2 of the most
-    pages read at once. page_cache_frames: clean page cache that reclaim may drop. effects: what swapping without the
-    guest's help costs, of "silent-write", "stale-read" and "false-read"; all by default.
+    ready for the split of each huge mapping. khugepaged: its rounds happen in virtual time.
+
+    swap_frames: slots of the swap device, 0 for none. swap_device: "nvme", "sata" or "hdd", with the latencies and
+    bandwidths of the cost profile. swap_tails: latencies of reads are drawn from a log-normal distribution. swappiness:
+    vm.swappiness, 0 to 200. page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache_frames: clean
+    page cache that reclaim may drop. effects: what swapping without the guest's help costs, of "silent-write",
+    "stale-read" and "false-read"; all by default.
 
     Raises HostError naming the argument.
     """
@@ -154,6 +111,7 @@ cdef class HostMemory:
         bint pt_reclaim=False,
         bint ept_reclaim=True,
         bint thp_deposit=False,
+        bint khugepaged=False,
         swap_frames=0,
         swap_device=None,
         bint swap_tails=False,
@@ -185,6 +143,10 @@ cdef class HostMemory:
         self.h.pt_reclaim = pt_reclaim
         self.h.ept_reclaim = ept_reclaim
         self.h.thp_deposit = thp_deposit
+        if khugepaged and not thp:
+            raise HostError("host.khugepaged: huge pages are off, so there is nothing to collapse into")
+        self.h.khugepaged = khugepaged
+        self.h.khugepaged_at = SCAN_SLEEP_NS
         self.h.page_cache = whole("host.page_cache_frames", page_cache_frames, 0, self.h.frames_free)
         self.h.frames_free -= self.h.page_cache
         for effect in effects:
@@ -279,11 +241,6 @@ cdef class HostMemory:
     def page_cache_frames(self):
         """Frames of clean page cache of the host."""
         return self.h.page_cache
-
-    @property
-    def device_busy_ns(self):
-        """Service time of all requests to the swap device, ns."""
-        return self.h.reclaim.device.busy_ns if self.h.reclaim != NULL else 0
 
     @property
     def vmstat(self):
@@ -391,9 +348,17 @@ cdef class HostMemory:
             kswapd_run(&self.h, &self.costs.c, &ns)
         return ns
 
+    def khugepaged(self):
+        """One round of khugepaged now; returns (its time, how long it sleeps then), ns."""
+        cdef double ns = 0
+        cdef int64_t sleep
+        with nogil:
+            sleep = khugepaged_round(&self.h, &self.costs.c, &ns)
+        return ns, sleep
+
     def check(self):
         """Recount everything; CheckError if a number or a state is wrong."""
-        _raise_check(host_check(&self.h))
+        raise_check(host_check(&self.h))
 
     cdef Backing _owner(self, const backing_t *b):
         for backing in self.backings:
@@ -537,7 +502,7 @@ cdef class Backing:
     def check(self):
         """Recount this guest; CheckError if a number or a state is wrong."""
         self._range(0, 1)
-        _raise_check(backing_check(&self.host.h, &self.b))
+        raise_check(backing_check(&self.host.h, &self.b))
 
     @property
     def id(self):

@@ -1,6 +1,6 @@
-"""Reclaim: kswapd, direct reclaim, and the clock over the two lists of each guest.
+"""Reclaim: the clock over the two lists of each guest, direct reclaim, and the limits of memory cgroups.
 
-Follows shrink_lruvec, balance_pgdat and try_to_free_pages (Linux 6.12): a page is evicted when the scan finds it
+Follows shrink_lruvec and try_to_free_pages (Linux 6.12): a page is evicted when the scan finds it
 unaccessed on the inactive list, stays when it was accessed once, and is activated when it was accessed twice. A round
 at priority p looks at 1/2^p of each list, at least 32 pages. A unit of a list (lru.pxd) is looked at whole, so a batch
 of 32 pages may become up to 95, or one huge folio. Clean page cache of the host is one amount without an order.
@@ -41,7 +41,6 @@ from hinting._core.host.reclaim_state cimport (
     SCAN_BATCH,
     UNIT_WORDS,
     aged_t,
-    kswapd_t,
     reclaim_t,
 )
 from hinting._core.host.state cimport (
@@ -396,102 +395,3 @@ cdef inline void look_at_high(host_t *h, backing_t *b, const costs_t *c, double 
     if longest > HIGH_SLEEP_MIN_NS:
         b.high_stall += longest
         ns[0] += longest
-
-# kswapd
-
-cdef inline void begin_round(kswapd_t *k) noexcept nogil:
-    k.turn = 0
-    k.begun = False
-    k.scanned = k.reclaimed = 0
-
-cdef inline void wake_host_kswapd(host_t *h, int64_t at) noexcept nogil:
-    """Wake kswapd if an allocation now would; it runs from time `at` on."""
-    cdef kswapd_t *k
-    if h.reclaim == NULL or h.frames_free > h.wmark_low:
-        return
-    k = &h.reclaim.kswapd
-    if k.awake or k.failures >= KSWAPD_RETRIES:
-        return
-    k.awake = True
-    k.priority = DEF_PRIORITY
-    k.now = max(k.now, at)
-    k.total = 0
-    begin_round(k)
-
-cdef inline int64_t will_be_free(const host_t *h) noexcept nogil:
-    """Free frames once all writes are done."""
-    return h.frames_free + h.reclaim.pages_in_flight
-
-cdef inline void end_round(host_t *h, double *ns) noexcept nogil:
-    """Sleep when the high watermark is reached, wait when the writes in flight will reach it, else go on harder."""
-    cdef kswapd_t *k = &h.reclaim.kswapd
-    k.total += k.reclaimed
-    note_anon_cost(h, k.reclaimed)
-    settle_writes(h, time_of(h, ns))
-    while h.frames_free < h.wmark_high and will_be_free(h) >= h.wmark_high:
-        wait_write(h, ns)
-    if h.frames_free >= h.wmark_high:
-        k.awake = k.ignore_low = False
-        k.failures = 0
-    elif k.scanned == 0 and not k.ignore_low:
-        k.ignore_low = True
-    elif k.scanned < h.wmark_high or k.reclaimed == 0:
-        k.priority -= 1
-        if k.priority < 1:
-            k.priority = DEF_PRIORITY
-            k.failures = k.failures + 1 if k.total == 0 else 0
-            k.total = 0
-            k.awake = k.failures < KSWAPD_RETRIES
-            k.ignore_low = False
-    begin_round(k)
-
-cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept nogil:
-    """One batch of kswapd's work; adds its time to ns. It must be awake.
-
-    A round goes over all guests, from where the last one ended, and ends early when enough frames are free or on
-    their way.
-    """
-    cdef kswapd_t *k = &h.reclaim.kswapd
-    cdef backing_t *b
-    cdef scan_t s
-    cdef double share
-    s.kswapd = True
-    s.scanned = s.reclaimed = 0
-    settle_writes(h, time_of(h, ns))
-    share = anon_share(h)
-    if k.turn == 0 and not k.begun:
-        reclaim_until(h, c, h.wmark_high, ns)
-        if h.page_cache and share < 1:
-            shrink_page_cache(h, c, k.priority, 1 - share, &s, ns)
-    if k.turn < h.nr_guests and share > 0 and will_be_free(h) < h.wmark_high:
-        if k.guest >= h.nr_guests:
-            k.guest = 0
-        b = h.guests[k.guest]
-        if not k.begun:
-            scan_targets(b, k.priority, share * scan_share(h, b, k.ignore_low), k.scan)
-            k.begun = True
-        if not shrink_step(h, b, c, k.scan, &s, ns):
-            k.guest += 1
-            k.turn += 1
-            k.begun = False
-        k.scanned += s.scanned
-        k.reclaimed += s.reclaimed
-        return
-    k.scanned += s.scanned
-    k.reclaimed += s.reclaimed
-    end_round(h, ns)
-
-cdef inline void kswapd_run(host_t *h, const costs_t *c, double *ns) noexcept nogil:
-    """Let kswapd work until it sleeps, all at once, from h.now on."""
-    cdef kswapd_t *k
-    if h.reclaim == NULL:
-        reclaim_until(h, c, h.wmark_high, ns)
-        return
-    k = &h.reclaim.kswapd
-    if not k.awake:
-        k.awake = True
-        k.priority = DEF_PRIORITY
-        k.total = 0
-        begin_round(k)
-    while k.awake:
-        kswapd_step(h, c, ns)

@@ -64,7 +64,6 @@ ctypedef struct device_t:
     uint64_t requests
     double recent                       # pages written lately, fading
     int64_t recent_at
-    uint64_t busy_ns
 
 ctypedef struct slots_t:
     bint rotating
@@ -102,7 +101,6 @@ ctypedef struct kswapd_t:
     int64_t reclaimed
     int64_t total                       # reclaimed since the priority was last the default
     int failures
-    double cpu_ns
 
 ctypedef struct reclaim_t:
     slots_t slots

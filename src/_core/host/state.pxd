@@ -93,6 +93,7 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t stale_swap_reads           # pages that were read for the disk to go over them
     uint64_t false_swap_reads           # pages that were read for the guest to overwrite them
     uint64_t double_paging              # swapped pages that were read for the guest to write them to its disk
+    uint64_t collapses                  # blocks that khugepaged made huge
     uint64_t refaults_active            # swapped-in pages that came back soon enough to be active at once
 
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
@@ -133,6 +134,7 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     double reclaim_stall                # ns that the guest waited for direct reclaim
     double swap_stall                   # for reads from swap
     double high_stall                   # for memory.high
+    int64_t locked_until                # the VMM's address space is locked by a collapse
     uint64_t (*disk_copies)(void *guest, uint64_t first, uint64_t pages) noexcept nogil  # NULL: none; see swapout.pxd
     void *guest                         # its first argument
     const mm_t *mm                      # the guest's allocator, NULL if unknown: for free_page_swap_writes
@@ -157,6 +159,8 @@ ctypedef struct vmstat_t:               # named as in /proc/vmstat
     uint64_t allocstall                 # faults that had to reclaim for themselves
     uint64_t thp_fault_alloc
     uint64_t thp_fault_fallback
+    uint64_t thp_collapse_alloc
+    uint64_t thp_collapse_alloc_failed
     uint64_t thp_split_pmd
     uint64_t thp_split_page
     uint64_t thp_deferred_split_page
@@ -192,6 +196,10 @@ ctypedef struct host_t:
     bint thp_defrag                     # a huge fault compacts before it falls back (defrag=madvise)
     bint pt_reclaim                     # a discard of a whole block frees its empty table (6.14 and later)
     bint ept_reclaim                    # a zap of a whole block frees its second-level table (KVM before 5.18)
+    bint khugepaged                     # the thread runs
+    int64_t khugepaged_at               # its next round, ns
+    int scan_guest                      # index of the guest that it looks at next
+    uint64_t scan_block
     bint thp_deposit                    # count the table that a huge mapping keeps ready for its split
     backing_t **guests                  # by launch, oldest first
     int nr_guests

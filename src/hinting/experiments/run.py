@@ -61,6 +61,7 @@ class Arm:
                 thp=host.thp,
                 fragmentation=host.fragmentation,
                 pt_reclaim=host.pt_reclaim,
+                khugepaged=host.khugepaged,
                 swap=host.swap,
                 swap_device=host.swap_device,
                 swap_tails=host.swap_tails,

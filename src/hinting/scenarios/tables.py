@@ -28,6 +28,7 @@ class HostTable(Table):
     thp: bool = True
     fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
     pt_reclaim: bool = False
+    khugepaged: bool = False
     swap: Pages = 0
     swap_device: Literal["nvme", "sata", "hdd"] | None = None
     swap_tails: bool = False
