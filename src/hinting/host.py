@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from hinting._core.costs import Costs
 from hinting._core.host.host import HostMemory
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
-from hinting.errors import HostError
+from hinting.errors import HostError, SnapshotError
 from hinting.units import PAGE_BYTES, parse_size, size_pages
 
 __all__ = ["DEFAULT_BASE", "Host", "Limits"]
@@ -121,6 +122,9 @@ class Host:
             page_cache_frames=size_pages(page_cache, "host page cache"),
             effects=effects,
         )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SnapshotError("a host cannot be copied, pickled or saved: make a new one with the same arguments")
 
     def add_group(self, limits: Limits) -> int:
         """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches."""

@@ -48,11 +48,10 @@ def test_programs_clear_pages_that_the_host_reads_first():
     """A guest that runs a second program on memory that was swapped out while it was free."""
     reads = {}
     for effects in (("false-read",), ()):
-        sim = h.Simulation(h.Host("2900MiB", base="256MiB", swap="3GiB", effects=effects), seed=4)
+        sim = h.Simulation(h.Host("2GiB", base="256MiB", swap="4GiB", effects=effects), seed=4)
         for _ in range(3):
-            vm = sim.launch(h.Guest("2GiB"), workload=h.workloads.memhog("1GiB", repeat=3, gap="1s", thp=False))
-            vm.run_until_idle()
-        sim.run(until=sim.now_ns + 10**9)
+            sim.launch(h.Guest("2GiB"), workload=h.workloads.memhog("1GiB", repeat=3, gap="1s", thp=False))
+        sim.run(until="300s")
         sim.check()
         reads[effects] = sum(vm.memory_counts()["false_swap_reads"] for vm in sim.vms)
     assert reads[()] == 0

@@ -58,7 +58,7 @@ def test_the_books_balance_after_every_slice():
     sim = h.Simulation(h.Host("2GiB", base="256MiB", swap="1GiB"), seed=3)
     for _ in range(3):
         vm = sim.launch(h.Guest("1GiB", vcpus=2), workload=h.workloads.memhog("512MiB", repeat=2, gap="1s"))
-        vm.submit(h.workloads.memhog("64MiB", repeat=2, gap="1s", thp=False), vcpu=1)
+        vm.submit(h.workloads.memhog("64MiB", repeat=2, gap="1s", thp=False, process=1), vcpu=1)
     steps = 0
     while sim.step():
         steps += 1
@@ -82,11 +82,11 @@ def test_asynchronous_page_faults_leave_the_vcpu_to_the_strategy():
     """A task that waits for the device waits as long either way; only where the time goes differs."""
     counts = {}
     for async_pf in (True, False):
-        sim = h.Simulation(h.Host("2GiB", base="256MiB", swap="2GiB", swap_device="hdd"), seed=4)
+        sim = h.Simulation(h.Host("2GiB", base="256MiB", swap="4GiB"), seed=4)
         for _ in range(3):
-            program = h.workloads.memhog("400MiB", repeat=2, gap="1s")
-            sim.launch(h.Guest("1GiB"), workload=program, async_pf=async_pf)
-        sim.run(until="200s")
+            program = h.workloads.memhog("1GiB", repeat=2, gap="1s")
+            sim.launch(h.Guest("2GiB"), workload=program, async_pf=async_pf)
+        sim.run(until="300s")
         sim.check()
         assert all(vm.is_idle for vm in sim.vms)
         counts[async_pf] = sum(vm.accounts()["guest_stall"] for vm in sim.vms)

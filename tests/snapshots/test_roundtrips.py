@@ -164,6 +164,20 @@ def test_simulation_from_a_snapshot(tmp_path):
         Simulation(Host("4GiB")).launch(guest)
 
 
+def test_simulations_are_not_copied():
+    simulation = Simulation(Host("4GiB"), seed=3)
+    vm = simulation.launch(Guest("1GiB", kernel="linux-6.1", strategy=V8))
+    for what, message in ((simulation, "run it again with the same seed"), (simulation.host, "make a new one"),
+                          (vm, r"guest\.snapshot\(\) keeps")):
+        for act in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(SnapshotError, match=f"cannot be copied, pickled or saved.*{message}"):
+                act(what)
+    vm.run_until_idle("1s")
+    moment = vm.guest.snapshot()
+    assert copy.deepcopy(vm.guest).snapshot() == moment
+    simulation.check()
+
+
 def test_a_guest_in_the_middle_of_a_report_is_not_launched():
     guest, player = used_guest("linux-6.1", MID_REPORT, memory="1GiB")
     play_until_reported(guest, player)
@@ -207,16 +221,16 @@ def test_a_strategy_without_a_state_says_so():
     import hinting
 
     @hinting.strategy(numba=False)
-    class CountFrees:
+    class CountWithoutState:
         def setup(self, n_cpus):
             self.pages = 0
 
         def on_free(self, guest, cpu, pfns, orders):
             self.pages += pfns.size
 
-    guest = Guest("512MiB", strategy=CountFrees())
+    guest = Guest("512MiB", strategy=CountWithoutState())
     for act in (guest.snapshot, lambda: copy.copy(guest), lambda: pickle.dumps(guest)):
-        with pytest.raises(StrategyError, match=r"strategy count-frees: .* cannot be copied or saved: .* no state\(\)"):
+        with pytest.raises(StrategyError, match=r"strategy count-without-state: .* cannot be copied or saved: .* no state\(\)"):
             act()
 
 

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
+from hinting._core.engine.meter cimport note_touched
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
 from hinting._core.host.kswapd cimport wake_host_kswapd
@@ -16,9 +17,9 @@ cdef enum:
     TOUCH_NO_FRAME = 1                  # the host has no frame: repeat once somebody was killed
     TOUCH_NO_PAGE = 2                   # the guest has no page: its OOM killer acts
 
-cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexcept nogil:
+cdef inline bint use_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
-    return touch_pages(g, v, pfn, n, TOUCH_WRITES)
+    return touch_pages(g, v, cpu, pfn, n, TOUCH_WRITES)
 
 cdef inline void sleep_in_task(vcpu_t *v, double ns) noexcept nogil:
     """The program waits for a page; the vCPU is free for threads and timers meanwhile."""
@@ -27,10 +28,11 @@ cdef inline void sleep_in_task(vcpu_t *v, double ns) noexcept nogil:
         v.until = v.now
     v.until += <int64_t>ns
 
-cdef inline bint touch_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n, int flags) noexcept nogil:
+cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n, int flags) noexcept nogil:
     """The same for any kind of touch, TOUCH_*."""
     cdef double ns = 0, waited = g.backing.swap_stall
     cdef int64_t majors = g.backing.n.major_faults
+    cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
     if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
         return True
     g.sim.host.now = v.now
@@ -40,15 +42,15 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n, int 
     elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, flags, &ns) != HOST_OK:
         g.host_oom = True
     wake_host_kswapd(g.sim.host, v.now + <int64_t>g.costs.sched_wakeup_idle_cpu)
-    g.account.guest_stall += ns
-    waited = g.backing.swap_stall - waited
-    if g.async_pf and waited > 0:
-        majors = g.backing.n.major_faults - majors
-        charge_kernel(g, v, majors * g.costs.fault_async_pf)
+    if ns > 0:
+        g.account.guest_stall += ns
+        waited = g.backing.swap_stall - waited if g.async_pf else 0
+        if waited > 0:
+            charge_kernel(g, v, (<int64_t>g.backing.n.major_faults - majors) * g.costs.fault_async_pf)
+            sleep_in_task(v, waited)
         advance(v, ns - waited)
-        sleep_in_task(v, waited)
-    else:
-        advance(v, ns)
+        refaulted = g.backing.n.refaulted_pages - refaulted
+        note_touched(g, v, cpu, pfn, n, ns, refaulted, g.backing.rss_pages - backed)
     return not g.host_oom
 
 cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
@@ -59,6 +61,8 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         for other in range(g.ncpus):
             drain_cpu(g.mm, other, cpu)
         pfn = alloc_pages(g.mm, cpu, order, gfp)
+    if pfn == NO_PFN and g.in_flight:
+        g.meter.failed_while_isolated += 1
     charge_lists(g, v)
     if order == PAGEBLOCK_ORDER:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_order9)
@@ -72,13 +76,13 @@ cdef inline int ensure_table(machine_t *g, vcpu_t *v, int cpu, region_t *r, int6
     """The table page of one 2 MiB of a mapping, cleared when it is new."""
     cdef pfn_t pfn
     if r.table[index]:
-        return TOUCH_DONE if use_pages(g, v, r.table[index], 1) else TOUCH_NO_FRAME
+        return TOUCH_DONE if use_pages(g, v, cpu, r.table[index], 1) else TOUCH_NO_FRAME
     pfn = get_pages(g, v, cpu, 0, g.gfp_table)
     if pfn == NO_PFN:
         return TOUCH_NO_PAGE
     r.table[index] = pfn
     charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if use_pages(g, v, pfn, 1) else TOUCH_NO_FRAME
+    return TOUCH_DONE if use_pages(g, v, cpu, pfn, 1) else TOUCH_NO_FRAME
 
 cdef inline bint fault_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t page) noexcept nogil:
     """Map 2 MiB at once if the guest has a free block for it; the table page kept for its split comes second."""
@@ -111,7 +115,7 @@ cdef inline int touch_page(
         result = ensure_table(g, v, cpu, r, index)
         if result != TOUCH_DONE:
             return result
-        if not touch_pages(g, v, entry & ~<uint32_t>PTE_HUGE, PAGEBLOCK_PAGES, flags):
+        if not touch_pages(g, v, cpu, entry & ~<uint32_t>PTE_HUGE, PAGEBLOCK_PAGES, flags):
             return TOUCH_NO_FRAME
         n[0] = base + TABLE_PAGES - page
         return TOUCH_DONE
@@ -128,7 +132,7 @@ cdef inline int touch_page(
         p.rss_pages += 1
         g.touched_pages += 1
         charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_clear_4k)
-    if not touch_pages(g, v, r.pte[page], 1, flags):
+    if not touch_pages(g, v, cpu, r.pte[page], 1, flags):
         return TOUCH_NO_FRAME
     n[0] = 1
     return TOUCH_DONE

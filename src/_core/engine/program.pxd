@@ -6,6 +6,7 @@ from libc.stdlib cimport realloc
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
+    NEVER,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
@@ -18,6 +19,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.memory cimport TOUCH_DONE, TOUCH_NO_FRAME, TOUCH_NO_PAGE, get_pages, touch_page, use_pages
+from hinting._core.engine.meter cimport begin_exit, end_exit, held_by_guest, note_latency, used_by_host
 from hinting._core.engine.ops cimport (
     OP_ALLOC,
     OP_BACK,
@@ -47,13 +49,6 @@ from hinting._core.engine.process cimport (
 from hinting._core.engine.vmm cimport must_stall, take_submitted
 from hinting._core.mm.alloc cimport free_pages
 
-cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
-    return g.sim.host.frames_total - g.sim.host.frames_free
-
-cdef inline int64_t held_by_guest(machine_t *g) noexcept nogil:
-    """Frames that this guest costs the host."""
-    return g.backing.held_frames + g.backing.swap_cache + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
-
 cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogil:
     cdef mark_t *grown
     if g.nr_marks == g.marks_size:
@@ -65,7 +60,7 @@ cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogi
         g.marks_size = g.marks_size * 2 + 16
     g.mark[g.nr_marks].number = number
     g.mark[g.nr_marks].t_ns = v.now
-    g.mark[g.nr_marks].host_used = used_by_host(g)
+    g.mark[g.nr_marks].host_used = used_by_host(g.sim)
     g.mark[g.nr_marks].held = held_by_guest(g)
     g.nr_marks += 1
 
@@ -188,21 +183,27 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     """Go on with an OP_TOUCH; True when the row is done."""
     cdef process_t *p = process_of(g, op)
     cdef region_t *r
-    cdef int64_t n = 0
+    cdef int64_t n = 0, touched
     cdef int result
     if p == NULL:
         return True
     r = &p.region[op.region]
     while v.done < op.b:
+        if v.asked_at < 0:
+            v.asked_at = v.now
         if must_stall(g, v):
             return False
+        touched = g.touched_pages
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
         if result == TOUCH_NO_FRAME:
             return False
+        note_latency(g, v, g.touched_pages != touched)
         if result == TOUCH_NO_PAGE:
             kill_process(g, p)
+            begin_exit(g, v)
             while not teardown_step(g, v, cpu, p):
                 pass
+            end_exit(g, v)
             return True
         v.done += n
         note_wake(g, v, cpu)
@@ -215,18 +216,22 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     cdef pfn_t pfn
     while v.done < op.b:
         if not v.unwritten:
+            if v.asked_at < 0:
+                v.asked_at = v.now
             if must_stall(g, v):
                 return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
                 g.failed_allocations += 1
+                v.asked_at = -1
             elif hold_block(g, s, pfn, op.order):
                 charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
                 v.unwritten = True
         if v.unwritten:
-            if not use_pages(g, v, s.pfn[s.n - 1], <int64_t>1 << op.order):
+            if not use_pages(g, v, cpu, s.pfn[s.n - 1], <int64_t>1 << op.order):
                 return False
             v.unwritten = False
+            note_latency(g, v, True)
         v.done += 1
         if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             break
@@ -260,10 +265,12 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             p.exit_region = 0
             p.exit_page = 0
             v.done = 1
+            begin_exit(g, v)
         while not teardown_step(g, v, cpu, p):
             note_wake(g, v, cpu)
             if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
                 return False
+        end_exit(g, v)
         note_wake(g, v, cpu)
         return True
     if op.op == OP_ALLOC:
@@ -291,7 +298,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             note_wake(g, v, cpu)
     elif op.op == OP_SLEEP:
         v.program = PROGRAM_SLEEPS
-        v.until = v.now + op.a
+        v.until = v.now + op.a if op.a < <int64_t>NEVER - v.now else NEVER - 1
     elif op.op == OP_COMPUTE:
         if v.done < op.a:
             if op.a - v.done > until - v.now:
@@ -302,7 +309,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             g.account.guest_user += op.a - v.done
             v.now += op.a - v.done
     elif op.op == OP_BACK:
-        return use_pages(g, v, <pfn_t>op.a, op.b)
+        return use_pages(g, v, cpu, <pfn_t>op.a, op.b)
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
     return True

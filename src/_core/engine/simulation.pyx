@@ -6,13 +6,14 @@ guests interleave on the host in time order. Nothing here draws random numbers: 
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import GuestError, HintingError, StrategyError
+from hinting.errors import GuestError, HintingError, OpError, StrategyError
 
 from hinting._core.costs cimport Costs, costs_t
+from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
@@ -25,27 +26,45 @@ from hinting._core.engine.machine cimport (
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WAITS,
+    exit_t,
     machine_t,
-    sample_t,
+    meter_t,
+    row_t,
     simulation_t,
     slot_t,
     vcpu_t,
 )
+from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
+from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, last_change, note, note_guest, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.process cimport drop_process, process_t
-from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
+from hinting._core.engine.program cimport note_wake, run_program, thread_due
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
+from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.host.khugepaged cimport khugepaged_round
 from hinting._core.host.state cimport host_t
 from hinting._core.mm.allocator cimport Allocator
-from hinting._core.mm.counter cimport fold
+from hinting._core.common cimport NR_ORDERS
+from hinting._core.mm.counter cimport fold, pcp_of
 from hinting._core.mm.pcp cimport decay_pcp_high
+from hinting._core.mm.state cimport mm_t
+from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, validate
+from hinting._core.engine.ops import OP_DTYPE, OPS, op_rows, validate
+
+#: dtype of a process exit.
+EXIT_DTYPE = np.dtype([
+    ("begin", "i8"), ("end", "i8"), ("freed", "i8"), ("given", "i8"), ("first", "i8"), ("last", "i8"), ("reached", "i8", 3),
+])
+
+#: dtype of a row of the time line.
+ROW_DTYPE = np.dtype([
+    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
+], align=True)
 
 
 cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
@@ -66,6 +85,22 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     if v.interrupt_at < t:
         t = v.interrupt_at
     return t if t > v.now else v.now
+
+
+cdef bint is_idle(const machine_t *g) noexcept nogil:
+    """No vCPU has a row left to run, no thread has work, no report is under way."""
+    cdef int cpu
+    if g.vmm.queued:
+        return False
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program != PROGRAM_ENDED or g.vcpu[cpu].thread != THREAD_IDLE or g.vcpu[cpu].interrupt_at != NEVER:
+            return False
+    return True
+
+
+cdef bint ticks_only(const machine_t *g) noexcept nogil:
+    """The guest is idle, and its timers have nothing to do: each vCPU's ticked once since the last thing happened."""
+    return g.quiet_ticks >= g.ncpus and is_idle(g)
 
 
 cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -95,8 +130,10 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
+    cdef bint ticked = False
     if due > v.now and not (v.thread == THREAD_WAITS and g.strategy.synchronous):
         v.now = due
+    g.mm.times.now = v.now
     if v.thread == THREAD_WAITS and (g.strategy.synchronous or v.thread_at <= v.now):
         host_answered(g, v, cpu)
     elif v.interrupt_at <= v.now:
@@ -106,6 +143,7 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
     elif v.next_timer <= v.now:
         v.next_timer = v.now + g.strategy.timer_ns
         g.strategy.on_timer(g.strategy.self, g.mm, cpu)
+        ticked = True
     else:
         if v.program == PROGRAM_SLEEPS and v.until <= v.now:
             v.program = PROGRAM_RUNS
@@ -113,32 +151,10 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
         if v.program != PROGRAM_RUNS:
             fold(g.mm, cpu)
     note_wake(g, v, cpu)
+    g.quiet_ticks = g.quiet_ticks + 1 if ticked and is_idle(g) else 0
     if v.now >= v.next_second:
         once_a_second(g, v, cpu)
     end_boost(g, v.now)
-
-
-cdef void take_sample(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
-    """Note what the host and this guest use, if it changed since the guest's last sample."""
-    cdef sample_t *grown
-    cdef sample_t *last
-    cdef int64_t used = used_by_host(g)
-    if s.nr_samples:
-        last = &s.sample[s.nr_samples - 1]
-        if last.host_used == used and last.guest == g.number:
-            return
-    if s.nr_samples == s.samples_size:
-        grown = <sample_t *>realloc(s.sample, (s.samples_size * 2 + 1024) * sizeof(sample_t))
-        if grown == NULL:
-            s.error = SIM_NO_MEMORY
-            return
-        s.sample = grown
-        s.samples_size = s.samples_size * 2 + 1024
-    s.sample[s.nr_samples].t_ns = t
-    s.sample[s.nr_samples].guest = g.number
-    s.sample[s.nr_samples].held = held_by_guest(g) if g.state == GUEST_FINE else 0
-    s.sample[s.nr_samples].host_used = used
-    s.nr_samples += 1
 
 
 cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
@@ -154,8 +170,15 @@ cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
             s.machine[i].state = GUEST_LOST
             s.machine[i].lost_at = t
             s.oom_kills += 1
-            take_sample(s, s.machine[i], t)
+            note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
             return
+
+
+cdef void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
+    """Note what a kernel thread of the host has changed of any guest."""
+    cdef int i
+    for i in range(s.nr_machines):
+        note_guest(s, s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
 
 
 cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcept nogil:
@@ -172,6 +195,7 @@ cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcep
         whole = <int64_t>ns
         h.reclaim.kswapd.carry = ns - whole
         h.reclaim.kswapd.now += whole
+    note_reclaimed(s, h.reclaim.kswapd.now)
 
 
 cdef void khugepaged_slice(simulation_t *s) noexcept nogil:
@@ -183,6 +207,7 @@ cdef void khugepaged_slice(simulation_t *s) noexcept nogil:
     h.now = h.khugepaged_at
     sleep = khugepaged_round(h, s.costs, &ns)
     s.host_kernel_async += ns - (h.reclaim.waited - waited if h.reclaim != NULL else 0)
+    note_reclaimed(s, h.khugepaged_at + <int64_t>ns)
     h.khugepaged_at += <int64_t>ns + sleep
 
 
@@ -196,7 +221,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         first = s.host.reclaim.kswapd.now
     for i in range(s.nr_machines):
         g = s.machine[i]
-        if g.state != GUEST_FINE:
+        if g.state != GUEST_FINE or until == NEVER and ticks_only(g):
             continue
         if g.vmm.queued and g.vmm.now < first:
             first = g.vmm.now
@@ -224,16 +249,31 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         return True
     if who < 0:
         vmm_slice(chosen, limit)
-        take_sample(s, chosen, chosen.vmm.now)
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
             settle_oom(s, chosen, chosen.vcpu[who].now)
-        if chosen.state == GUEST_FINE:
-            take_sample(s, chosen, chosen.vcpu[who].now)
     if chosen.mm.error:
         s.error = SIM_GUEST
     return True
+
+
+cdef int64_t free_in_guest(mm_t *m) noexcept nogil:
+    """Pages on free lists and per-CPU lists."""
+    cdef int64_t pages = 0
+    cdef int i, order, cpu
+    for i in range(4):
+        if m.zone[i].populated:
+            for order in range(NR_ORDERS):
+                pages += m.zone[i].nr_free[order] << order
+            for cpu in range(m.ncpus):
+                pages += pcp_of(m, &m.zone[i], cpu).count
+    return pages
+
+
+cdef void begin_times(machine_t *g, int64_t ram) noexcept nogil:
+    g.mm.times.now = g.sim.now
+    note_used(g.mm.times, ram - free_in_guest(g.mm))
 
 
 cdef class Machine:
@@ -259,6 +299,7 @@ cdef class Machine:
             free(self.g.slot)
         free(self.g.vcpu)
         free(self.g.mark)
+        free(self.g.meter.exit)
 
     def append(self, ops, int cpu=0):
         """Append rows to a vCPU's program; returns the number of rows that the program now has.
@@ -269,18 +310,30 @@ cdef class Machine:
         cdef vcpu_t *v
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
-        whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
+        whole = validate(np.concatenate([self.programs[cpu], op_rows(ops)]), self.allocator.npfn)
+        self._own_processes(whole, cpu)
         self._room(int(whole["proc"].max(initial=0)) + 1)
         self.programs[cpu] = whole
         v = &self.g.vcpu[cpu]
         rows = whole
         v.ops = &rows[0] if whole.size else NULL
         v.nr_ops = whole.size
+        self.g.quiet_ticks = 0
         if v.program == PROGRAM_ENDED and v.pc < v.nr_ops:
             v.program = PROGRAM_RUNS
             if self.g.sim.now > v.now:
                 v.now = self.g.sim.now
         return whole.size
+
+    def _own_processes(self, rows, int cpu):
+        """Refuse processes that another vCPU's program spawns."""
+        for other in range(self.g.ncpus):
+            theirs = self.programs[other]
+            shared = np.intersect1d(rows["proc"][rows["op"] == OPS["SPAWN"]],
+                                    theirs["proc"][theirs["op"] == OPS["SPAWN"]])
+            if other != cpu and shared.size:
+                raise OpError(f"op array: process {shared[0]} belongs to vCPU {other}: "
+                              f"give the processes of vCPU {cpu} other numbers")
 
     def _room(self, unsigned int n):
         """Make room for n process and slot numbers."""
@@ -318,10 +371,7 @@ cdef class Machine:
     @property
     def is_idle(self):
         """No vCPU has a row left to run and no report is under way."""
-        return self.g.state == GUEST_LOST or self.g.vmm.queued == 0 and all(
-            self.g.vcpu[cpu].program == PROGRAM_ENDED and self.g.vcpu[cpu].thread == THREAD_IDLE
-            and self.g.vcpu[cpu].interrupt_at == NEVER
-            for cpu in range(self.g.ncpus))
+        return self.g.state == GUEST_LOST or is_idle(&self.g)
 
     def accounts(self):
         """CPU time by account, ns."""
@@ -331,6 +381,61 @@ cdef class Machine:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
         return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
                 for i in range(self.g.nr_marks)]
+
+    def measured(self, int64_t until):
+        """What the meter of this guest has counted: pages, frames and ns; -1 for times that have not come.
+
+        until: where sums over time end, if the guest lives; Engine.reached.
+        """
+        cdef machine_t *g = &self.g
+        cdef meter_t *m = &g.meter
+        cdef free_memory_t f
+        cdef int64_t end = g.lost_at if g.state == GUEST_LOST else until
+        memset(&f, 0, sizeof(f))
+        with nogil:
+            if g.state == GUEST_FINE:
+                count_free_memory(g, &f)
+        return {
+            "launched_at": m.launched_at, "ended_at": end,
+            "held": m.held, "held_time": m.held * <double>end - m.held_time,
+            "used": g.mm.times.used, "used_time": g.mm.times.used * <double>end - g.mm.times.used_time,
+            "discarded": m.discarded, "refaulted": m.refaulted,
+            "first_discard": m.first_discard, "last_discard": m.last_discard, "refaults": list(m.refaults),
+            "fault_ns": m.fault_ns, "refault_ns": m.refault_ns, "cleared_again_ns": m.cleared_again_ns,
+            "failed_while_isolated": m.failed_while_isolated, "freed": g.mm.times.freed,
+            "free_backed": list(f.backed), "free_given": f.given,
+            "backed_blocks": backed_blocks(g) if g.state == GUEST_FINE else 0, "huge_blocks": g.backing.huge_blocks,
+            "ram": g.backing.ram_frames, "vcpus": g.ncpus,
+            "lock_hold_ns": g.strategy.hold_sum_ns if g.strategy != NULL else 0.0,
+            "longest_lock_hold_ns": g.strategy.hold_most_ns if g.strategy != NULL else 0.0,
+        }
+
+    def exits(self):
+        """Processes that ended, in order, as a structured array: times in ns (-1: not yet), pages that the host backed."""
+        cdef int64_t n = self.g.meter.nr_exits
+        array = np.empty(n, EXIT_DTYPE)
+        cdef exit_t[::1] out = array
+        if n:
+            memcpy(&out[0], self.g.meter.exit, n * sizeof(exit_t))
+        return array
+
+    def durations(self, name):
+        """A histogram as (value in ns, count), int64 of shape (n, 2), ascending.
+
+        name: "lag" (free to discard, pages), "after_exit" (end of the exit that freed it to discard, pages) or "latency"
+        (of an allocation with its first touch). Values are exact below 256 ns, else to 0.4 %.
+        """
+        cdef hist_t *h
+        cdef int i
+        if name == "lag":
+            h = &self.g.meter.lag
+        elif name == "after_exit":
+            h = &self.g.meter.after_exit
+        elif name == "latency":
+            h = &self.g.meter.latency
+        else:
+            raise HintingError(f"durations: expected lag, after_exit or latency, got {name!r}")
+        return np.array([(hist_value(i), h.bucket[i]) for i in range(HIST_SIZE) if h.bucket[i]], np.int64).reshape(-1, 2)
 
     def counts(self):
         """Counts of the guest since its launch; memory in pages."""
@@ -349,26 +454,30 @@ cdef class Engine:
     """Virtual time over one host and its guests.
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
-    kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost.
+    kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
+    that are closer share a row of the time line, 0: each has its own.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
 
-    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns):
-        if slice_ns < 1 or kswapd_ns < 0:
-            raise HintingError(f"slice_ns must be positive and kswapd_ns not negative, got {slice_ns} and {kswapd_ns}")
+    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns):
+        if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
+            raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
+                               f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
         self.host = host
         self.machines = []
         self.s.host = &host.h
         self.s.costs = &host.costs.c
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
+        self.s.resolution_ns = resolution_ns
+        self.s.used_noted = used_by_host(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
-        free(self.s.sample)
+        free(self.s.row)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
             gfp, bint thp, bint async_pf=True):
@@ -401,6 +510,8 @@ cdef class Engine:
         g.async_pf = async_pf
         g.kswapd_at = NEVER
         g.vmm.at = -1
+        g.meter.launched_at = self.s.now
+        g.meter.row = g.meter.first_discard = g.meter.last_discard = -1
         g.gfp_user = gfp["user"]
         g.gfp_huge = gfp["huge"]
         g.gfp_table = gfp["table"]
@@ -410,18 +521,23 @@ cdef class Engine:
         g.gfp_kind[KIND_ATOMIC] = gfp["atomic"]
         if strategy is not None:
             g.strategy = &strategy.s
+            price_holds(g.strategy, &costs.c)
             if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
                 raise MemoryError()
             g.charged = strategy.s.work
+        if allocator.m.times == NULL:
+            allocator.m.times = times_new(allocator.m.npfn)
         g.vcpu = <vcpu_t *>calloc(g.ncpus, sizeof(vcpu_t))
-        if g.vcpu == NULL:
+        if g.vcpu == NULL or allocator.m.times == NULL:
             raise MemoryError()
+        begin_times(g, backing.b.ram_frames)
         machine.programs = []
         for cpu in range(g.ncpus):
             g.vcpu[cpu].now = self.s.now
             g.vcpu[cpu].program = PROGRAM_ENDED
             g.vcpu[cpu].next_second = self.s.now + SECOND
             g.vcpu[cpu].next_timer = NEVER
+            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = -1
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
@@ -430,10 +546,14 @@ cdef class Engine:
         self.s.machine[self.s.nr_machines] = g
         self.s.nr_machines += 1
         self.machines.append(machine)
+        note(g, self.s.now, VMM_CLOCK)
         return machine
 
     def run(self, int64_t until):
-        """Run to the time `until` (ns), or until nobody has anything left to do before it."""
+        """Run to the time `until` (ns), or until nobody has anything left to do before it.
+
+        NEVER as `until`: timers that have found nothing to do since the last thing happened count for nothing.
+        """
         cdef simulation_t *s = &self.s
         with nogil:
             while step(s, until) and s.error == 0:
@@ -447,14 +567,9 @@ cdef class Engine:
         cdef simulation_t *s = &self.s
         cdef machine_t *g = &machine.g
         cdef bint idle = False
-        cdef int cpu
         with nogil:
             while not idle and step(s, until) and s.error == 0:
-                idle = g.vmm.queued == 0
-                for cpu in range(g.ncpus):
-                    idle = (idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
-                            and g.vcpu[cpu].interrupt_at == NEVER)
-                idle = idle or g.state == GUEST_LOST
+                idle = is_idle(g) or g.state == GUEST_LOST
         self._no_error()
 
     def step(self):
@@ -472,7 +587,7 @@ cdef class Engine:
         if self.s.host.reclaim != NULL and self.s.host.reclaim.kswapd.awake:
             first = self.s.host.reclaim.kswapd.now
         for i in range(self.s.nr_machines):
-            if self.s.machine[i].state != GUEST_FINE:
+            if self.s.machine[i].state != GUEST_FINE or ticks_only(self.s.machine[i]):
                 continue
             if self.s.machine[i].vmm.queued:
                 first = min(first, self.s.machine[i].vmm.now)
@@ -505,14 +620,25 @@ cdef class Engine:
         """CPU time of the host's kernel threads, ns."""
         return self.s.host_kernel_async
 
-    def samples(self):
-        """Host memory over time as an int64 array (n, 4): t_ns, guest, frames of that guest, frames used on the host."""
-        cdef int64_t i
-        array = np.empty((self.s.nr_samples, 4), np.int64)
-        cdef int64_t[:, ::1] out = array
-        for i in range(self.s.nr_samples):
-            out[i, 0] = self.s.sample[i].t_ns
-            out[i, 1] = self.s.sample[i].guest
-            out[i, 2] = self.s.sample[i].held
-            out[i, 3] = self.s.sample[i].host_used
+    @property
+    def reached(self):
+        """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
+        cdef int64_t t = self.s.now
+        cdef int i, cpu
+        for i in range(self.s.nr_machines):
+            t = max(t, self.s.machine[i].vmm.now)
+            for cpu in range(self.s.machine[i].ncpus):
+                t = max(t, self.s.machine[i].vcpu[cpu].now)
+        return t
+
+    def rows(self):
+        """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.
+
+        held: frames that the guest costs the host. discarded, refaulted: pages. isolated: pages reported and not yet
+        answered. Values over time are running sums over the rows sorted by time.
+        """
+        array = np.empty(self.s.nr_rows, ROW_DTYPE)
+        cdef row_t[::1] out = array
+        if self.s.nr_rows:
+            memcpy(&out[0], self.s.row, self.s.nr_rows * sizeof(row_t))
         return array

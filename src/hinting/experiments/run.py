@@ -111,6 +111,7 @@ class Arm:
         return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
 
     def note(self) -> None:
+        """Tell whoever watches how far the arm is."""
         if self.progress is not None:
             self.progress(self.label, len(self.guests) or len(self.launched))
 
@@ -150,6 +151,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmRe
         wall_s=time.perf_counter() - started,
         timeline=arm.simulation.timeline(),
         metrics=arm.simulation.metrics(),
+        series=arm.simulation.series(),
     )
 
 
