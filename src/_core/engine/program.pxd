@@ -5,6 +5,7 @@ from libc.stdlib cimport realloc
 
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
+from hinting._core.engine.log cimport LOG_ROW, LOG_SLEEP, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
     PROGRAM_ENDED,
@@ -314,13 +315,24 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         set_mark(g, v, op.a)
     return True
 
+cdef inline void log_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op) noexcept nogil:
+    """A row is done; marks and rows without time are left out."""
+    if op.op == OP_SLEEP:
+        log_span(g, LOG_SLEEP, cpu, v.now, v.until, op.op, op.a)
+    elif v.now > v.row_at:
+        log_span(g, LOG_ROW, cpu, v.row_at, v.now, op.op, op.b)
+    v.row_at = -1
+
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """Run rows until the clock passes `until`, the thread is due, the program sleeps or ends, or the host has no frame."""
     while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v) and not v.waits:
         if v.pc >= v.nr_ops:
             v.program = PROGRAM_ENDED
             break
+        if v.row_at < 0:
+            v.row_at = v.now
         if run_row(g, v, cpu, &v.ops[v.pc], until):
+            log_row(g, v, cpu, &v.ops[v.pc])
             next_row(v)
         elif g.host_oom or v.stalled:
             break

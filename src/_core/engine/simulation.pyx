@@ -31,6 +31,7 @@ from hinting._core.engine.machine cimport (
     meter_t,
     row_t,
     simulation_t,
+    span_t,
     slot_t,
     vcpu_t,
 )
@@ -54,17 +55,8 @@ from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
+from hinting._core.engine.dtypes import EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
 from hinting._core.engine.ops import OP_DTYPE, OPS, op_rows, validate
-
-#: dtype of a process exit.
-EXIT_DTYPE = np.dtype([
-    ("begin", "i8"), ("end", "i8"), ("freed", "i8"), ("given", "i8"), ("first", "i8"), ("last", "i8"), ("reached", "i8", 3),
-])
-
-#: dtype of a row of the time line.
-ROW_DTYPE = np.dtype([
-    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
-], align=True)
 
 
 cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
@@ -455,14 +447,15 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own.
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
 
-    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns):
+    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
+                 bint logs=False):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -473,11 +466,13 @@ cdef class Engine:
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
         self.s.resolution_ns = resolution_ns
+        self.s.logs = logs
         self.s.used_noted = used_by_host(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
         free(self.s.row)
+        free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
             gfp, bint thp, bint async_pf=True):
@@ -537,7 +532,7 @@ cdef class Engine:
             g.vcpu[cpu].program = PROGRAM_ENDED
             g.vcpu[cpu].next_second = self.s.now + SECOND
             g.vcpu[cpu].next_timer = NEVER
-            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = -1
+            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = g.vcpu[cpu].row_at = -1
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
@@ -630,6 +625,19 @@ cdef class Engine:
             for cpu in range(self.s.machine[i].ncpus):
                 t = max(t, self.s.machine[i].vcpu[cpu].now)
         return t
+
+    def spans(self):
+        """What ran when, as a structured array in the order in which it ended; empty unless made with logs."""
+        array = np.empty(self.s.nr_spans, SPAN_DTYPE)
+        cdef span_t[::1] out = array
+        if self.s.nr_spans:
+            memcpy(&out[0], self.s.span, self.s.nr_spans * sizeof(span_t))
+        return array
+
+    @property
+    def logs(self):
+        """Whether spans are kept."""
+        return self.s.logs
 
     def rows(self):
         """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.

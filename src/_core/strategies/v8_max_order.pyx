@@ -18,7 +18,7 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.hooks cimport Strategy, block_t
-from hinting._core.strategies.lists cimport free_lists, not_isolated
+from hinting._core.strategies.lists cimport free_lists, not_isolated, pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
 from hinting._core.strategies.v8_steps cimport capture
 
@@ -103,7 +103,7 @@ cdef class V8MaxOrder(Strategy):
         return {
             "runs": r.v.runs, "discarded": r.discarded, "returned_at_once": r.returned_at_once,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight_pages": pages_under_way(&r.lists),
         }
 
     def kernel_bytes(self):
