@@ -6,7 +6,7 @@ refused when a profile is loaded.
 
 from hinting.errors import CostError
 
-SECTIONS = ("guest", "mem", "sched", "virt", "host", "fault", "size")
+SECTIONS = ("guest", "mem", "sched", "virt", "host", "fault", "swap", "dev", "size")
 
 
 def fields() -> frozenset[str]:

@@ -4,12 +4,13 @@ from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
-from hinting._core.engine.machine cimport machine_t, vcpu_t
+from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_touched
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
+from hinting._core.host.kswapd cimport wake_host_kswapd
 from hinting._core.host.migration cimport mark_dirty
-from hinting._core.host.state cimport HOST_OK
+from hinting._core.host.state cimport HOST_OK, TOUCH_WHOLE, TOUCH_WRITES
 from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
 
 cdef enum:
@@ -19,20 +20,38 @@ cdef enum:
 
 cdef inline bint use_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
-    cdef double ns = 0
+    return touch_pages(g, v, cpu, pfn, n, TOUCH_WRITES)
+
+cdef inline void sleep_in_task(vcpu_t *v, double ns) noexcept nogil:
+    """The program waits for a page; the vCPU is free for threads and timers meanwhile."""
+    if v.program != PROGRAM_SLEEPS:
+        v.program = PROGRAM_SLEEPS
+        v.until = v.now
+    v.until += <int64_t>ns
+
+cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n, int flags) noexcept nogil:
+    """The same for any kind of touch, TOUCH_*."""
+    cdef double ns = 0, waited = g.backing.swap_stall
+    cdef int64_t majors = g.backing.n.major_faults
     cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
     if g.backing.migration != NULL:
         mark_dirty(g.backing.migration, pfn, n)
+    if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
+        return True
+    g.sim.host.now = v.now
     if n == 1:
-        if backing_is_mapped(g.backing, pfn):
-            return True
-        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, &ns) != HOST_OK:
+        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, flags, &ns) != HOST_OK:
             g.host_oom = True
-    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, &ns) != HOST_OK:
+    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, flags, &ns) != HOST_OK:
         g.host_oom = True
+    wake_host_kswapd(g.sim.host, v.now + <int64_t>g.costs.sched_wakeup_idle_cpu)
     if ns > 0:
         g.account.guest_stall += ns
-        advance(v, ns)
+        waited = g.backing.swap_stall - waited if g.async_pf else 0
+        if waited > 0:
+            charge_kernel(g, v, (<int64_t>g.backing.n.major_faults - majors) * g.costs.fault_async_pf)
+            sleep_in_task(v, waited)
+        advance(v, ns - waited)
         refaulted = g.backing.n.refaulted_pages - refaulted
         note_touched(g, v, cpu, pfn, n, ns, refaulted, g.backing.rss_pages - backed)
     return not g.host_oom
@@ -100,16 +119,17 @@ cdef inline int touch_page(
     cdef int64_t index = page // TABLE_PAGES
     cdef uint32_t entry
     cdef pfn_t pfn
-    cdef int result
+    cdef int result, flags = TOUCH_WRITES
     n[0] = 0
     if r.thp and g.thp and r.table[index] == 0 and base + TABLE_PAGES <= r.pages and r.pte[base] == 0:
-        fault_huge(g, v, cpu, p, r, base)
+        if fault_huge(g, v, cpu, p, r, base):
+            flags |= TOUCH_WHOLE
     entry = r.pte[base]
     if entry & PTE_HUGE:
         result = ensure_table(g, v, cpu, r, index)
         if result != TOUCH_DONE:
             return result
-        if not use_pages(g, v, cpu, entry & ~<uint32_t>PTE_HUGE, PAGEBLOCK_PAGES):
+        if not touch_pages(g, v, cpu, entry & ~<uint32_t>PTE_HUGE, PAGEBLOCK_PAGES, flags):
             return TOUCH_NO_FRAME
         n[0] = base + TABLE_PAGES - page
         return TOUCH_DONE
@@ -122,10 +142,11 @@ cdef inline int touch_page(
         if pfn == NO_PFN:
             return TOUCH_NO_PAGE
         r.pte[page] = pfn
+        flags |= TOUCH_WHOLE
         p.rss_pages += 1
         g.touched_pages += 1
         charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_clear_4k)
-    if not use_pages(g, v, cpu, r.pte[page], 1):
+    if not touch_pages(g, v, cpu, r.pte[page], 1, flags):
         return TOUCH_NO_FRAME
     n[0] = 1
     return TOUCH_DONE

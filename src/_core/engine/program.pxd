@@ -219,7 +219,7 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             return True
         v.done += n
         note_wake(g, v, cpu)
-        if v.now >= until or thread_due(v) or v.waits:
+        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             return v.done >= op.b
     return True
 
@@ -251,7 +251,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             v.unwritten = False
             note_latency(g, v, True)
         v.done += 1
-        if v.now >= until or thread_due(v) or v.waits:
+        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             break
     return v.done >= op.b
 
@@ -265,7 +265,7 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         charge_strategy(g, v)
         note_wake(g, v, cpu)
         v.done += 1
-        if v.now >= until or thread_due(v) or v.waits:
+        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
             break
     return s.n == 0 or (op.b != 0 and v.done >= op.b)
 
@@ -286,7 +286,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             begin_exit(g, v)
         while not teardown_step(g, v, cpu, p):
             note_wake(g, v, cpu)
-            if v.now >= until or thread_due(v) or v.waits:
+            if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
                 return False
         end_exit(g, v)
         note_wake(g, v, cpu)

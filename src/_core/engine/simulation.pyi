@@ -87,6 +87,7 @@ class Engine:
         costs: Costs,
         gfp: Mapping[str, int],
         thp: bool,
+        async_pf: bool = True,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 
@@ -113,6 +114,10 @@ class Engine:
     @property
     def oom_kills(self) -> int:
         """Guests that the host's OOM killer ended."""
+
+    @property
+    def host_kernel_ns(self) -> float:
+        """CPU time of the host's kernel threads, ns."""
 
     @property
     def reached(self) -> int:

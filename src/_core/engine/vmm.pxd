@@ -282,6 +282,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
             return
         host_ns = stolen_ns = 0
         before = g.backing.held_frames
+        g.sim.host.now = g.vmm.now
         is_short = not g.strategy.by_host and blocks[g.vmm.at].order <= MAX_ORDER
         pages = <int64_t>1 << blocks[g.vmm.at].order if is_short else 0
         discarded = g.backing.n.discarded_pages
