@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.units import PAGE_BYTES, parse_duration
+from hinting.workloads import program
+from hinting.workloads.boot import MARK_BOOTED
 from hinting.workloads.boot import boot as boot_rows
 
 if TYPE_CHECKING:
@@ -51,9 +54,14 @@ class VM:
         self.guest = guest
         self.machine = machine
 
-    def submit(self, ops: np.ndarray, *, vcpu: int = 0) -> None:
-        """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong."""
-        self.machine.append(ops, vcpu)
+    def submit(self, ops: np.ndarray | Sequence[np.ndarray], *, vcpu: int = 0) -> None:
+        """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong.
+
+        ops: of one vCPU, or a list with the rows of each vCPU from `vcpu` on.
+        """
+        threads = ops if isinstance(ops, (list, tuple)) else [ops]
+        for i, rows in enumerate(threads):
+            self.machine.append(rows, vcpu + i)
 
     def run_until_idle(self, timeout: int | str | None = None) -> bool:
         """Let time pass until this guest has done all its rows or is lost; False if the timeout came first."""
@@ -116,8 +124,8 @@ class Simulation:
         self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
         self.vms: list[VM] = []
 
-    def launch(self, guest: Guest, *, workload: np.ndarray | None = None, boot: bool = True) -> VM:
-        """Start a guest at the present time; it boots, then runs the workload on vCPU 0.
+    def launch(self, guest: Guest, *, workload: np.ndarray | Sequence[np.ndarray] | None = None, boot: bool = True) -> VM:
+        """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
         boot: False for a guest whose memory is all untouched. Raises HostError if the host has no memory for the VMM.
         """
@@ -147,6 +155,8 @@ class Simulation:
         seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
         if boot:
             vm.submit(boot_rows(guest.memory_map, guest.costs, seed))
+            for cpu in range(1, guest.vcpus):
+                vm.submit(program(("WAIT", {"a": MARK_BOOTED})), vcpu=cpu)
         if workload is not None:
             vm.submit(workload)
         return vm

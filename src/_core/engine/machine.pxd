@@ -20,6 +20,8 @@ cdef enum:
     PROGRAM_RUNS = 0
     PROGRAM_SLEEPS = 1
     PROGRAM_ENDED = 2
+    PROGRAM_WAITS = 3                   # for a mark
+    PROGRAM_COMPUTES = 4                # up to `until`, put off by what the vCPU does in between
 
     THREAD_IDLE = 0
     THREAD_WOKEN = 1                    # runs once thread_at has come and the CPU reaches a scheduling point
@@ -52,7 +54,7 @@ ctypedef struct vcpu_t:
     int64_t done                        # progress within the current row, its own unit
     bint unwritten                      # the newest block of the current OP_ALLOC is not written yet
     int program                         # PROGRAM_*
-    int64_t until                       # end of a sleep
+    int64_t until                       # end of a sleep or of a computation
     int thread                          # THREAD_*
     int64_t thread_at
     int64_t next_timer

@@ -15,10 +15,12 @@ cdef enum opcode_t:
     OP_FREE = 9                         # the kernel frees the `b` newest blocks of a slot (all if b is 0)
     OP_BACK = 10                        # reserved memory [a, a + b) (page frames) is written at boot
     OP_MARK = 11                        # remember the time under the number `a`
-    NR_OPS = 12
+    OP_WAIT = 12                        # until mark `a` of this guest was set `b` times (once if b is 0)
+    NR_OPS = 13
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE
+    OPF_SINCE_MARK = 4                  # OP_SLEEP: `a` ns since mark `b` was last set, not from now
     OPF_KIND = 0x0F                     # OP_ALLOC: KIND_*
 
     KIND_KERNEL = 0                     # GFP_KERNEL: unmovable

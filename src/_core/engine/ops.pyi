@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 OP_DTYPE: np.dtype[np.void]
 OPS: dict[str, int]
 NO_THP: int
+SINCE_MARK: int
 KINDS: dict[str, int]
 MAX_NUMBER: int
 MAX_PAGES: int

@@ -10,12 +10,13 @@ MMAP     mapping `region` of process `proc`: `a` pages; flags NO_THP: without hu
 TOUCH    write to pages [a, a + b) of a mapping, ascending; faults as needed
 UNMAP    give pages [a, a + b) of a mapping back
 EXIT     process `proc` ends; its memory goes back through batched list frees
-SLEEP    the vCPU idles for `a` ns
+SLEEP    the vCPU idles for `a` ns; flags SINCE_MARK: until `a` ns after mark `b` was last set
 COMPUTE  the vCPU computes for `a` ns in user mode
 ALLOC    the kernel allocates `b` blocks of `order` into slot `proc`; flags: kind of memory (KIND)
 FREE     the kernel frees the `b` newest blocks of slot `proc`, all if `b` is 0
 BACK     reserved memory, page frames [a, a + b), is written: what boot does to memory that the allocator never sees
 MARK     note the time under number `a`
+WAIT     the vCPU waits until mark `a` of this guest was set `b` times by any vCPU, once if `b` is 0
 ======== ======================================================================================================
 """
 
@@ -35,10 +36,14 @@ OP_DTYPE = np.dtype([
 OPS = {
     "NOP": OP_NOP, "SPAWN": OP_SPAWN, "MMAP": OP_MMAP, "TOUCH": OP_TOUCH, "UNMAP": OP_UNMAP, "EXIT": OP_EXIT,
     "SLEEP": OP_SLEEP, "COMPUTE": OP_COMPUTE, "ALLOC": OP_ALLOC, "FREE": OP_FREE, "BACK": OP_BACK, "MARK": OP_MARK,
+    "WAIT": OP_WAIT,
 }
 
 #: Flag of MMAP: the mapping never uses huge pages.
 NO_THP = OPF_NO_THP
+
+#: Flag of SLEEP: from the moment when mark `b` was last set.
+SINCE_MARK = OPF_SINCE_MARK
 
 #: Kinds of kernel memory for ALLOC.
 KINDS = {"kernel": KIND_KERNEL, "user": KIND_USER, "reclaimable": KIND_RECLAIMABLE, "atomic": KIND_ATOMIC}
@@ -52,16 +57,19 @@ MAX_PAGES = 1 << 34
 
 def _fail(rows, bad, reason):
     if bad.any():
-        row = int(bad.argmax())
-        name = {number: name for name, number in OPS.items()}.get(int(rows["op"][row]), "?")
-        raise OpError(f"op array: row {row} ({name}): {reason}; got {dict(zip(OP_DTYPE.names, rows[row].tolist()))}")
+        _fail_at(rows, int(bad.argmax()), reason)
+
+
+def _fail_at(rows, row, reason):
+    name = {number: name for name, number in OPS.items()}.get(int(rows["op"][row]), "?")
+    raise OpError(f"op array: row {row} ({name}): {reason}; got {dict(zip(OP_DTYPE.names, rows[row].tolist()))}")
 
 
 def validate(ops, npfn):
     """Check an op array and return it contiguous in OP_DTYPE.
 
-    Every process must be spawned before its rows, every mapping made before it is touched, every range inside its
-    mapping, every page frame of BACK below npfn. Raises OpError naming the first row that is wrong.
+    Every process must be spawned before its rows and end before its number is used again, every mapping made before it
+    is touched, every range inside its mapping, every page frame of BACK below npfn. Raises OpError naming the first row that is wrong.
     """
     try:
         rows = np.ascontiguousarray(ops, OP_DTYPE)
@@ -72,7 +80,9 @@ def validate(ops, npfn):
     op, a, b = rows["op"], rows["a"], rows["b"]
 
     def at(*names):
-        return np.isin(op, [OPS[name] for name in names])
+        wanted = np.zeros(256, bool)
+        wanted[[OPS[name] for name in names]] = True
+        return wanted[op]
 
     _fail(rows, op >= NR_OPS, f"unknown op, expected one of {', '.join(OPS)}")
     _fail(rows, (a < 0) | (b < 0), "a and b must not be negative")
@@ -82,32 +92,82 @@ def validate(ops, npfn):
     _fail(rows, at("ALLOC") & ((rows["flags"] & OPF_KIND) >= NR_KINDS), f"kind must be one of {KINDS}")
     _fail(rows, at("MMAP") & ((a < 1) | (a > MAX_PAGES)), f"a mapping must have 1 to {MAX_PAGES} pages")
     _fail(rows, at("BACK") & ((a > npfn) | (b > npfn) | (a + b > npfn)), f"page frames must be below {npfn}")
+    _fail(rows, at("SLEEP") & ((rows["flags"] | OPF_SINCE_MARK) != OPF_SINCE_MARK), "flags must be 0 or SINCE_MARK")
     _check_order(rows)
     return rows
 
 
+cdef enum:
+    FINE = 0
+    NO_PROCESS = 1
+    MAPPED_ALREADY = 2
+    NOT_MAPPED = 3
+    BEYOND = 4
+    LIVES = 5
+
+
+cdef int wrong_at(const op_t *o, int64_t *process, const int64_t *base, int64_t *made, int64_t *pages) noexcept nogil:
+    """What is wrong with a row of a process, FINE if nothing; the row's effect is noted.
+
+    process: by number, how often it was spawned, negative while it does not live. Of each mapping, at base[process] +
+    region: made, in which life of the process it was mapped; pages.
+    """
+    cdef int64_t life = process[o.proc]
+    cdef int64_t at
+    if o.op == OP_SPAWN:
+        if life > 0:
+            return LIVES
+        process[o.proc] = 1 - life
+        return FINE
+    if life <= 0:
+        return NO_PROCESS
+    if o.op == OP_EXIT:
+        process[o.proc] = -life
+        return FINE
+    at = base[o.proc] + o.region
+    if o.op == OP_MMAP:
+        if made[at] == life:
+            return MAPPED_ALREADY
+        made[at] = life
+        pages[at] = o.a
+        return FINE
+    if at >= base[o.proc + 1] or made[at] != life:
+        return NOT_MAPPED
+    return FINE if o.a <= pages[at] and o.b <= pages[at] - o.a else BEYOND
+
+
 def _check_order(rows):
-    """Rows of processes and mappings that do not exist at that point."""
-    mapped = {}
-    wanted = [OPS[name] for name in ("SPAWN", "MMAP", "TOUCH", "UNMAP", "EXIT")]
-    for row in np.flatnonzero(np.isin(rows["op"], wanted)):
-        op, proc, region = int(rows["op"][row]), int(rows["proc"][row]), int(rows["region"][row])
-        bad = np.zeros(len(rows), bool)
-        bad[row] = True
-        if op == OP_SPAWN:
-            mapped[proc] = {}
-        elif proc not in mapped:
-            _fail(rows, bad, f"process {proc} does not exist here: SPAWN it first")
-        elif op == OP_MMAP:
-            if region in mapped[proc]:
-                _fail(rows, bad, f"mapping {region} of process {proc} exists already")
-            mapped[proc][region] = int(rows["a"][row])
-        elif op == OP_EXIT:
-            del mapped[proc]
-        elif region not in mapped[proc]:
-            _fail(rows, bad, f"mapping {region} of process {proc} does not exist here: MMAP it first")
-        elif int(rows["a"][row]) + int(rows["b"][row]) > mapped[proc][region]:
-            _fail(rows, bad, f"pages beyond the mapping's {mapped[proc][region]}")
+    """Refuse rows of processes and mappings that do not exist at that point."""
+    cdef op_t[::1] ops = rows
+    cdef int64_t n = rows.size, i
+    cdef int64_t[::1] process = np.zeros(int(rows["proc"].max(initial=0)) + 1, np.int64)
+    room = np.zeros(process.size + 1, np.int64)
+    cdef int64_t[::1] base = room
+    cdef int64_t[::1] made, pages
+    cdef int wrong = FINE
+    with nogil:
+        for i in range(n):
+            if ops[i].op == OP_MMAP and ops[i].region + 1 > base[ops[i].proc + 1]:
+                base[ops[i].proc + 1] = ops[i].region + 1
+    np.cumsum(room, out=room)
+    made, pages = np.zeros(base[process.size] + 1, np.int64), np.zeros(base[process.size] + 1, np.int64)
+    with nogil:
+        for i in range(n):
+            if ops[i].op == OP_SPAWN or ops[i].op == OP_MMAP or ops[i].op == OP_TOUCH or ops[i].op == OP_UNMAP \
+                    or ops[i].op == OP_EXIT:
+                wrong = wrong_at(&ops[i], &process[0], &base[0], &made[0], &pages[0])
+                if wrong != FINE:
+                    break
+    if wrong != FINE:
+        proc, region = ops[i].proc, ops[i].region
+        found = pages[base[ops[i].proc] + ops[i].region] if wrong == BEYOND else 0
+        _fail_at(rows, i, {
+            NO_PROCESS: f"process {proc} does not exist here: SPAWN it first",
+            LIVES: f"process {proc} lives already: EXIT it first",
+            MAPPED_ALREADY: f"mapping {region} of process {proc} exists already",
+            NOT_MAPPED: f"mapping {region} of process {proc} does not exist here: MMAP it first",
+            BEYOND: f"pages beyond the mapping's {found}",
+        }[wrong])
 
 
 def program(*rows):

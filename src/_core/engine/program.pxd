@@ -6,9 +6,11 @@ from libc.stdlib cimport realloc
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport (
+    PROGRAM_COMPUTES,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
+    PROGRAM_WAITS,
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WOKEN,
@@ -30,8 +32,10 @@ from hinting._core.engine.ops cimport (
     OP_SPAWN,
     OP_TOUCH,
     OP_UNMAP,
+    OP_WAIT,
     OPF_KIND,
     OPF_NO_THP,
+    OPF_SINCE_MARK,
     op_t,
 )
 from hinting._core.engine.process cimport (
@@ -54,6 +58,15 @@ cdef inline int64_t held_by_guest(machine_t *g) noexcept nogil:
     """Frames that this guest costs the host."""
     return g.backing.held_frames + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
 
+cdef inline void wake_waiting(machine_t *g, const vcpu_t *v) noexcept nogil:
+    """Let the vCPUs that wait for marks look again, from the moment when this one was set."""
+    cdef int cpu
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program == PROGRAM_WAITS:
+            g.vcpu[cpu].program = PROGRAM_RUNS
+            if g.vcpu[cpu].now < v.now:
+                g.vcpu[cpu].now = v.now
+
 cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogil:
     cdef mark_t *grown
     if g.nr_marks == g.marks_size:
@@ -68,6 +81,21 @@ cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogi
     g.mark[g.nr_marks].host_used = used_by_host(g)
     g.mark[g.nr_marks].held = held_by_guest(g)
     g.nr_marks += 1
+    wake_waiting(g, v)
+
+cdef inline bint mark_was_set(const machine_t *g, int64_t number, int64_t times) noexcept nogil:
+    cdef int64_t i, n = 0
+    for i in range(g.nr_marks):
+        n += g.mark[i].number == number
+    return n >= (times if times else 1)
+
+cdef inline int64_t last_set(const machine_t *g, int64_t number, int64_t otherwise) noexcept nogil:
+    """When a mark was last set."""
+    cdef int64_t i
+    for i in range(g.nr_marks - 1, -1, -1):
+        if g.mark[i].number == number:
+            return g.mark[i].t_ns
+    return otherwise
 
 cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexcept nogil:
     cdef pfn_t *pfns
@@ -286,16 +314,15 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             note_wake(g, v, cpu)
     elif op.op == OP_SLEEP:
         v.program = PROGRAM_SLEEPS
-        v.until = v.now + op.a
+        v.until = op.a + (last_set(g, op.b, v.now) if op.flags & OPF_SINCE_MARK else v.now)
+    elif op.op == OP_WAIT:
+        if not mark_was_set(g, op.a, op.b):
+            v.program = PROGRAM_WAITS
+            return False
     elif op.op == OP_COMPUTE:
-        if v.done < op.a:
-            if op.a - v.done > until - v.now:
-                v.done += until - v.now
-                g.account.guest_user += until - v.now
-                v.now = until
-                return False
-            g.account.guest_user += op.a - v.done
-            v.now += op.a - v.done
+        g.account.guest_user += op.a
+        v.program = PROGRAM_COMPUTES
+        v.until = v.now + op.a
     elif op.op == OP_BACK:
         return use_pages(g, v, <pfn_t>op.a, op.b)
     elif op.op == OP_MARK:

@@ -17,9 +17,11 @@ from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
     NEVER,
+    PROGRAM_COMPUTES,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
+    PROGRAM_WAITS,
     SECOND,
     SIM_GUEST,
     SIM_NO_MEMORY,
@@ -53,13 +55,18 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
         return v.thread_at if v.thread_at == NEVER or v.thread_at > v.now else v.now
     if v.program == PROGRAM_RUNS:
         return v.now
-    if v.program == PROGRAM_SLEEPS:
+    if v.program == PROGRAM_SLEEPS or v.program == PROGRAM_COMPUTES:
         t = v.until
     if v.thread != THREAD_IDLE and v.thread_at < t:
         t = v.thread_at
     if v.next_timer < t:
         t = v.next_timer
     return t if t > v.now else v.now
+
+
+cdef bint at_rest(const vcpu_t *v) noexcept nogil:
+    """The vCPU has no row to run, or waits for a mark, and its thread has no work."""
+    return (v.program == PROGRAM_ENDED or v.program == PROGRAM_WAITS) and v.thread == THREAD_IDLE
 
 
 cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -89,6 +96,7 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
+    cdef int64_t computed = v.now if v.thread == THREAD_WAITS and g.strategy.synchronous else due
     if due > v.now:
         v.now = due
     if v.thread == THREAD_WAITS and (g.strategy.synchronous or v.thread_at <= v.now):
@@ -99,11 +107,14 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
         v.next_timer = v.now + g.strategy.timer_ns
         g.strategy.on_timer(g.strategy.self, g.mm, cpu)
     else:
-        if v.program == PROGRAM_SLEEPS and v.until <= v.now:
+        computed = NEVER
+        if (v.program == PROGRAM_SLEEPS or v.program == PROGRAM_COMPUTES) and v.until <= v.now:
             v.program = PROGRAM_RUNS
         run_program(g, v, cpu, until)
         if v.program != PROGRAM_RUNS:
             fold(g.mm, cpu)
+    if v.program == PROGRAM_COMPUTES and v.now > computed:
+        v.until += v.now - computed
     note_wake(g, v, cpu)
     if v.now >= v.next_second:
         once_a_second(g, v, cpu)
@@ -272,10 +283,9 @@ cdef class Machine:
 
     @property
     def is_idle(self):
-        """No vCPU has a row left to run and no report is under way."""
+        """No vCPU has a row that it can run, and no report is under way."""
         return self.g.state == GUEST_LOST or self.g.vmm.queued == 0 and all(
-            self.g.vcpu[cpu].program == PROGRAM_ENDED and self.g.vcpu[cpu].thread == THREAD_IDLE
-            for cpu in range(self.g.ncpus))
+            at_rest(&self.g.vcpu[cpu]) for cpu in range(self.g.ncpus))
 
     def accounts(self):
         """CPU time by account, ns."""
@@ -398,7 +408,7 @@ cdef class Engine:
             while not idle and step(s, until) and s.error == 0:
                 idle = g.vmm.queued == 0
                 for cpu in range(g.ncpus):
-                    idle = idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
+                    idle = idle and at_rest(&g.vcpu[cpu])
                 idle = idle or g.state == GUEST_LOST
         self._no_error()
 

@@ -1,0 +1,79 @@
+"""Page faults as fast as they go: map, touch, unmap."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from hinting._core.engine.ops import NO_THP
+from hinting.units import PAGE_BYTES
+from hinting.workloads.memhog import MARK_DONE, MARK_START
+from hinting.workloads.registry import workload
+from hinting.workloads.rows import join, rows
+from hinting.workloads.rules import Bytes, Flag, Span, Whole
+
+__all__ = ["page_fault1", "stress_vm"]
+
+_SIZE = Bytes("memory of one iteration")
+_ITERATIONS = Whole("iterations of each process; iterations / time between marks 1 and 3 is the metric", low=1, high=10**7)
+_PROCESSES = Whole("processes, one a vCPU", low=1, high=256, of_guest="most")
+
+
+def _looped(process: int, before: np.ndarray, loop: np.ndarray, iterations: int) -> np.ndarray:
+    return join(
+        before,
+        rows("MARK", a=MARK_START),
+        np.tile(loop, iterations),
+        rows("MARK", a=MARK_DONE),
+        rows("EXIT", proc=process),
+    )
+
+
+@workload
+def page_fault1(
+    size: Annotated[int, _SIZE] = 128 * 2**20,
+    *,
+    iterations: Annotated[int, _ITERATIONS] = 100,
+    processes: Annotated[int, _PROCESSES] = 1,
+    thp: Annotated[bool, Flag("huge pages, if the guest's setting allows them")] = True,
+) -> list[np.ndarray]:
+    """Loop: map anonymous memory, touch each page, unmap it.
+
+    Source: will-it-scale page_fault1.
+    """
+    pages = size // PAGE_BYTES
+    programs = []
+    for process in range(processes):
+        before = join(rows("SPAWN", proc=process), rows("MMAP", proc=process, a=pages, flags=0 if thp else NO_THP))
+        loop = join(rows("TOUCH", proc=process, b=pages), rows("UNMAP", proc=process, b=pages))
+        programs.append(_looped(process, before, loop, iterations))
+    return programs
+
+
+@workload
+def stress_vm(
+    size: Annotated[int, Bytes("memory of each worker")] = 256 * 2**20,
+    *,
+    workers: Annotated[int, Whole("workers, one a vCPU", low=1, high=256, of_guest="most")] = 2,
+    rounds: Annotated[int, Whole("times that a worker maps its memory", low=1, high=10**6)] = 16,
+    patterns: Annotated[int, Whole("passes that rewrite the memory in a round", low=1, high=1000)] = 4,
+    hang: Annotated[int, Span("time before the memory is unmapped")] = 0,
+    keep: Annotated[bool, Flag("map once and go on with the same memory")] = False,
+    pass_time: Annotated[int, Span("time of one rewriting pass")] = 50_000_000,
+    thp: Annotated[bool, Flag("huge pages, if the guest's setting allows them")] = True,
+) -> list[np.ndarray]:
+    """Workers map memory, rewrite it in patterns, and unmap or keep it.
+
+    Source: stress-ng --vm.
+    """
+    pages = size // PAGE_BYTES
+    programs = []
+    for worker in range(workers):
+        rewrite = join(rows("TOUCH", proc=worker, b=pages), rows("COMPUTE", a=pass_time))
+        loop = join(np.tile(rewrite, patterns), rows("SLEEP", a=hang))
+        if not keep:
+            loop = join(loop, rows("UNMAP", proc=worker, b=pages))
+        before = join(rows("SPAWN", proc=worker), rows("MMAP", proc=worker, a=pages, flags=0 if thp else NO_THP))
+        programs.append(_looped(worker, before, loop, rounds))
+    return programs
