@@ -69,7 +69,8 @@ def validate(ops, npfn):
     """Check an op array and return it contiguous in OP_DTYPE.
 
     Every process must be spawned before its rows and end before its number is used again, every mapping made before it
-    is touched, every range inside its mapping, every page frame of BACK below npfn. Raises OpError naming the first row that is wrong.
+    is touched, every range inside its mapping, every page frame of BACK below npfn. Raises OpError naming the first row
+    that is wrong.
     """
     try:
         rows = np.ascontiguousarray(ops, OP_DTYPE)
