@@ -42,6 +42,9 @@ class Machine:
     def marks(self) -> list[tuple[int, int, int, int]]:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
 
+    def oom_kills(self) -> list[tuple[int, int, int]]:
+        """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
+
     def counts(self) -> dict[str, int]:
         """Counts of the guest since its launch; memory in pages."""
 

@@ -6,8 +6,8 @@
 ('op', 'flags', 'order')
 """
 
-from hinting._core.engine.ops import KINDS, NO_THP, OP_DTYPE, OPS, program
+from hinting._core.engine.ops import ALL_FILES, KINDS, NO_THP, OP_DTYPE, OPS, program
 from hinting.workloads.boot import boot
 from hinting.workloads.memhog import memhog
 
-__all__ = ["KINDS", "NO_THP", "OPS", "OP_DTYPE", "boot", "memhog", "program"]
+__all__ = ["ALL_FILES", "KINDS", "NO_THP", "OPS", "OP_DTYPE", "boot", "memhog", "program"]
