@@ -89,6 +89,13 @@ class VM:
         """The marks that the guest's programs set, in order."""
         return [Mark(n, t, used * PAGE_BYTES, held * PAGE_BYTES) for n, t, used, held in self.machine.marks()]
 
+    def page_cache(self) -> np.ndarray:
+        """The guest's cached pages, structured: file, index, pfn, flags (1 active, 2 referenced, 4 dirty).
+
+        The inactive list comes first, then the active one; each begins with the page that reclaim takes first.
+        """
+        return self.machine.page_cache()
+
     def oom_kills(self) -> list[OomKill]:
         """Processes that the guest's OOM killer ended, in order; the rest of their rows was skipped."""
         return [OomKill(*kill) for kill in self.machine.oom_kills()]
@@ -203,6 +210,7 @@ class Simulation:
         self.host.check()
         for vm in self.vms:
             vm.guest.check()
+            vm.machine.check()
 
     def timeline(self) -> pa.Table:
         """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change."""

@@ -5,6 +5,7 @@ age of its eviction behind: if it comes back before as much was evicted as the a
 once. List links are the page's own in the allocator's array, which the allocator does not use while a page is allocated.
 """
 
+from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport NO_PFN, pfn_t
@@ -15,6 +16,7 @@ cdef enum:
     CACHE_REFERENCED = 0x40000000
     CACHE_ACTIVE = 0x20000000
     CACHE_FILE = 0x1FFFFFFF
+    CACHE_FLAGS_SHIFT = 29
 
     EVICTED = 0x80000000                # in file_t.page: the rest is the age of the eviction
 
@@ -48,6 +50,7 @@ ctypedef struct cache_t:
     file_t *file
     uint32_t nr_files
     owner_t *owner                      # by pfn; NULL until the first file is used
+    size_t owner_bytes
     lru_t lru[2]
     int64_t dirty                       # pages
     uint32_t age                        # evictions and activations

@@ -45,13 +45,13 @@ cdef inline int64_t quota(int64_t pages, int priority) noexcept nogil:
     return n if n < pages else pages
 
 cdef inline void shrink_active(machine_t *g, int64_t n, scan_t *s) noexcept nogil:
+    """Move the n oldest pages of the active list to the inactive one."""
     cdef cache_t *c = &g.cache
-    cdef int64_t i
-    for i in range(n):
-        if c.lru[LRU_ACTIVE].n == 0:
-            break
+    s.scanned += n
+    s.cpu_ns += n * g.costs.swap_scan_page
+    while n:
         deactivate(g.mm, c, c.lru[LRU_ACTIVE].oldest)
-        s.cpu_ns += g.costs.swap_scan_page
+        n -= 1
 
 cdef inline void shrink_inactive(machine_t *g, int cpu, int64_t n, scan_t *s) noexcept nogil:
     """Evict up to n of the oldest pages, 32 at a time; each lot is freed as one list."""
@@ -85,7 +85,6 @@ cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept
     cdef int64_t inactive = quota(c.lru[LRU_INACTIVE].n, priority)
     if inactive_is_low(c):
         shrink_active(g, active, s)
-        s.scanned += active
         if inactive == 0:
             inactive = quota(c.lru[LRU_INACTIVE].n, priority)
     shrink_inactive(g, cpu, inactive, s)

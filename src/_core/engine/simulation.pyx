@@ -10,8 +10,9 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import GuestError, HintingError, StrategyError
+from hinting.errors import CheckError, GuestError, HintingError, StrategyError
 
+from hinting._core.common cimport NO_PFN
 from hinting._core.costs cimport Costs
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
@@ -32,10 +33,21 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
-from hinting._core.engine.pagecache cimport LRU_ACTIVE, LRU_INACTIVE, cache_init, cache_t, file_t, owner_t
+from hinting._core.engine.pagecache cimport (
+    CACHE_FILE,
+    CACHE_FLAGS_SHIFT,
+    LRU_ACTIVE,
+    LRU_INACTIVE,
+    cache_init,
+    cache_t,
+    cached_pages,
+    file_t,
+    owner_t,
+)
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
 from hinting._core.engine.reclaim cimport kswapd_slice
+from hinting._core.engine.recount cimport COUNT_FINE, recount_cache
 from hinting._core.engine.vmm cimport host_answered, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest
 from hinting._core.host.host cimport Backing, HostMemory
@@ -47,6 +59,14 @@ from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport Strategy
 
 from hinting._core.engine.ops import OP_DTYPE, file_ends, validate
+
+
+#: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
+CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags", "u4")])
+
+#: What a recount found, by COUNT_*.
+COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
+          "the number of cached pages differs", "the number of dirty pages differs")
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -232,7 +252,7 @@ cdef class Machine:
         free(self.g.cache.file)
         free(self.g.cache.written)
         if self.g.cache.owner != NULL:
-            munmap(self.g.cache.owner, self.g.mm.npfn * sizeof(owner_t))
+            munmap(self.g.cache.owner, self.g.cache.owner_bytes)
         free(self.g.vcpu)
         free(self.g.mark)
         free(self.g.kill)
@@ -285,7 +305,8 @@ cdef class Machine:
         cdef void *grown
         cdef unsigned int n = number + 1
         if c.owner == NULL:
-            c.owner = <owner_t *>zero_pages(self.g.mm.npfn * sizeof(owner_t))
+            c.owner_bytes = self.g.mm.npfn * sizeof(owner_t)
+            c.owner = <owner_t *>zero_pages(c.owner_bytes)
             if c.owner == NULL:
                 raise MemoryError()
         if n > c.nr_files:
@@ -335,6 +356,33 @@ cdef class Machine:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
         return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
                 for i in range(self.g.nr_marks)]
+
+    def page_cache(self):
+        """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
+        cdef cache_t *c = &self.g.cache
+        cdef int64_t n = 0
+        cdef int i
+        array = np.zeros(cached_pages(c), CACHE_DTYPE)
+        cdef uint32_t[:, ::1] out = array.view(np.uint32).reshape(-1, 4)
+        for i in range(2):
+            pfn = c.lru[i].oldest
+            while pfn != NO_PFN:
+                out[n, 0] = c.owner[pfn].file & CACHE_FILE
+                out[n, 1] = c.owner[pfn].index
+                out[n, 2] = pfn
+                out[n, 3] = c.owner[pfn].file >> CACHE_FLAGS_SHIFT
+                pfn = self.g.mm.link[pfn].prev
+                n += 1
+        return array
+
+    def check(self):
+        """Verify the page cache by a full recount; raises CheckError."""
+        cdef uint32_t bad = NO_PFN
+        cdef int result
+        with nogil:
+            result = recount_cache(&self.g, &bad)
+        if result != COUNT_FINE:
+            raise CheckError(f"guest {self.g.number}, pfn {bad}: {COUNTS[result]}")
 
     def oom_kills(self):
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
