@@ -8,9 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from hinting.experiments import run_seed
+from hinting.experiments import run
 from hinting.recordings import Recording, is_recording, replay
-from hinting.reports.files import prepare_folder, write_seed
+from hinting.reports.files import prepare_folder, write_result
 from hinting.units import format_gib
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,9 +24,9 @@ def fill(file: Path, name: str, table: str) -> None:
 
 
 def seed_table() -> str:
-    result = run_seed()
+    result = run("seed")
     folder = prepare_folder(ROOT / "out" / "docs")
-    write_seed(result, folder)
+    write_result(result, folder)
     (ROOT / "docs" / "images").mkdir(exist_ok=True)
     shutil.copy(folder / "seed.png", ROOT / "docs" / "images" / "seed.png")
     lines = [

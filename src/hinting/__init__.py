@@ -4,19 +4,27 @@ A guest's page allocator that decides like Linux, page frame by page frame; the 
 memory back; and a KVM host that overcommits its memory.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from hinting import gfp, kernels, strategies, workloads
 from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.simulation import VM, Simulation
+from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
+
+if TYPE_CHECKING:
+    from hinting.scenarios import Scenario
 
 __all__ = [
     "VM",
     "Guest",
     "HintingError",
     "Host",
+    "Scenario",
     "Simulation",
+    "Snapshot",
     "get_include",
     "gfp",
     "kernels",
@@ -34,3 +42,11 @@ def get_include() -> str:
     from pathlib import Path
 
     return str(Path(__file__).resolve().parents[1])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Scenario":  # pydantic is not loaded before it is needed
+        from hinting.scenarios import Scenario
+
+        return Scenario
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

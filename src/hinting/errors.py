@@ -10,8 +10,11 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "ScenarioError",
+    "SnapshotError",
     "StrategyError",
     "UnitError",
+    "WorkloadError",
 ]
 
 
@@ -53,6 +56,18 @@ class StrategyError(HintingError):
 
 class RecordingError(HintingError):
     """A recording that is damaged, incomplete or of an unknown kind."""
+
+
+class ScenarioError(HintingError):
+    """A scenario file, an unknown key of it, or a value that a key cannot have."""
+
+
+class WorkloadError(HintingError):
+    """An unknown workload or parameter, or a value outside its range."""
+
+
+class SnapshotError(HintingError):
+    """A snapshot that is damaged, contradictory, of a newer version, or of another guest; nothing is changed."""
 
 
 class CheckError(RuntimeError):

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from hinting import gfp as gfp_module
-from hinting import kernels
+from hinting import kernels, procfs
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.boot import free_memory, zones_of
+from hinting._core.mm.check import isolated_pages
 from hinting._core.mm.drive import alloc_many, free_many
+from hinting._core.mm.views import pagetypeinfo
 from hinting._core.strategies.hooks import Strategy
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
-from hinting.errors import GuestError, StrategyError
+from hinting.errors import GuestError, SnapshotError, StrategyError
 from hinting.gfp import Gfp
-from hinting.guests import MemoryMap, memory_map
+from hinting.guests import THP_MODES, MemoryMap, memory_map
+from hinting.recordings.reader import Recording
+from hinting.snapshots.snapshot import Snapshot, attach, open_snapshot
 from hinting.strategies import StrategySpec, find
 from hinting.units import size_pages
 
 __all__ = ["Guest"]
-
-#: Guest THP settings that are emulated.
-THP_MODES = ("always", "never")
 
 
 class Guest:
@@ -62,12 +65,132 @@ class Guest:
         zones = zones_of(self._kernel, self._map.ram, self._map.free, vcpus, thp != "never")
         self._allocator = Allocator(self._kernel, zones, vcpus)
         free_memory(self._allocator, self._map.free, self._map.deferred)
-        self._spec = find(strategy) if isinstance(strategy, str) else strategy
-        if self._spec is not None and not isinstance(self._spec, StrategySpec):
-            raise StrategyError(f"strategy must be one of hinting.strategies, a name or None, got {strategy!r}")
-        self._strategy = self._spec.core() if self._spec is not None else None
-        if self._strategy is not None:
-            self._strategy.attach(self._allocator)
+        self._spec = _spec_of(strategy)
+        self._strategy = attach(self._spec, self._allocator, None) if self._spec is not None else None
+        self._launched = False
+
+    # -- moments -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        source: Snapshot | Recording | str | Path,
+        *,
+        at: Literal["t0", "t1"] | None = None,
+        strategy: StrategySpec | str | Literal["as it was"] | None = "as it was",
+    ) -> Guest:
+        """A new guest in exactly the state of a moment: it makes the same choices as the original from there on.
+
+        source: a Snapshot, the path of a file that `Snapshot.save` wrote, or a recording of a real kernel (its folder).
+        at: moment of a recording, "t0" (default) or "t1". strategy: another strategy (or None) that starts anew in this
+        memory. Memory that was in use when a recording began is single pages.
+
+        Raises SnapshotError or RecordingError; GuestError for another strategy while the old one isolates blocks.
+
+        >>> guest = Guest("1GiB", kernel="linux-6.12")
+        >>> page = guest.alloc()
+        >>> other = Guest.from_snapshot(guest.snapshot(), strategy="v8")
+        >>> other.page(page)
+        'allocated (a block of order 0)'
+        """
+        moment = open_snapshot(source, at)
+        spec, state = moment.strategy, moment._strategy_state
+        if strategy != "as it was":
+            isolated = sum(isolated_pages(moment._allocator))
+            if isolated:
+                raise GuestError(f"guest strategy cannot be exchanged while {isolated} pages are isolated")
+            spec, state = _spec_of(strategy), None
+        guest = cls.__new__(cls)
+        guest._fill(moment, moment._allocator.copy(), spec, state)
+        return guest
+
+    def _fill(
+        self, of: Snapshot | Guest, allocator: Allocator, spec: StrategySpec | None,
+        state: Mapping[str, np.ndarray] | None,
+    ) -> None:
+        """Become a guest like `of`, with this allocator and this state of its strategy."""
+        self._costs, self._map, self._thp = of.costs, of.memory_map, of.thp
+        self._kernel = kernels.load(of.kernel)
+        self._allocator = allocator
+        self._spec = spec
+        self._strategy = attach(spec, allocator, state) if spec is not None else None
+        self._launched = False
+
+    def snapshot(self) -> Snapshot:
+        """The guest at this moment, as an immutable object; some milliseconds for a guest of 5 GiB.
+
+        Programs of a simulation are not part of it. Raises StrategyError if the strategy cannot say what it knows.
+        """
+        return Snapshot(self.kernel, self._map, self._thp, self._costs, self._spec, self._allocator.copy(),
+                        self._strategy_state())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back (or over) to a moment of a guest of the same memory, CPUs, kernel and strategy.
+
+        Raises SnapshotError, with nothing changed, for a snapshot of another guest; GuestError for a guest that was
+        launched: its programs cannot go back.
+
+        >>> guest = Guest("1GiB", strategy="v8")
+        >>> moment = guest.snapshot()
+        >>> pages = [guest.alloc() for _ in range(1000)]
+        >>> guest.restore(moment)
+        >>> guest.snapshot() == moment
+        True
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise SnapshotError(f"restore takes a Snapshot, got {snapshot!r}: Guest.from_snapshot reads files")
+        if self._launched:
+            raise GuestError("a guest that was launched cannot be restored: make a new one with Guest.from_snapshot")
+        for what, ours, theirs in (
+            ("kernel", self.kernel, snapshot.kernel), ("vcpus", self.vcpus, snapshot.vcpus),
+            ("memory_map", self._map, snapshot.memory_map), ("strategy", self._spec, snapshot.strategy),
+        ):
+            if ours != theirs:
+                raise SnapshotError(f"snapshot {what}: it is of a guest with {theirs}, this one has {ours}: "
+                                    f"use Guest.from_snapshot")
+        state = snapshot._allocator.copy()
+        self._allocator.exchange(state)
+        try:
+            if self._strategy is not None:
+                self._strategy.set_state(snapshot._strategy_state)
+        except StrategyError as error:
+            self._allocator.exchange(state)
+            raise SnapshotError(f"snapshot strategy: {error}") from None
+        self._thp, self._costs = snapshot.thp, snapshot.costs
+
+    def _strategy_state(self) -> dict[str, np.ndarray] | None:
+        if self._spec is None or self._strategy is None:
+            return None
+        try:
+            return self._strategy.state()
+        except StrategyError as error:
+            raise StrategyError(f"strategy {self._spec.name}: {error}") from None
+
+    def __copy__(self) -> Guest:
+        guest = type(self).__new__(type(self))
+        guest._fill(self, self._allocator.copy(), self._spec, self._strategy_state())
+        return guest
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Guest:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_snapshot, (self.snapshot(),)
+
+    def check_launchable(self) -> None:
+        """Raise GuestError if the guest was launched already, or if a thread of its strategy waits for the host."""
+        if self._launched:
+            raise GuestError("this guest was launched already: make a new one for each launch")
+        waiting = self._strategy.unanswered() if self._strategy is not None else 0
+        if waiting:
+            raise GuestError(f"a thread of the strategy waits for the host's answer to {waiting} blocks: call "
+                             f"strategy_core.host_done(cpu) before the launch")
+
+    def mark_launched(self) -> None:
+        """Programs of a simulation use this guest's memory from now on: it cannot be launched again or restored."""
+        self._launched = True
+
+    # -- requests ----------------------------------------------------------------------------------------------
 
     def alloc(self, order: int = 0, gfp: Gfp | int = gfp_module.KERNEL, cpu: int = 0) -> int:
         """First pfn of a block of 2^order pages, chosen as the kernel would; -1 if it would have to reclaim or fail.
@@ -110,6 +233,35 @@ class Guest:
     def buddyinfo(self) -> np.ndarray:
         """Free blocks by zone and order, int64 of shape (4, 11), as /proc/buddyinfo."""
         return self._allocator.buddyinfo()
+
+    def pagetypeinfo(self) -> np.ndarray:
+        """Free blocks by zone, migratetype and order, int64 of shape (4, 5, 11), as /proc/pagetypeinfo.
+
+        >>> guest = Guest("1GiB", kernel="linux-6.1")
+        >>> bool((guest.pagetypeinfo().sum(axis=1) == guest.buddyinfo()).all())
+        True
+        """
+        return pagetypeinfo(self._allocator)
+
+    def zoneinfo(self) -> dict[str, dict[str, Any]]:
+        """Watermarks, sizes, reserves and per-CPU page sets by zone name, as /proc/zoneinfo; all in pages.
+
+        >>> Guest("1GiB", kernel="linux-6.1").zoneinfo()["DMA"]["managed"]
+        3840
+        """
+        return procfs.zoneinfo(self)
+
+    def buddyinfo_text(self) -> str:
+        """The text of /proc/buddyinfo."""
+        return procfs.buddyinfo_text(self)
+
+    def pagetypeinfo_text(self) -> str:
+        """The text of /proc/pagetypeinfo."""
+        return procfs.pagetypeinfo_text(self)
+
+    def zoneinfo_text(self) -> str:
+        """The text of /proc/zoneinfo in the format of the guest's kernel, without LRU and NUMA statistics."""
+        return procfs.zoneinfo_text(self)
 
     def free_pages(self) -> int:
         """Pages on the free lists of all zones; pages on per-CPU lists do not count."""
@@ -172,3 +324,10 @@ class Guest:
     def __repr__(self) -> str:
         strategy = self._spec.name if self._spec is not None else "none"
         return f"<Guest {self.memory_bytes >> 20} MiB, {self.vcpus} vCPU, {self.kernel}, strategy {strategy}>"
+
+
+def _spec_of(strategy: StrategySpec | str | None) -> StrategySpec | None:
+    spec = find(strategy) if isinstance(strategy, str) else strategy
+    if spec is not None and not isinstance(spec, StrategySpec):
+        raise StrategyError(f"strategy must be one of hinting.strategies, a name or None, got {strategy!r}")
+    return spec

@@ -11,7 +11,7 @@ from hinting import gfp
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
-from hinting.errors import GuestError, HintingError
+from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.units import PAGE_BYTES, parse_duration
@@ -141,8 +141,7 @@ class Simulation:
 
         boot: False for a guest whose memory is all untouched. Raises HostError if the host has no memory for the VMM.
         """
-        if any(vm.guest is guest for vm in self.vms):
-            raise GuestError("this guest was launched already: make a new one for each launch")
+        guest.check_launchable()
         vmm = vmm_memory_frames(self._costs, guest.vcpus)
         backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
         kernel = guest.allocator.kernel
@@ -164,6 +163,7 @@ class Simulation:
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
         )
+        guest.mark_launched()
         vm = VM(self, guest, machine)
         self.vms.append(vm)
         seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])

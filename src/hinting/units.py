@@ -41,9 +41,9 @@ def parse_size(value: int | float | str, name: str = "size") -> int:
 
 
 def size_pages(value: int | float | str, name: str = "size") -> int:
-    """A size in pages of 4 KiB; UnitError unless it is a multiple of a page."""
+    """A size in whole pages of 4 KiB: text such as "15GB" is rounded down, a number must be a multiple (UnitError)."""
     size = parse_size(value, name)
-    if size % PAGE_BYTES:
+    if size % PAGE_BYTES and not isinstance(value, str):
         raise UnitError(f"{name}: {size} bytes is not a multiple of the 4 KiB page")
     return size // PAGE_BYTES
 

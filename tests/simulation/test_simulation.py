@@ -7,7 +7,7 @@ import pytest
 
 import hinting as h
 from hinting.errors import GuestError, HintingError
-from hinting.experiments import SeedSetting, run_seed
+from hinting.experiments import run
 from hinting.workloads.memhog import MARK_DONE, MARK_HELD
 from tests.conftest import ROOT
 
@@ -107,7 +107,7 @@ def test_every_op():
 
 
 def test_seed_experiment():
-    result = run_seed(SeedSetting())
+    result = run("seed")
     document = result.to_json()
     assert document["experiment"] == "seed"
     assert document["host_memory_bytes"] == 15837 << 20

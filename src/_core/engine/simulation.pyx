@@ -452,6 +452,8 @@ cdef class Engine:
         machine.allocator, machine.strategy, machine.backing, machine.costs = allocator, strategy, backing, costs
         g.number = self.s.nr_machines
         g.mm = &allocator.m
+        g.refilled_charged = allocator.m.refilled
+        g.drained_charged = allocator.m.drained
         g.backing = &backing.b
         g.costs = &costs.c
         g.sim = &self.s

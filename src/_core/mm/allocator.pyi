@@ -136,5 +136,20 @@ class Allocator:
     def page(self, pfn: int) -> str:
         """What a page is, in words: "free (a block of order 9)", "allocated (...)", ..."""
 
+    # whole states
+
+    def copy(self) -> Allocator:
+        """An independent allocator in exactly the same state, without hooks: no strategy is attached to it."""
+
+    def exchange(self, other: Allocator) -> None:
+        """Exchange the whole state with an allocator of the same kernel and size; each keeps its hooks."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The whole state as {name: NumPy array}; hinting._core.mm.state_arrays describes them."""
+
+    @staticmethod
+    def from_state(kernel: Kernel, state: Mapping[str, Any]) -> Allocator:
+        """A new allocator in a state that `state()` gave; PageError if the state contradicts itself."""
+
     def check(self) -> None:
         """Verify every invariant by a full recount; raises CheckError naming the first that fails."""

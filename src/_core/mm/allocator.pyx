@@ -5,8 +5,6 @@ orders are powers of two of 4 KiB pages, gfp values are in the numbering of the 
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 import numpy as np
 
@@ -16,9 +14,7 @@ from hinting._core.common cimport (
     MAX_BLOCK_PAGES,
     MAX_CPUS,
     MAX_ORDER,
-    MAX_PCP_LISTS,
     MT_ISOLATE,
-    MT_MOVABLE,
     NO_PFN,
     NR_MIGRATETYPES,
     NR_ORDERS,
@@ -29,66 +25,18 @@ from hinting._core.common cimport (
     pfn_t,
 )
 from hinting._core.kernel cimport PCP_AUTO_TUNED, Kernel
-from hinting._core.memory cimport munmap, zero_pages
-from hinting._core.mm.alloc cimport (
-    alloc_bulk,
-    alloc_pages,
-    drain_cpu,
-    free_list,
-    free_pages,
-    split_used,
-)
+from hinting._core.mm.alloc cimport alloc_bulk, alloc_pages, drain_cpu, free_list, free_pages, split_used
+from hinting._core.mm.arrays cimport empty_lists, map_arrays, unmap_arrays
 from hinting._core.mm.buddy cimport (
-    FPI_NONE,
-    FPI_SKIP_REPORT_NOTIFY,
-    FPI_TO_TAIL,
-    account_list,
-    free_block,
-    isolate,
-    list_add,
-    put_back,
-)
+    FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, account_list, free_block, isolate, list_add, put_back)
 from hinting._core.mm.counter cimport fold, free_exact, pcp_of
 from hinting._core.mm.pages cimport (
-    TAG_ISOLATED,
-    TAG_KIND,
-    TAG_MOVABLE,
-    TAG_ORDER,
-    TAG_PREPARED,
-    TAG_REPORTED,
-    TAG_USED,
-    block_type,
-    covering,
-    link_between,
-    links_of,
-    list_head,
-    pfn_of_node,
-    tag_get,
-    tag_is_buddy,
-    tag_is_pcp,
-    tag_is_used,
-    tag_set,
-    zone_of,
-)
+    TAG_ISOLATED, TAG_KIND, TAG_MOVABLE, TAG_ORDER, TAG_PREPARED, TAG_REPORTED, TAG_USED, block_type, covering,
+    links_of, list_head, pfn_of_node, tag_get, tag_is_buddy, tag_is_pcp, tag_is_used, tag_set, zone_of)
 from hinting._core.mm.pcp cimport decay_pcp_high, mark_pcp, pindex_order, ring_at, ring_push_tail
 from hinting._core.mm.state cimport (
-    MM_NO_MEMORY,
-    MM_STRATEGY,
-    WM_HIGH,
-    WM_LOW,
-    WM_MIN,
-    ZONE_BELOW_HIGH,
-    ZONE_BOOSTED,
-    ZONE_RECLAIM_ACTIVE,
-    link_t,
-    pcp_t,
-    zone_t,
-)
-
-cdef enum:                              # no Python variable: it is needed after the interpreter has cleared those
-    _LIST_HEADS = NR_ZONES * NR_MIGRATETYPES * 16
-
-_PCP_FIELDS = ("count", "high", "high_min", "high_max", "batch", "free_factor", "alloc_factor", "free_count", "flags")
+    MM_NO_MEMORY, MM_STRATEGY, WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t,
+    pcp_t, zone_t)
 
 
 def _integer(name, value, low, high):
@@ -130,7 +78,7 @@ cdef class Allocator:
         self.m.k = kernel.k
 
     def __init__(self, Kernel kernel, zones, int ncpus=1):
-        cdef int i, k
+        cdef int i
         if not 1 <= ncpus <= MAX_CPUS:
             raise PageError(f"ncpus must be between 1 and {MAX_CPUS}, got {ncpus}")
         zones = list(zones)
@@ -141,59 +89,19 @@ cdef class Allocator:
             raise PageError(f"zones: the last page frame must be between 1 and 2^31, got {npfn}")
         self.m.ncpus = ncpus
         self.m.npfn = npfn
-        self.m.nblocks = (npfn + MAX_BLOCK_PAGES - 1) // MAX_BLOCK_PAGES
-        self.m.span = self.m.nblocks * MAX_BLOCK_PAGES
-        self.m.tag = <uint8_t *>zero_pages(self.m.span)
-        self.m.link = <link_t *>zero_pages((<size_t>self.m.span + _LIST_HEADS) * sizeof(link_t))
-        self.m.big_tag = <uint8_t *>zero_pages(self.m.nblocks)
-        self.m.big_link = <link_t *>zero_pages((<size_t>self.m.nblocks + _LIST_HEADS) * sizeof(link_t))
-        self.m.pageblock = <uint8_t *>zero_pages(2 * <size_t>self.m.nblocks)
-        self.m.skip = <uint8_t *>zero_pages(2 * <size_t>self.m.nblocks)
-        self.m.pcp = <pcp_t *>calloc(NR_ZONES * ncpus, sizeof(pcp_t))
-        if not (self.m.tag and self.m.link and self.m.big_tag and self.m.big_link and self.m.pageblock
-                and self.m.skip and self.m.pcp):
+        if not map_arrays(&self.m):
             raise MemoryError(f"no address space for a guest of {npfn} page frames")
-        for i in range(NR_ZONES * ncpus):
-            for k in range(MAX_PCP_LISTS):
-                self.m.pcp[i].list[k].mask = <uint32_t>-1
-        memset(self.m.pageblock, MT_MOVABLE, 2 * self.m.nblocks)
         for i in range(NR_ZONES):
             self.m.zone[i].index = i
         for zone in zones:
             self._set_zone(zone)
-        self._empty_lists()
+        empty_lists(&self.m)
 
     def __dealloc__(self):
-        cdef int i, k
-        if self.m.pcp:
-            for i in range(NR_ZONES * self.m.ncpus):
-                for k in range(MAX_PCP_LISTS):
-                    free(self.m.pcp[i].list[k].buf)
-            free(self.m.pcp)
-        if self.m.tag:
-            munmap(self.m.tag, self.m.span)
-        if self.m.link:
-            munmap(self.m.link, (<size_t>self.m.span + _LIST_HEADS) * sizeof(link_t))
-        if self.m.big_tag:
-            munmap(self.m.big_tag, self.m.nblocks)
-        if self.m.big_link:
-            munmap(self.m.big_link, (<size_t>self.m.nblocks + _LIST_HEADS) * sizeof(link_t))
-        if self.m.pageblock:
-            munmap(self.m.pageblock, 2 * <size_t>self.m.nblocks)
-        if self.m.skip:
-            munmap(self.m.skip, 2 * <size_t>self.m.nblocks)
+        unmap_arrays(&self.m)
 
     cdef zone_t *zone_at(self, pfn_t pfn) noexcept nogil:
         return zone_of(&self.m, pfn)
-
-    def _empty_lists(self):
-        cdef int zone, mt, order
-        cdef uint32_t head
-        for zone in range(NR_ZONES):
-            for mt in range(NR_MIGRATETYPES):
-                for order in range(NR_ORDERS):
-                    head = list_head(&self.m, zone, mt, order)
-                    link_between(links_of(&self.m, order), head, head, head)
 
     def _set_zone(self, zone):
         cdef int i = _integer("zone index", zone["index"], 0, NR_ZONES - 1)
@@ -635,6 +543,42 @@ cdef class Allocator:
         """What a page is, in words: "free (a block of order 9)", "allocated (...)", ..."""
         cdef pfn_t head = NO_PFN
         return _describe(covering(&self.m, _integer("pfn", pfn, 0, self.m.npfn - 1), &head))
+
+    # -- whole states ------------------------------------------------------------------------------------------
+
+    def copy(self):
+        """An independent allocator in exactly the same state, without hooks: no strategy is attached to it."""
+        from hinting._core.mm.copying import copy_of
+
+        return copy_of(self)
+
+    def exchange(self, Allocator other not None):
+        """Exchange the whole state with an allocator of the same kernel and size; each keeps its hooks.
+
+        Raises PageError, with nothing changed, if kernel, CPUs or page frames differ.
+        """
+        from hinting._core.mm.copying import exchange
+
+        exchange(self, other)
+
+    def state(self):
+        """The whole state as {name: NumPy array} (hinting._core.mm.snapshot describes them).
+
+        Raises PageError if a page is just being freed.
+        """
+        from hinting._core.mm.snapshot import state
+
+        return state(self)
+
+    @staticmethod
+    def from_state(kernel, state):
+        """A new allocator in a state that `state()` gave.
+
+        Raises PageError, naming array, row and reason, if the state contradicts itself.
+        """
+        from hinting._core.mm.restore import from_state
+
+        return from_state(kernel, state)
 
     def check(self):
         """Verify every invariant by a full recount; raises CheckError naming the first that fails."""

@@ -1,4 +1,8 @@
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hinting._core.mm.allocator import Allocator
 
@@ -33,6 +37,29 @@ class Strategy:
 
     def statistics(self) -> dict[str, int]:
         """What the kernel code does not count."""
+
+    def state(self) -> dict[str, NDArray[np.int64]]:
+        """What the strategy knows, for `set_state`; StrategyError for a strategy that cannot say it."""
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+
+    def unanswered(self) -> int:
+        """Blocks that threads have reported and the host has not answered yet."""
+
+    def common_state(self) -> dict[str, NDArray[np.int64]]:
+        """Wake-ups, submitted tickets and work counts."""
+
+    def checked_state(
+        self, state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...] | None]
+    ) -> dict[str, NDArray[np.int64]]:
+        """state as int64 arrays of these shapes (None: one dimension of any length), with those of common_state."""
+
+    def check_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+        """Raise StrategyError unless wake-ups and tickets are possible ones."""
+
+    def set_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+        """Take over what every strategy has."""
 
     @property
     def work(self) -> dict[str, int]:

@@ -1,7 +1,14 @@
-"""The base of all compiled strategies: filling a guest's hooks, and running its threads by hand."""
+"""The base of all compiled strategies: filling a guest's hooks, running its threads by hand, state in and out.
+
+A strategy that can be part of a snapshot overrides `state`, `set_state` and `unanswered`. Its state is a dict of plain
+NumPy arrays, without the parameters; `common_state` and `set_common_state` take care of what every strategy has.
+`set_state` checks all of it against the guest and raises StrategyError with nothing changed.
+"""
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset
+
+import numpy as np
 
 from hinting.errors import StrategyError
 
@@ -99,3 +106,73 @@ cdef class Strategy:
     def work(self):
         """What the strategy's own code did: counts by kind."""
         return dict(self.s.work)
+
+    # -- state in and out --------------------------------------------------------------------------------------
+
+    def state(self):
+        """What the strategy knows, as {name: NumPy array}, for `set_state` of another one with the same parameters."""
+        raise StrategyError(f"the guest cannot be copied or saved: {type(self).__name__} has no state()")
+
+    def set_state(self, state):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        raise StrategyError(f"strategy {type(self).__name__} cannot take over a state: it has no set_state()")
+
+    def unanswered(self):
+        """Blocks that threads have reported and the host has not answered yet."""
+        return 0
+
+    def common_state(self):
+        """Wake-ups, submitted tickets and work counts: {name: int64 array}."""
+        cdef int i
+        self._attached(0)
+        return {
+            "wake": np.array([self.s.wake[i] for i in range(self.allocator.m.ncpus)], np.int64),
+            "thread_ticket": np.array([self.s.thread_ticket[i] for i in range(self.allocator.m.ncpus)], np.int64),
+            "submitted": np.array([self.s.submitted[i] for i in range(self.s.nr_submitted)], np.int64),
+            "work": np.array([self.work[name] for name in sorted(self.work)], np.int64),
+        }
+
+    def checked_state(self, state, shapes):
+        """state as int64 arrays of these shapes {name: shape or None for any length}, with those of common_state.
+
+        Raises StrategyError naming what is missing, unknown or misshapen.
+        """
+        self._attached(0)
+        ncpus = self.allocator.m.ncpus
+        wanted = {"wake": (ncpus,), "thread_ticket": (ncpus,), "submitted": None, "work": (len(self.work),)} | shapes
+        name = type(self).__name__
+        for key in (*wanted, *state):
+            if key not in state or key not in wanted:
+                what = "is missing" if key not in state else "is unknown"
+                raise StrategyError(f"state of strategy {name}: {key!r} {what}, expected {', '.join(wanted)}")
+        arrays = {}
+        for key, shape in wanted.items():
+            array = np.asarray(state[key])
+            if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and array.max() >= 1 << 63):
+                raise StrategyError(f"state of strategy {name}: {key} must be integers, got {array.dtype}")
+            if array.ndim != 1 if shape is None else array.shape != shape:
+                raise StrategyError(
+                    f"state of strategy {name}: {key} must have shape {shape or '(any,)'}, got {array.shape}")
+            arrays[key] = array.astype(np.int64)
+        return arrays
+
+    def check_common_state(self, arrays):
+        """Raise StrategyError unless wake-ups and tickets are possible ones. arrays: from `checked_state`."""
+        for key, high in (("wake", 1), ("thread_ticket", MAX_TICKETS - 1), ("submitted", MAX_TICKETS - 1)):
+            values = arrays[key]
+            if values.size and (values.min() < 0 or values.max() > high):
+                raise StrategyError(f"state of strategy {type(self).__name__}: {key} must be between 0 and {high}, "
+                                    f"got {values.tolist()}")
+        if arrays["submitted"].size > MAX_TICKETS:
+            raise StrategyError(f"state of strategy {type(self).__name__}: more than {MAX_TICKETS} submitted tickets")
+
+    def set_common_state(self, arrays):
+        """Take over what every strategy has. arrays: passed `check_common_state`."""
+        cdef int i
+        for i in range(self.allocator.m.ncpus):
+            self.s.wake[i] = arrays["wake"][i]
+            self.s.thread_ticket[i] = arrays["thread_ticket"][i]
+        self.s.nr_submitted = arrays["submitted"].size
+        for i in range(self.s.nr_submitted):
+            self.s.submitted[i] = arrays["submitted"][i]
+        self.s.work = dict(zip(sorted(self.work), arrays["work"].tolist()))

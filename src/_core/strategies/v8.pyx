@@ -222,3 +222,19 @@ cdef class V8(Strategy):
     def counters_by_name(self):
         """The nine counters by the names of the code, KiB."""
         return dict(self.v.c)
+
+    def state(self):
+        """Captured and isolated arrays, counters and where each CPU's thread stands: {name: int64 array}."""
+        from hinting._core.strategies.v8_state import state
+
+        return state(self)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        from hinting._core.strategies.v8_state import set_state
+
+        set_state(self, values)
+
+    def unanswered(self):
+        """Blocks of the isolated arrays."""
+        return sum(self.v.cpu[i].hyp_idx for i in range(self.v.ncpus))

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import listing, replay, run
+from hinting.cli import listing, replay, run, snapshot
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -25,8 +25,11 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("replay")(replay.replay)
+app.command("snapshot")(snapshot.snapshot)
+app.command("show")(snapshot.show)
 app.command("strategies")(listing.strategies)
 app.command("scenarios")(listing.scenarios)
+app.command("workloads")(listing.workloads)
 app.command("kernels")(listing.kernels)
 
 

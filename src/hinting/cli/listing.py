@@ -1,4 +1,4 @@
-"""`hinting strategies`, `scenarios`, `kernels`: what there is, one line each."""
+"""`hinting strategies`, `scenarios`, `workloads`, `kernels`: what there is, one line each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hinting.cli.output import result_console
 
-__all__ = ["kernels", "scenarios", "strategies"]
+__all__ = ["kernels", "scenarios", "strategies", "workloads"]
 
 
 def strategies(
@@ -40,14 +40,40 @@ def strategies(
     console.print(table)
 
 
-def scenarios() -> None:
-    """List the built-in scenarios."""
-    from hinting.experiments.scenarios import SCENARIOS
+def scenarios(
+    name: Annotated[str | None, typer.Argument(help="Print the TOML of one scenario.")] = None,
+) -> None:
+    """List the built-in scenarios, or print the file of one."""
+    from hinting import scenarios as known
 
+    if name is not None:
+        print(known.text(name), end="")
+        return
     table = Table("scenario", "what it is", box=None, pad_edge=False)
-    for scenario in SCENARIOS.values():
-        table.add_row(scenario.name, scenario.text)
+    for each in known.names():
+        table.add_row(each, known.Scenario.load(each).text)
     result_console().print(table)
+
+
+def workloads(
+    name: Annotated[str | None, typer.Argument(help="Explain one workload with its parameters and source.")] = None,
+) -> None:
+    """List the workloads, or explain one."""
+    from hinting.workloads import registry
+
+    console = result_console()
+    if name is None:
+        table = Table("workload", "what it does", box=None, pad_edge=False)
+        for each in registry.names():
+            table.add_row(each, registry.find(each).text)
+        console.print(table)
+        return
+    workload = registry.find(name)
+    console.print(f"[bold]{workload.name}[/bold]\n\n{inspect.getdoc(workload.generate)}\n")
+    table = Table("parameter", "default", "legal", "meaning", box=None, pad_edge=False)
+    for key, rule in workload.rules.items():
+        table.add_row(key, workload.default(key), rule.legal, rule.text)
+    console.print(table)
 
 
 def kernels() -> None:

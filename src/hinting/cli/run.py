@@ -1,10 +1,9 @@
-"""`hinting run`: one experiment, as a table, pictures and files."""
+"""`hinting run`: one scenario, as a table, pictures and files."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,13 +13,13 @@ __all__ = ["run"]
 
 
 def run(
-    scenario: Annotated[str, typer.Argument(help="Name of a built-in scenario.")] = "seed",
+    scenario: Annotated[str, typer.Argument(help="Name of a built-in scenario, or a TOML file.")] = "seed",
     strategy: Annotated[list[str] | None, typer.Option(help="Arm to run; may be given several times.")] = None,
     assign: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a field, e.g. host_base=1.2GiB, thp=never, v8.entries=500."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, e.g. guests.0.memory=8GiB, thp=never, v8.entries=500."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     expect: Annotated[
@@ -28,37 +27,33 @@ def run(
         typer.Option(metavar="STRATEGY=N", help="Exit with status 1 unless the arm reached at least N guests."),
     ] = None,
 ) -> None:
-    """Run an experiment and show what came out."""
-    from hinting.experiments import run_seed
-    from hinting.experiments.scenarios import find_scenario
-    from hinting.experiments.setting import override, parse_assignments, split_strategy_keys
-    from hinting.reports.text import print_seed
+    """Run a scenario and show what came out."""
+    from hinting import experiments
+    from hinting.reports.text import print_result
+    from hinting.scenarios import Scenario
+    from hinting.scenarios.assign import parse_assignments
 
-    setting = find_scenario(scenario).setting
-    fields, parameters = split_strategy_keys(parse_assignments(assign or []))
-    setting = override(setting, fields)
+    changes: dict[str, Any] = dict(parse_assignments(assign or []))
     if seed is not None:
-        setting = dataclasses.replace(setting, seed=seed)
-    setting = dataclasses.replace(
-        setting, strategies=tuple(dict.fromkeys(strategy)) if strategy else setting.strategies, strategy_parameters=parameters
-    )
-    wanted = _expectations(expect or [], setting.strategies)
+        changes["seed"] = seed
+    loaded = Scenario.load(scenario, changes, strategy or None)
+    wanted = _expectations(expect or [], list(loaded.arms()))
     folder = None
     if out is not None:
         from hinting.reports.files import prepare_folder
 
         folder = prepare_folder(out)
     with status_console().status("") as status:
-        result = run_seed(setting, progress=lambda arm, n: status.update(f"{arm}: {n} guests"))
+        result = experiments.run(loaded, progress=lambda arm, n: status.update(f"{arm}: {n} guests"))
     if folder is not None:
-        from hinting.reports.files import write_seed
+        from hinting.reports.files import write_result
 
-        files = write_seed(result, folder)
+        files = write_result(result, folder)
         status_console().print(f"written: {', '.join(str(file) for file in files)}")
     if json:
         print_json(result.to_json())
     else:
-        print_seed(result, result_console())
+        print_result(result, result_console())
     reached = {arm.strategy: arm.guests_launched for arm in result.arms}
     missed = [name for name, least in wanted.items() if reached[name] < least]
     for name in missed:
@@ -67,12 +62,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _expectations(texts: list[str], arms: tuple[str, ...]) -> dict[str, int]:
-    from hinting.experiments.setting import SettingError, parse_assignments
+def _expectations(texts: list[str], arms: list[str]) -> dict[str, int]:
+    from hinting.errors import ScenarioError
+    from hinting.scenarios.assign import parse_assignments
 
     wanted = {}
-    for name, least in parse_assignments(texts).items():
-        if name not in arms or not least.isdigit():
-            raise SettingError(f"--expect {name}={least}: expected STRATEGY=N with one of {', '.join(arms)}")
+    for name, least in parse_assignments(texts, "--expect").items():
+        if name not in arms or not least.isdecimal():
+            raise ScenarioError(f"--expect {name}={least}: expected STRATEGY=N with one of {', '.join(arms)}")
         wanted[name] = int(least)
     return wanted

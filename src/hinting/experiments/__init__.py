@@ -1,6 +1,6 @@
-"""Experiments: a named setting, run to a result."""
+"""Experiments: a scenario, run to a result."""
 
-from hinting.experiments.scenarios import SCENARIOS, Scenario
-from hinting.experiments.seed import ArmResult, SeedResult, SeedSetting, run_seed
+from hinting.experiments.result import ArmResult, GuestResult, Result
+from hinting.experiments.run import run
 
-__all__ = ["SCENARIOS", "ArmResult", "Scenario", "SeedResult", "SeedSetting", "run_seed"]
+__all__ = ["ArmResult", "GuestResult", "Result", "run"]

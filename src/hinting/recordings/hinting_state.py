@@ -8,7 +8,7 @@ from hinting.errors import HintingError, RecordingError
 from hinting.recordings.reader import Recording
 from hinting.strategies import V8
 
-__all__ = ["captured_of", "v8_differences", "v8_of"]
+__all__ = ["captured_of", "v8_differences", "v8_of", "v8_spec"]
 
 Entries = list[tuple[int, int, int]]
 
@@ -37,8 +37,8 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
     return [(int(table["pfn"][row]), int(table["order"][row]), int(table["zone"][row])) for row in rows]
 
 
-def v8_of(recording: Recording, allocator: Allocator) -> V8Core:
-    """The strategy as it was at the start, attached to the allocator."""
+def v8_spec(recording: Recording) -> V8:
+    """The parameters of the recorded build."""
     if not recording.has_v8:
         raise HintingError(
             f"{recording.path}: level hinting needs a recording of a kernel with hinting v8, this one is of "
@@ -46,17 +46,30 @@ def v8_of(recording: Recording, allocator: Allocator) -> V8Core:
         )
     try:
         build = recording.meta["hinting"]
-        core = V8(
+        return V8(
             entries=build["max_fgpt_entries"],
             isolate_min_order=build["min_order"],
             scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"]),
-        ).core()
-        counters = recording.meta["t0"]["hinting"]["counters_kb"]
+        )
     except KeyError as error:
         raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
+
+
+def v8_of(recording: Recording, allocator: Allocator, snap: int = 0) -> V8Core:
+    """The strategy as it was at the start (snap 0) or the end (snap 1), attached to the allocator."""
+    core = v8_spec(recording).core()
+    try:
+        state = recording.meta[f"t{snap}"]["hinting"]
+        counters = state["counters_kb"]
+        isolated = sum(cpu["hyp_idx"] for cpu in state["cpus"])
+    except KeyError as error:
+        raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
+    if isolated:
+        raise RecordingError(f"{recording.path / 'meta.json'}: t{snap}: {isolated} blocks are isolated and not recorded, "
+                             f"expected a moment at which hyp_idx is 0")
     core.attach(allocator)
     for cpu in range(recording.ncpus):
-        core.load(cpu, captured_of(recording, 0, cpu), counters)
+        core.load(cpu, captured_of(recording, snap, cpu), counters)
     return core
 
 

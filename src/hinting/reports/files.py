@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from hinting.errors import HintingError
-from hinting.experiments.seed import SeedResult
-from hinting.reports.plots import seed_figure
-from hinting.reports.tables import arms_table, guests_table, provenance, timeline_table
+from hinting.experiments import Result
+from hinting.experiments.tables import arms_table, guests_table, provenance, timeline_table
+from hinting.reports.plots import host_figure
 
-__all__ = ["prepare_folder", "write_seed"]
+__all__ = ["prepare_folder", "write_result"]
 
 
 def prepare_folder(path: str | Path) -> Path:
@@ -29,20 +29,21 @@ def prepare_folder(path: str | Path) -> Path:
     return folder
 
 
-def write_seed(result: SeedResult, folder: Path) -> list[Path]:
-    """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a seed run; returns the files."""
-    names = ("arms.parquet", "guests.parquet", "timeline.parquet", "seed.png", "seed.svg", "provenance.json")
+def write_result(result: Result, folder: Path) -> list[Path]:
+    """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a run; returns the files."""
+    name = result.scenario.name
+    names = ("arms.parquet", "guests.parquet", "timeline.parquet", f"{name}.png", f"{name}.svg", "provenance.json")
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
             new = Path(temporary)
-            for name, table in zip(names[:3], (arms_table(result), guests_table(result), timeline_table(result)), strict=True):
-                pq.write_table(table, new / name)
-            figure = seed_figure(result)
-            figure.savefig(new / "seed.png", dpi=130, metadata={"Software": "hinting"})
-            figure.savefig(new / "seed.svg", metadata={"Date": None})
+            for file, table in zip(names[:3], (arms_table(result), guests_table(result), timeline_table(result)), strict=True):
+                pq.write_table(table, new / file)
+            figure = host_figure(result)
+            figure.savefig(new / names[3], dpi=130, metadata={"Software": "hinting"})
+            figure.savefig(new / names[4], metadata={"Date": None})
             (new / "provenance.json").write_text(json.dumps(provenance(result), indent=2, sort_keys=True) + "\n")
-            for name in names:
-                os.replace(new / name, folder / name)
+            for file in names:
+                os.replace(new / file, folder / file)
     except OSError as error:
         raise HintingError(f"--out {folder}: cannot be written to: {error.strerror or error}") from None
-    return [folder / name for name in names]
+    return [folder / file for file in names]

@@ -1,4 +1,4 @@
-"""Pictures of the seed experiment: host memory over time, one panel an arm, one layer a guest."""
+"""Pictures of a run: host memory over time, one panel an arm, one layer a guest."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hinting.errors import HintingError
-from hinting.experiments.seed import ArmResult, SeedResult
+from hinting.experiments import ArmResult, Result
+from hinting.reports.text import describe
 from hinting.units import parse_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["seed_figure"]
+__all__ = ["host_figure"]
 
 GIB = 2**30
 #: Points along the time axis of one panel.
@@ -57,8 +58,8 @@ def _panel(axes: Any, arm: ArmResult, host: int, base: int, colours: Any) -> Non
         for number, above in enumerate(stacked):
             axes.fill_between(times / 1e9, below, above, color=colours(number % 10), lw=0, alpha=0.85, step="post")
             below = above
-    for guest in arm.guests:
-        axes.axvline(guest.done_s, color="white", lw=0.8, alpha=0.8)
+    for done in {guest.done_s for guest in arm.guests}:
+        axes.axvline(done, color="white", lw=0.8, alpha=0.8)
     axes.axhline(host / GIB, color="#b00020", lw=1.5)
     axes.set_title(f"{arm.strategy}: {arm.guests_launched} guests", loc="left", fontweight="bold")
     axes.set_xlim(0, end)
@@ -68,10 +69,10 @@ def _panel(axes: Any, arm: ArmResult, host: int, base: int, colours: Any) -> Non
     axes.grid(axis="y", alpha=0.25)
 
 
-def seed_figure(result: SeedResult) -> Figure:
+def host_figure(result: Result) -> Figure:
     """Host memory over time of every arm; the red line is all the host has, grey its own needs."""
     pyplot = _pyplot()
-    host, base = parse_size(result.setting.host_memory), parse_size(result.setting.host_base)
+    host, base = parse_size(result.scenario.host.memory), parse_size(result.scenario.host.base)
     figure, axes = pyplot.subplots(1, len(result.arms), figsize=(5.6 * len(result.arms), 4.2), sharey=True, squeeze=False)
     for panel, arm in zip(axes[0], result.arms, strict=True):
         _panel(panel, arm, host, base, pyplot.get_cmap("tab10"))
@@ -85,11 +86,6 @@ def seed_figure(result: SeedResult) -> Figure:
         va="bottom",
         fontsize=9,
     )
-    setting = result.setting
-    figure.suptitle(
-        f"Guests of {setting.guest_memory}, each running a program of {setting.program} once "
-        f"({setting.kernel}, guest THP {setting.thp}); one colour a guest, grey the host itself",
-        fontsize=10,
-    )
+    figure.suptitle(f"{describe(result.scenario)}; one colour a guest, grey the host itself", fontsize=10, wrap=True)
     figure.tight_layout()
     return figure

@@ -1,21 +1,25 @@
-"""The seed experiment as text tables."""
+"""A result as text tables."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
 
-from hinting.experiments.seed import ArmResult, SeedResult
+from hinting.experiments import ArmResult, Result
+from hinting.scenarios import Scenario
+from hinting.scenarios.tables import GuestsTable
 from hinting.units import format_gib
 
-__all__ = ["print_seed"]
+__all__ = ["describe", "print_result"]
 
 _MIB = 2**20
 
 
-def _summary(result: SeedResult) -> Table:
-    table = Table("strategy", title="How many guests fit", title_justify="left", box=None, pad_edge=False)
-    for heading in ("guests", "host used at the end (GiB)", "returned to the host (GiB)", "emulated (s)", "wall (s)"):
+def _summary(result: Result) -> Table:
+    title = "How many guests fit" if result.scenario.schedule.launch == "one-by-one" else "Host memory"
+    table = Table("strategy", title=title, title_justify="left", box=None, pad_edge=False)
+    headings = ("guests", "host used at most (GiB)", "at the end (GiB)", "returned to the host (GiB)", "emulated (s)", "wall (s)")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for arm in result.arms:
         used = arm.host_used_bytes[-1] if arm.guests else 0
@@ -23,6 +27,7 @@ def _summary(result: SeedResult) -> Table:
         table.add_row(
             arm.strategy,
             str(arm.guests_launched),
+            format_gib(arm.peak_used_bytes),
             format_gib(used),
             format_gib(returned),
             f"{arm.emulated_s:.1f}",
@@ -31,7 +36,7 @@ def _summary(result: SeedResult) -> Table:
     return table
 
 
-def _launches(result: SeedResult) -> Table:
+def _launches(result: Result) -> Table:
     table = Table(title="Host memory used after each launch (GiB)", title_justify="left", box=None, pad_edge=False)
     table.add_column("strategy")
     most = max((arm.guests_launched for arm in result.arms), default=0)
@@ -74,16 +79,30 @@ def _missed(arm: ArmResult) -> Table | None:
     return table
 
 
-def print_seed(result: SeedResult, console: Console) -> None:
-    """Print the tables of a seed run."""
-    setting = result.setting
-    console.print(
-        f"Host of {setting.host_memory} (its own needs: {setting.host_base}), no swap; guests of {setting.guest_memory} "
-        f"with {setting.vcpus} vCPU, {setting.kernel}, guest THP {setting.thp}; in each a program of {setting.program}.\n"
+def _group(group: GuestsTable, kernel: str) -> str:
+    runs = " and ".join(
+        " ".join([entry.name, *(f"{key}={value}" for key, value in entry.parameters.items())]) for entry in group.workloads
     )
+    return (
+        f"{group.count} guest{'s' if group.count > 1 else ''} of {group.memory} with {group.vcpus} vCPU, "
+        f"{group.kernel or kernel}, guest THP {group.thp}, each running {runs or 'nothing'}"
+    )
+
+
+def describe(scenario: Scenario) -> str:
+    """Host and guests of a scenario in one sentence."""
+    host, most = scenario.host, "up to " if scenario.schedule.launch == "one-by-one" else ""
+    guests = "; ".join(most + _group(group, scenario.kernel) for group in scenario.guests)
+    return f"Host of {host.memory} (its own needs: {host.base}), no swap; {guests}"
+
+
+def print_result(result: Result, console: Console) -> None:
+    """Print the tables of a run."""
+    console.print(f"{describe(result.scenario)}.\n", markup=False)
     console.print(_summary(result))
-    console.print()
-    console.print(_launches(result))
+    if result.scenario.schedule.launch == "one-by-one":
+        console.print()
+        console.print(_launches(result))
     for arm in result.arms:
         missed = _missed(arm)
         if missed is not None:
@@ -91,4 +110,5 @@ def print_seed(result: SeedResult, console: Console) -> None:
             console.print(missed)
     console.print()
     for arm in result.arms:
-        console.print(f"{arm.strategy}: {arm.guests_launched} guests; stopped because {arm.stopped_by}.")
+        killed = f"; {arm.guest_oom_kills} programs were killed inside guests for want of memory" if arm.guest_oom_kills else ""
+        console.print(f"{arm.strategy}: {arm.guests_launched} guests; stopped because {arm.stopped_by}{killed}.", markup=False)

@@ -7,7 +7,8 @@
 """
 
 from hinting._core.engine.ops import ALL_FILES, KINDS, NO_THP, OP_DTYPE, OPS, program
+from hinting.workloads import registry
 from hinting.workloads.boot import boot
 from hinting.workloads.memhog import memhog
 
-__all__ = ["ALL_FILES", "KINDS", "NO_THP", "OPS", "OP_DTYPE", "boot", "memhog", "program"]
+__all__ = ["ALL_FILES", "KINDS", "NO_THP", "OPS", "OP_DTYPE", "boot", "memhog", "program", "registry"]

@@ -1,4 +1,4 @@
-"""The seed experiment's results as Arrow tables."""
+"""A result as Arrow tables."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import Any
 import pyarrow as pa
 
 import hinting
-from hinting.costs import load as load_costs
-from hinting.experiments.seed import SeedResult
+from hinting.experiments.result import Result
 
 __all__ = ["arms_table", "guests_table", "provenance", "timeline_table"]
 
 
-def provenance(result: SeedResult) -> dict[str, Any]:
-    """What a result follows from: setting, versions, cost profile. Nothing that differs between two equal runs."""
-    costs = load_costs(result.setting.costs)
+def provenance(result: Result) -> dict[str, Any]:
+    """What a result follows from: scenario, versions, cost profile. Nothing that differs between two equal runs."""
+    costs = result.scenario.costs.load()
     return {
-        "experiment": "seed",
-        "setting": result.to_json()["setting"],
+        "experiment": result.scenario.name,
+        "scenario": result.scenario.document(),
         "hinting": hinting.__version__,
         "python": platform.python_version(),
         "pyarrow": pa.__version__,
@@ -28,11 +27,11 @@ def provenance(result: SeedResult) -> dict[str, Any]:
     }
 
 
-def _stamped(table: pa.Table, result: SeedResult) -> pa.Table:
+def _stamped(table: pa.Table, result: Result) -> pa.Table:
     return table.replace_schema_metadata({"hinting": json.dumps(provenance(result), sort_keys=True)})
 
 
-def arms_table(result: SeedResult) -> pa.Table:
+def arms_table(result: Result) -> pa.Table:
     """One row an arm: strategy, guests_launched, stopped_by, emulated_s."""
     return _stamped(
         pa.table(
@@ -47,7 +46,7 @@ def arms_table(result: SeedResult) -> pa.Table:
     )
 
 
-def guests_table(result: SeedResult) -> pa.Table:
+def guests_table(result: Result) -> pa.Table:
     """One tidy row an arm, guest and metric: strategy, guest (from 1), metric, value, unit."""
     rows: list[tuple[str, int, str, float, str]] = []
     for arm in result.arms:
@@ -71,7 +70,7 @@ def guests_table(result: SeedResult) -> pa.Table:
     return _stamped(pa.table(dict(zip(names, columns, strict=True))), result)
 
 
-def timeline_table(result: SeedResult) -> pa.Table:
+def timeline_table(result: Result) -> pa.Table:
     """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
     parts = [arm.timeline.add_column(0, "strategy", [[arm.strategy] * arm.timeline.num_rows]) for arm in result.arms]
     return _stamped(pa.concat_tables(parts), result)

@@ -1,0 +1,185 @@
+"""Running a scenario: every arm launches the same guests, with the same boots and workloads, on an equal host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from hinting.errors import HostError
+from hinting.experiments.programs import submit_workloads
+from hinting.experiments.result import ArmResult, GuestResult, Result
+from hinting.guest import Guest
+from hinting.host import Host
+from hinting.scenarios import Scenario
+from hinting.scenarios.tables import GuestsTable
+from hinting.simulation import VM, Simulation
+from hinting.units import PAGE_BYTES, parse_duration
+
+__all__ = ["Arm", "run"]
+
+Progress = Callable[[str, int], None]
+
+
+def run(
+    scenario: Scenario | str | Path,
+    *,
+    strategy: str | Iterable[str] | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run a scenario, its file, or a built-in one by name.
+
+    strategy: the arm or arms to run instead of the scenario's, by name. seed: instead of the scenario's. progress:
+    called with the arm and the number of guests so far. Same scenario, strategy and seed: the same result, wall times
+    apart. Raises ScenarioError for a bad scenario before anything runs.
+
+    >>> result = run("seed", strategy="none")
+    >>> result.arms[0].guests_launched
+    3
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = Scenario.load(scenario)
+    if strategy is not None or seed is not None:
+        names = None if strategy is None else [strategy] if isinstance(strategy, str) else list(strategy)
+        scenario = scenario.changed({} if seed is None else {"seed": seed}, names)
+    return Result(scenario, [_run_arm(scenario, label, progress) for label in scenario.arms()])
+
+
+class Arm:
+    """One arm while it runs: a host in virtual time, and the guests launched on it so far."""
+
+    def __init__(self, scenario: Scenario, label: str, progress: Progress | None) -> None:
+        self.scenario, self.label, self.progress = scenario, label, progress
+        self.strategy = scenario.arms()[label]
+        host = scenario.host
+        self.costs = scenario.costs.load()
+        self.simulation = Simulation(
+            Host(
+                host.memory,
+                base=host.base,
+                thp=host.thp,
+                fragmentation=host.fragmentation,
+                pt_reclaim=host.pt_reclaim,
+                seed=scenario.seed,
+                costs=self.costs,
+            ),
+            seed=scenario.seed,
+        )
+        self.guests: list[GuestResult] = []
+        self.launched: list[tuple[VM, float]] = []
+        self.stopped_by = "all guests were launched"
+
+    def launch(self, group: GuestsTable) -> VM | None:
+        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
+        guest = Guest(
+            group.memory,
+            vcpus=group.vcpus,
+            kernel=group.kernel or self.scenario.kernel,
+            thp=group.thp,
+            strategy=self.strategy.spec(),
+            costs=self.costs,
+        )
+        now = self.simulation.now
+        try:
+            vm = self.simulation.launch(guest, boot=group.boot)
+        except HostError:
+            self.stopped_by = "the host has no memory for another VMM"
+            return None
+        submit_workloads(vm, group.workloads, self.scenario.seed)
+        self.launched.append((vm, now))
+        return vm
+
+    def lost(self) -> int | None:
+        """Number of the first guest that was killed."""
+        return next((vm.number for vm in self.simulation.vms if vm.is_lost), None)
+
+    def note(self) -> None:
+        if self.progress is not None:
+            self.progress(self.label, len(self.guests) or len(self.launched))
+
+    def measure(self, vm: VM, launched_s: float) -> None:
+        """Add the guest's row, as it is now."""
+        core, counts = vm.guest.strategy_core, vm.counts()
+        self.guests.append(
+            GuestResult(
+                number=vm.number,
+                launched_s=launched_s,
+                done_s=self.simulation.now,
+                host_used_bytes=self.simulation.host.used_bytes(),
+                held_bytes=counts["held_frames"] * PAGE_BYTES,
+                returned_bytes=counts["returned_frames"] * PAGE_BYTES,
+                counters=vm.counters(),
+                statistics=dict(core.statistics()) if core is not None else {},
+                counts=counts,
+                accounts=vm.accounts(),
+            )
+        )
+
+
+def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmResult:
+    started = time.perf_counter()
+    arm = Arm(scenario, label, progress)
+    if scenario.schedule.launch == "one-by-one":
+        _one_by_one(arm)
+    else:
+        _staggered(arm)
+    return ArmResult(
+        strategy=label,
+        guests_launched=len(arm.guests),
+        guests=arm.guests,
+        lost=arm.lost(),
+        stopped_by=arm.stopped_by,
+        emulated_s=arm.simulation.now,
+        wall_s=time.perf_counter() - started,
+        timeline=arm.simulation.timeline(),
+        metrics=arm.simulation.metrics(),
+    )
+
+
+def _launches(scenario: Scenario) -> Iterator[tuple[int, GuestsTable]]:
+    """(time, group) of each guest, in the order of the file."""
+    for group in scenario.guests:
+        start, stagger = parse_duration(group.start), parse_duration(group.stagger)
+        yield from ((start + i * stagger, group) for i in range(group.count))
+
+
+def _one_by_one(arm: Arm) -> None:
+    """Launch the next guest when the last one is idle, until one is killed."""
+    simulation, schedule = arm.simulation, arm.scenario.schedule
+    gap = parse_duration(schedule.gap)
+    arm.stopped_by = "max_guests"
+    for _, group in _launches(arm.scenario):
+        vm = arm.launch(group)
+        if vm is None:
+            return
+        vm.run_until_idle()
+        simulation.run(until=simulation.now_ns + gap)
+        lost = arm.lost()
+        if lost is not None:
+            arm.stopped_by = f"the host ran out of memory at launch {vm.number + 1} and killed guest {lost + 1}"
+            return
+        arm.measure(*arm.launched[-1])
+        arm.note()
+
+
+def _staggered(arm: Arm) -> None:
+    """Launch every guest at its time; measure all of them at the end."""
+    simulation, scenario = arm.simulation, arm.scenario
+    until = None if scenario.until is None else parse_duration(scenario.until)
+    for at, group in sorted(_launches(scenario), key=lambda launch: launch[0]):
+        if until is not None and at >= until:
+            arm.stopped_by = "the run ended"
+            break
+        simulation.run(until=at)
+        if arm.launch(group) is None:
+            break
+        arm.note()
+    if until is not None:
+        simulation.run(until=until)
+    else:
+        for vm in simulation.vms:
+            vm.run_until_idle()
+        simulation.run(until=simulation.now_ns + parse_duration(scenario.schedule.settle))
+    for vm, launched in arm.launched:
+        arm.measure(vm, launched)

@@ -1,0 +1,46 @@
+"""Scenario files: TOML, the built-in ones of this folder or the user's."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hinting.errors import ScenarioError
+
+__all__ = ["names", "read", "text"]
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Names of the built-in scenarios; the original experiment first."""
+    found = [entry.name.removesuffix(".toml") for entry in files(__package__).iterdir() if entry.name.endswith(".toml")]
+    return tuple(sorted(found, key=lambda name: (name != "seed", name)))
+
+
+def text(name: str) -> str:
+    """The TOML of a built-in scenario; ScenarioError lists the names for an unknown one."""
+    if name not in names():
+        raise ScenarioError(f"unknown scenario {name!r}, expected one of {', '.join(names())}, or the path of a .toml file")
+    return files(__package__).joinpath(f"{name}.toml").read_text()
+
+
+def read(source: str | Path) -> tuple[str, str, dict[str, Any]]:
+    """(what errors call it, name, document) of a file or of a built-in scenario."""
+    path = Path(source)
+    if isinstance(source, Path) or path.suffix == ".toml" or len(path.parts) > 1:
+        try:
+            content = path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ScenarioError(f"{path}: cannot be read: {reason}") from None
+        label, name = str(path), re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "scenario"
+    else:
+        content, label, name = text(str(source)), str(source), str(source)
+    try:
+        return label, name, tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{label}: not valid TOML: {error}") from None

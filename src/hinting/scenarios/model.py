@@ -1,0 +1,167 @@
+"""A scenario: everything that a run depends on, as a checked, immutable object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from hinting import kernels
+from hinting.errors import HintingError, ScenarioError
+from hinting.guests import memory_map
+from hinting.scenarios import files
+from hinting.scenarios.assign import apply, assign_strategies
+from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, ScheduleTable, StrategyTable
+from hinting.scenarios.values import Duration, Table, refuse
+from hinting.units import size_pages
+
+if TYPE_CHECKING:
+    from hinting.experiments import Result
+
+__all__ = ["Scenario"]
+
+
+class Scenario(Table):
+    """One experiment: a host, groups of guests with what they run, a schedule, strategies, a kernel, costs, a seed.
+
+    strategy: one or more; each is an arm of the experiment, with all else equal. until: when the run ends; without it
+    when all guests are idle. keys: short names of dotted paths, for changes.
+
+    >>> scenario = Scenario.load("seed")
+    >>> scenario.guests[0].memory
+    '5GiB'
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    text: str = ""
+    strategy: Annotated[tuple[StrategyTable, ...], Field(min_length=1)] = (StrategyTable(name="none"),)
+    kernel: str = "linux-5.0"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    until: Duration | None = None
+    host: HostTable
+    guests: Annotated[tuple[GuestsTable, ...], Field(min_length=1)]
+    schedule: ScheduleTable = ScheduleTable()
+    costs: CostsTable = CostsTable()
+    keys: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _one_or_more(cls, strategy: Any) -> Any:
+        return strategy if isinstance(strategy, (list, tuple)) else [strategy]
+
+    @field_validator("strategy")
+    @classmethod
+    def _each_once(cls, strategy: tuple[StrategyTable, ...]) -> tuple[StrategyTable, ...]:
+        labels = [choice.label for choice in strategy]
+        refuse({(i,): f"{label} is there twice" for i, label in enumerate(labels) if label in labels[:i]})
+        return strategy
+
+    @field_validator("kernel")
+    @classmethod
+    def _known(cls, kernel: str) -> str:
+        kernels.load(kernel)
+        return kernel
+
+    @model_validator(mode="after")
+    def _guests_boot(self) -> Scenario:
+        errors: dict[tuple[str | int, ...], HintingError] = {}
+        for i, group in enumerate(self.guests):
+            try:
+                memory_map(size_pages(group.memory), self.costs.load())
+            except HintingError as error:
+                errors["guests", i, "memory"] = error
+        for key, path in self.keys.items():
+            try:
+                self._value(path)
+            except (LookupError, TypeError):
+                errors["keys", key] = ScenarioError(f"{path!r} is no path here, expected one such as 'guests.0.memory'")
+        refuse(errors)
+        return self
+
+    def _value(self, path: str) -> Any:
+        """The value at a dotted path; LookupError if there is none."""
+        at: Any = self.model_dump(mode="json")
+        for part in path.split("."):
+            at = at[int(part) if isinstance(at, list) and part.isdecimal() else part]
+        return at
+
+    @classmethod
+    def load(cls, source: str | Path, changes: Mapping[str, Any] | None = None,
+             strategies: Sequence[str] | None = None) -> Scenario:
+        """A scenario from a TOML file, or a built-in one by name.
+
+        changes: values by dotted path or by one of the scenario's short keys, {"guests.0.memory": "8GiB"}; a parameter
+        of a strategy as {"v8.entries": 500}. strategies: the arms to run instead of the file's.
+
+        Raises ScenarioError naming the file, the key, what was given and what is legal.
+        """
+        label, name, document = files.read(source)
+        return cls.from_document({"name": name, **document}, changes, strategies, label=label)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], changes: Mapping[str, Any] | None = None,
+                      strategies: Sequence[str] | None = None, *, label: str = "scenario") -> Scenario:
+        """A scenario from plain values as a file holds them. label: what errors call it."""
+        try:
+            changed, paths = apply(dict(document), changes or {}, cls.legal_keys())
+            changed = assign_strategies(changed, strategies, paths.pop("strategies", {}))
+        except ScenarioError as error:
+            raise ScenarioError(f"{label}: {error}") from None
+        try:
+            return cls.model_validate(changed)
+        except ValidationError as error:
+            raise ScenarioError(_message(error, label, paths["fields"])) from None
+
+    def changed(self, changes: Mapping[str, Any], strategies: Sequence[str] | None = None) -> Scenario:
+        """A copy with other values, checked as `load` does."""
+        return self.from_document(self.document(), changes, strategies, label=self.name)
+
+    def arms(self) -> dict[str, StrategyTable]:
+        """The strategies by label: the name, with the parameters if it is there more than once."""
+        names = [arm.name for arm in self.strategy]
+        return {arm.name if names.count(arm.name) == 1 else arm.label: arm for arm in self.strategy}
+
+    def document(self) -> dict[str, Any]:
+        """All values, defaults included, as plain ones that `from_document` reads."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def setting(self) -> dict[str, Any]:
+        """What the short keys stand for, and kernel, costs, seed and strategies."""
+        return {key: self._value(path) for key, path in self.keys.items()} | {
+            "kernel": self.kernel,
+            "costs": self.costs.profile,
+            "seed": self.seed,
+            "strategies": list(self.arms()),
+            "strategy_parameters": {label: dict(arm.parameters) for label, arm in self.arms().items() if arm.parameters},
+        }
+
+    def run(self, strategy: str | Iterable[str] | None = None, seed: int | None = None) -> Result:
+        """Run it; see hinting.experiments.run."""
+        from hinting.experiments import run
+
+        return run(self, strategy=strategy, seed=seed)
+
+
+def _message(error: ValidationError, label: str, changed: Iterable[str]) -> str:
+    """All that is wrong, in one line: where, what is legal, what was given."""
+    changed = tuple(changed)
+    parts = []
+    for each in error.errors(include_url=False):
+        key = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "missing":
+            text = "is missing"
+        elif each["type"] == "refused":
+            text = each["msg"]
+        else:
+            given = each["input"]
+            text = each["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            text = text.replace("a valid integer", "a whole number").partition(", unable")[0].partition(", got a number")[0]
+            if each["type"] != "value_error" and not isinstance(given, (Mapping, list, tuple)):
+                text += f", got {given!r}"
+        if each["type"] == "too_short" and each["input"]:  # its items were refused
+            continue
+        source = "--set " if any(key == path or key.startswith(path + ".") for path in changed) else f"{label}: "
+        parts.append(f"{source}{key}: {text}" if key else f"{source}{text}")
+    return "; ".join(dict.fromkeys(parts))

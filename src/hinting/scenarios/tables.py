@@ -1,0 +1,186 @@
+"""The tables of a scenario file: host, guests, workloads, schedule, strategy, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_serializer, model_validator
+
+from hinting import kernels
+from hinting.costs import CostProfile
+from hinting.costs import load as load_costs
+from hinting.errors import HintingError
+from hinting.host import DEFAULT_BASE
+from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
+from hinting.strategies import StrategySpec, find
+from hinting.units import parse_size
+from hinting.workloads import registry
+
+__all__ = ["CostsTable", "GuestsTable", "HostTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
+
+
+class HostTable(Table):
+    """The host: arguments of hinting.Host."""
+
+    memory: Pages
+    base: Size = DEFAULT_BASE
+    thp: bool = True
+    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
+    pt_reclaim: bool = False
+
+    @model_validator(mode="after")
+    def _room(self) -> HostTable:
+        if parse_size(self.base) >= parse_size(self.memory):
+            refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
+        return self
+
+
+class NamedTable(Table):
+    """A table with a name and parameters that depend on it: `{ name = "v8", entries = 500 }`, or the name alone."""
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            return {"name": values}
+        if not isinstance(values, Mapping) or "parameters" in values:
+            return values
+        own = {key: value for key, value in values.items() if key in cls.model_fields}
+        return own | {"parameters": {key: value for key, value in values.items() if key not in own}}
+
+    @model_serializer
+    def _join(self) -> dict[str, Any]:
+        own = {key: getattr(self, key) for key in type(self).model_fields if key != "parameters"}
+        return own | self.parameters
+
+
+class StrategyTable(NamedTable):
+    """A strategy and the parameters that differ from their defaults."""
+
+    @model_validator(mode="after")
+    def _legal(self) -> StrategyTable:
+        errors: dict[tuple[str | int, ...], HintingError] = {}
+        for key, given in [(("name",), {}), *(((key,), {key: value}) for key, value in self.parameters.items())]:
+            try:
+                find(self.name, given)
+            except HintingError as error:
+                errors[key] = error
+                if not given:
+                    break
+        refuse(errors)
+        return self
+
+    def spec(self) -> StrategySpec | None:
+        """The strategy itself; None for "none"."""
+        return find(self.name, self.parameters)
+
+    @property
+    def label(self) -> str:
+        """Name and parameters in words."""
+        return " ".join([self.name, *(f"{key}={value}" for key, value in self.parameters.items())])
+
+
+class WorkloadTable(NamedTable):
+    """What runs in a guest: a workload with its parameters.
+
+    start: time between the end of the guest's boot (or of the workload before it on the same vCPU) and the first row.
+    """
+
+    start: Duration = 0
+
+    @model_validator(mode="after")
+    def _legal(self) -> WorkloadTable:
+        try:
+            workload = registry.find(self.name)
+        except HintingError as error:
+            refuse({("name",): error})
+        refuse({(key,): reason for key, reason in workload.refused(self.parameters).items()})
+        return self
+
+
+class GuestsTable(Table):
+    """A group of equal guests.
+
+    count: how many. start: when the first one is launched; stagger: time from one launch to the next. kernel: if it is
+    another than the scenario's. boot: False for guests whose memory is all untouched.
+    """
+
+    count: Annotated[int, Field(ge=1, le=4096)] = 1
+    start: Duration = 0
+    stagger: Duration = 0
+    memory: Pages
+    vcpus: Annotated[int, Field(ge=1, le=256)] = 1
+    kernel: str | None = None
+    thp: Literal["always", "never"] = "always"
+    boot: bool = True
+    workloads: tuple[WorkloadTable, ...] = ()
+
+    @field_validator("kernel")
+    @classmethod
+    def _known(cls, kernel: str | None) -> str | None:
+        if kernel is not None:
+            kernels.load(kernel)
+        return kernel
+
+
+class ScheduleTable(Table):
+    """When guests are launched.
+
+    launch: "staggered", each group by its start and stagger; or "one-by-one", the next guest when the last one is idle
+    and `gap` has passed, until a guest is killed by the host or cannot start. settle: how long to go on when all guests
+    are idle.
+    """
+
+    launch: Literal["staggered", "one-by-one"] = "staggered"
+    gap: Duration = "1s"
+    settle: Duration = 0
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested tables with dotted ids, as TOML reads `guest.pcp_alloc_hit = 80`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+class CostsTable(Table):
+    """Cost profile: a name or the path of a file that a calibration wrote, its column, and single costs."""
+
+    profile: str = "default"
+    mode: Literal["typical", "low", "high"] = "typical"
+    overrides: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, values: Any) -> Any:
+        return {"profile": values} if isinstance(values, str) else values
+
+    @field_validator("overrides", mode="before")
+    @classmethod
+    def _nested(cls, values: Any) -> Any:
+        return dict(_flat(values)) if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _known(self) -> CostsTable:
+        errors: dict[tuple[str | int, ...], HintingError] = {}
+        try:
+            load_costs(self.profile)
+        except HintingError as error:
+            errors["profile",] = error
+        for key, value in self.overrides.items():
+            try:
+                load_costs("default", {key: value})
+            except HintingError as error:
+                errors["overrides", key] = error
+        refuse(errors)
+        return self
+
+    def load(self) -> CostProfile:
+        """The resolved profile."""
+        return load_costs(self.profile, self.overrides, self.mode)

@@ -1,0 +1,183 @@
+"""What the parameters of a workload may be: kind, range, unit, and how text becomes a value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hinting.errors import UnitError
+from hinting.units import PAGE_BYTES, parse_duration, parse_size
+
+__all__ = ["Bytes", "Flag", "Number", "OneOf", "Rule", "Span", "Whole", "format_size", "format_span"]
+
+
+def format_size(size: int) -> str:
+    """Bytes with the largest binary unit that leaves a whole number: 5368709120 as "5GiB"."""
+    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size and size % 1024**power == 0:
+            return f"{size // 1024**power}{unit}"
+    return f"{size}B"
+
+
+def format_span(ns: int) -> str:
+    """Nanoseconds with the largest unit that leaves a whole number: 2000000000 as "2s"."""
+    for factor, unit in ((3600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us")):
+        if ns and ns % factor == 0:
+            return f"{ns // factor}{unit}"
+    return f"{ns}ns" if ns else "0s"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Base of all rules. text: what the parameter means."""
+
+    text: str
+    unit: ClassVar[str] = ""
+
+    @property
+    def legal(self) -> str:
+        """The legal values in words."""
+        raise NotImplementedError
+
+    def read(self, value: Any) -> Any:
+        """The value that the generator gets; ValueError with the reason for one that is not legal."""
+        raise NotImplementedError
+
+    def show(self, value: Any) -> str:
+        """A value as people write it."""
+        return str(value)
+
+    def refuse(self, value: Any) -> ValueError:
+        """The error for an illegal value."""
+        return ValueError(f"must be {self.legal}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Whole(Rule):
+    """A whole number. of_guest: "vcpus" if it is the guest's number of vCPUs where nobody says otherwise."""
+
+    low: int = 0
+    high: int = 2**31
+    of_guest: str = ""
+
+    @property
+    def legal(self) -> str:
+        return f"a whole number between {self.low} and {self.high}"
+
+    def read(self, value: Any) -> int:
+        if isinstance(value, str) and value.removeprefix("-").isdecimal():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            raise self.refuse(value)
+        return value
+
+
+@dataclass(frozen=True)
+class Number(Rule):
+    """A number."""
+
+    low: float = 0.0
+    high: float = math.inf
+
+    @property
+    def legal(self) -> str:
+        return f"a number between {self.low:g} and {self.high:g}"
+
+    def read(self, value: Any) -> float:
+        try:
+            number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+        except ValueError:
+            number = math.nan
+        if not self.low <= number <= self.high:
+            raise self.refuse(value)
+        return number
+
+    def show(self, value: Any) -> str:
+        return f"{value:g}"
+
+
+@dataclass(frozen=True)
+class Bytes(Rule):
+    """A size in bytes, rounded up to pages. of_guest: share of the guest's RAM that it is where nobody says otherwise."""
+
+    low: int = PAGE_BYTES
+    high: int = 1 << 46
+    of_guest: float = 0.0
+    unit: ClassVar[str] = "bytes"
+
+    @property
+    def legal(self) -> str:
+        return f"a size such as '4GiB' between {format_size(self.low)} and {format_size(self.high)}"
+
+    def read(self, value: Any) -> int:
+        try:
+            size = parse_size(value, "")
+        except UnitError:
+            raise self.refuse(value) from None
+        if not self.low <= size <= self.high:
+            raise self.refuse(value)
+        return -(-size // PAGE_BYTES) * PAGE_BYTES
+
+    def show(self, value: Any) -> str:
+        return format_size(value)
+
+
+@dataclass(frozen=True)
+class Span(Rule):
+    """A time span in ns."""
+
+    low: int = 0
+    high: int = 365 * 24 * 3_600_000_000_000
+    unit: ClassVar[str] = "ns"
+
+    @property
+    def legal(self) -> str:
+        return f"a duration such as '10ms' between {format_span(self.low)} and {format_span(self.high)}"
+
+    def read(self, value: Any) -> int:
+        try:
+            span = parse_duration(value, "")
+        except UnitError:
+            raise self.refuse(value) from None
+        if not self.low <= span <= self.high:
+            raise self.refuse(value)
+        return span
+
+    def show(self, value: Any) -> str:
+        return format_span(value)
+
+
+@dataclass(frozen=True)
+class Flag(Rule):
+    """Yes or no."""
+
+    @property
+    def legal(self) -> str:
+        return "true or false"
+
+    def read(self, value: Any) -> bool:
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            value = value.lower() == "true"
+        if not isinstance(value, bool):
+            raise self.refuse(value)
+        return value
+
+    def show(self, value: Any) -> str:
+        return str(value).lower()
+
+
+@dataclass(frozen=True)
+class OneOf(Rule):
+    """One of a few words."""
+
+    choices: tuple[str, ...] = ()
+
+    @property
+    def legal(self) -> str:
+        return "one of " + ", ".join(self.choices)
+
+    def read(self, value: Any) -> str:
+        if value not in self.choices:
+            raise self.refuse(value)
+        return value
