@@ -69,6 +69,12 @@ ctypedef struct costs_t:
     double fault_async_pf
     double fault_uffd_missing
     double fault_collapse_2m
+    double swap_scan_page                   # a page that reclaim looks at
+    double swap_out_cpu_4k                  # a page that reclaim or writeback writes: CPU
+    double dev_nvme_read
+    double dev_nvme_write
+    double dev_nvme_read_mib_s              # MiB/s
+    double dev_nvme_write_mib_s             # MiB/s
     double size_guest_base_mib              # MiB
     double size_struct_page_ratio           # fraction
     double size_vmm_fixed_mib               # MiB

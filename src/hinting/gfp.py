@@ -18,6 +18,8 @@ __all__ = [
     "HIGHUSER_MOVABLE",
     "KERNEL",
     "NOWAIT",
+    "PAGE_CACHE_READ",
+    "PAGE_CACHE_WRITE",
     "PGTABLE_USER",
     "RECLAIMABLE",
     "TRANSHUGE",
@@ -60,6 +62,10 @@ DMA = _gfp("DMA", *_KERNEL, "DMA")
 DMA32 = _gfp("DMA32", *_KERNEL, "DMA32")
 #: Pages of processes and of the page cache: movable.
 HIGHUSER_MOVABLE = _gfp("HIGHUSER_MOVABLE", *_USER, "HIGHMEM", "MOVABLE")
+#: A page of a file by readahead, as ext4 asks for it (recordings of 6.1).
+PAGE_CACHE_READ = _gfp("PAGE_CACHE_READ", *_RECLAIM, "IO", "HARDWALL", "HIGHMEM", "MOVABLE", "COMP", "NORETRY", "NOWARN")
+#: A page of a file that is written, as ext4 asks for it (recordings of 6.1).
+PAGE_CACHE_WRITE = _gfp("PAGE_CACHE_WRITE", *_USER, "HIGHMEM", "MOVABLE", "COMP", "WRITE")
 #: Table pages of a process's address space.
 PGTABLE_USER = _gfp("PGTABLE_USER", *_KERNEL, "ZERO", "ACCOUNT")
 #: A huge page that may be reclaimed for.

@@ -23,7 +23,7 @@ from hinting.workloads.boot import boot as boot_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["VM", "Mark", "Simulation"]
+__all__ = ["VM", "Mark", "OomKill", "Simulation"]
 
 #: Longest stretch that one vCPU runs before others are looked at.
 SLICE_NS = 1_000_000
@@ -44,6 +44,15 @@ class Mark:
     t_ns: int
     host_used_bytes: int
     held_bytes: int
+
+
+@dataclass(frozen=True)
+class OomKill:
+    """A process that the guest's OOM killer ended. t_ns: emulated time. rss_pages: what it had in memory."""
+
+    t_ns: int
+    process: int
+    rss_pages: int
 
 
 class VM:
@@ -87,6 +96,17 @@ class VM:
     def marks(self) -> list[Mark]:
         """The marks that the guest's programs set, in order."""
         return [Mark(n, t, used * PAGE_BYTES, held * PAGE_BYTES) for n, t, used, held in self.machine.marks()]
+
+    def page_cache(self) -> np.ndarray:
+        """The guest's cached pages, structured: file, index, pfn, flags (1 active, 2 referenced, 4 dirty).
+
+        The inactive list comes first, then the active one; each begins with the page that reclaim takes first.
+        """
+        return self.machine.page_cache()
+
+    def oom_kills(self) -> list[OomKill]:
+        """Processes that the guest's OOM killer ended, in order; the rest of their rows was skipped."""
+        return [OomKill(*kill) for kill in self.machine.oom_kills()]
 
     def counters(self) -> dict[str, int]:
         """The strategy's counters under the kernel's labels."""
@@ -137,6 +157,8 @@ class Simulation:
             "user": gfp.HIGHUSER_MOVABLE,
             "huge": gfp.TRANSHUGE_LIGHT,
             "table": gfp.PGTABLE_USER,
+            "read": gfp.PAGE_CACHE_READ,
+            "write": gfp.PAGE_CACHE_WRITE,
             "kernel": gfp.KERNEL,
             "reclaimable": gfp.RECLAIMABLE,
             "atomic": gfp.ATOMIC,
@@ -198,6 +220,7 @@ class Simulation:
         self.host.check()
         for vm in self.vms:
             vm.guest.check()
+            vm.machine.check()
 
     def timeline(self) -> pa.Table:
         """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change."""

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.engine.ops cimport op_t
+from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
@@ -35,6 +36,8 @@ ctypedef struct accounts_t:             # ns
     double guest_kernel
     double guest_report                 # the strategy's own work in the guest
     double guest_stall                  # waiting in second-level faults
+    double guest_reclaim                # CPU time of kswapd and of direct reclaim
+    double guest_disk                   # waiting for the guest's own disk
     double guest_spin                   # busy waiting for the host's answer to a report
     double stolen                       # flushes of a running vCPU's translations
     double vmm                          # the VMM and the host kernel on its behalf
@@ -72,6 +75,28 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int64_t at                          # block of the first report that comes next; -1: not started
     double carry
 
+ctypedef struct kswapd_t:
+    int64_t now                         # its clock; NEVER: it sleeps
+    int cpu                             # vCPU it runs on
+    int priority
+    int failures                        # runs in a row that reclaimed nothing
+    int64_t reclaimed                   # in this run
+    int64_t boost_left                  # pages to reclaim because of watermark boosts
+    int64_t runs
+
+ctypedef struct reclaim_t:              # pages, since launch
+    int64_t scanned_kswapd
+    int64_t scanned_direct
+    int64_t stolen_kswapd
+    int64_t stolen_direct
+    int64_t written                     # dirty pages that reclaim had to write
+    int64_t stalls                      # direct reclaims
+
+ctypedef struct kill_t:                 # by the guest's OOM killer
+    int64_t t_ns
+    int64_t process
+    int64_t rss_pages
+
 ctypedef struct mark_t:
     int64_t number
     int64_t t_ns
@@ -95,9 +120,14 @@ ctypedef struct machine_t:
     slot_t *slot
     uint32_t nr_slots
     gather_t gather
+    cache_t cache
+    kswapd_t kswapd
+    reclaim_t reclaim
     uint32_t gfp_user
     uint32_t gfp_huge
     uint32_t gfp_table
+    uint32_t gfp_read                   # a page of a file, by readahead
+    uint32_t gfp_write                  # a page of a file that is written
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
     accounts_t account
@@ -111,6 +141,7 @@ ctypedef struct machine_t:
     int64_t touched_pages               # pages that processes faulted in
     int64_t thp_faults
     int64_t thp_fallbacks
+    kill_t *kill
     int64_t guest_oom_kills
     int64_t failed_allocations
     int64_t reports

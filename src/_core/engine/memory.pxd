@@ -2,13 +2,14 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
+from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
-from hinting._core.engine.machine cimport GUEST_LOST, machine_t, vcpu_t
+from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
+from hinting._core.engine.reclaim cimport direct_reclaim, wake_kswapd
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
 from hinting._core.host.state cimport HOST_OK
-from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
+from hinting._core.mm.alloc cimport alloc_again, alloc_pages, drain_cpu
 
 cdef enum:
     TOUCH_DONE = 0
@@ -29,14 +30,7 @@ cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexce
     advance(v, ns)
     return not g.host_oom
 
-cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
-    """Allocate and charge; per-CPU lists are drained once if nothing is left. NO_PFN if the guest is out of memory."""
-    cdef pfn_t pfn = alloc_pages(g.mm, cpu, order, gfp)
-    cdef int other
-    if pfn == NO_PFN and order == 0:
-        for other in range(g.ncpus):
-            drain_cpu(g.mm, other, cpu)
-        pfn = alloc_pages(g.mm, cpu, order, gfp)
+cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil:
     charge_lists(g, v)
     if order == PAGEBLOCK_ORDER:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_order9)
@@ -44,6 +38,26 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         charge_kernel(g, v, g.costs.guest_pcp_alloc_hit)
     else:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_direct)
+
+cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
+    """Allocate and charge, with kswapd woken and direct reclaim where the request may wait for it.
+
+    NO_PFN once nothing can be reclaimed and the per-CPU lists were drained: the guest is out of memory.
+    """
+    cdef pfn_t pfn = alloc_pages(g.mm, cpu, order, gfp)
+    cdef int other
+    if pfn == NO_PFN and gfp & g.mm.k.gfp_direct_reclaim:
+        while direct_reclaim(g, v, cpu):
+            pfn = alloc_again(g.mm, cpu, order, gfp)
+            if pfn != NO_PFN or order > COSTLY_ORDER:
+                break
+    if pfn == NO_PFN and order == 0:
+        for other in range(g.ncpus):
+            drain_cpu(g.mm, other, cpu)
+        pfn = alloc_pages(g.mm, cpu, order, gfp)
+    if g.mm.kswapd_wanted:
+        wake_kswapd(g, v, cpu)
+    charge_alloc(g, v, order)
     return pfn
 
 cdef inline int ensure_table(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t index) noexcept nogil:

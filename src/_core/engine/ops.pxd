@@ -15,11 +15,17 @@ cdef enum opcode_t:
     OP_FREE = 9                         # the kernel frees the `b` newest blocks of a slot (all if b is 0)
     OP_BACK = 10                        # reserved memory [a, a + b) (page frames) is written at boot
     OP_MARK = 11                        # remember the time under the number `a`
-    OP_WAIT = 12                        # until mark `a` of this guest was set `b` times (once if b is 0)
-    NR_OPS = 13
+    OP_READ = 12                        # read pages [a, a + b) of a file through the page cache, ascending
+    OP_WRITE = 13                       # write whole pages [a, a + b) of a file into the page cache, ascending
+    OP_SYNC = 14                        # write the dirty pages of a file back and wait for the disk
+    OP_TRUNCATE = 15                    # a file ends after `a` pages; 0 deletes it
+    OP_DROP_CACHES = 16                 # drop the clean pages of all files
+    OP_WAIT = 17                        # until mark `a` of this guest was set `b` times (once if b is 0)
+    NR_OPS = 18
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE
+    OPF_ALL_FILES = 2                   # OP_SYNC: every file
     OPF_SINCE_MARK = 4                  # OP_SLEEP: `a` ns since mark `b` was last set, not from now
     OPF_KIND = 0x0F                     # OP_ALLOC: KIND_*
 
@@ -36,6 +42,6 @@ ctypedef packed struct op_t:
     uint8_t pad
     uint32_t proc                       # process number, or slot of OP_ALLOC and OP_FREE
     uint32_t region                     # mapping of the process
-    uint32_t pad2
+    uint32_t file                       # number of a file
     int64_t a
     int64_t b

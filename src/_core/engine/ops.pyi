@@ -7,12 +7,17 @@ OP_DTYPE: np.dtype[np.void]
 OPS: dict[str, int]
 NO_THP: int
 SINCE_MARK: int
+ALL_FILES: int
 KINDS: dict[str, int]
 MAX_NUMBER: int
 MAX_PAGES: int
+MAX_FILE_PAGES: int
 
 def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
     """Check an op array and return it contiguous in OP_DTYPE."""
+
+def file_ends(rows: NDArray[np.void]) -> dict[int, int]:
+    """{file: one past its last page} of the rows of an op array that use files."""
 
 def program(*rows: tuple[str, Mapping[str, int]]) -> NDArray[np.void]:
     """An op array from rows given as (name, {field: value}) pairs."""

@@ -2,7 +2,6 @@
 
 A guest executes rows in order on one vCPU. Every row takes emulated time by the cost profile.
 
-======== ======================================================================================================
 op       meaning of the fields
 ======== ======================================================================================================
 SPAWN    process `proc` begins with an empty address space
@@ -18,6 +17,28 @@ BACK     reserved memory, page frames [a, a + b), is written: what boot does to 
 MARK     note the time under number `a`
 WAIT     the vCPU waits until mark `a` of this guest was set `b` times by any vCPU, once if `b` is 0
 ======== ======================================================================================================
+=======
+=========== ==========================================================================================================
+op          meaning of the fields
+=========== ==========================================================================================================
+SPAWN       process `proc` begins with an empty address space
+MMAP        mapping `region` of process `proc`: `a` pages; flags NO_THP: without huge pages
+TOUCH       write to pages [a, a + b) of a mapping, ascending; faults as needed
+UNMAP       give pages [a, a + b) of a mapping back
+EXIT        process `proc` ends; its memory goes back through batched list frees
+SLEEP       the vCPU idles for `a` ns; flags SINCE_MARK: until `a` ns after mark `b` was last set
+COMPUTE     the vCPU computes for `a` ns in user mode
+ALLOC       the kernel allocates `b` blocks of `order` into slot `proc`; flags: kind of memory (KIND)
+FREE        the kernel frees the `b` newest blocks of slot `proc`, all if `b` is 0
+BACK        reserved memory, page frames [a, a + b), is written: what boot does to memory that the allocator never sees
+MARK        note the time under number `a`
+WAIT        the vCPU waits until mark `a` of this guest was set `b` times by any vCPU, once if `b` is 0
+READ        read pages [a, a + b) of file `file` through the page cache, ascending; what is not cached comes from the disk
+WRITE       write whole pages [a, a + b) of file `file` into the page cache, ascending; they are dirty until written back
+SYNC        write the dirty pages of file `file` back and wait for the disk; flags ALL_FILES: of every file
+TRUNCATE    file `file` ends after `a` pages: cached pages beyond are freed, dirty or not; `a` = 0 deletes it
+DROP_CACHES all clean pages of the page cache are freed, as by writing 1 to /proc/sys/vm/drop_caches
+=========== ==========================================================================================================
 """
 
 import numpy as np
@@ -28,7 +49,7 @@ from hinting._core.engine.ops cimport *
 
 #: dtype of an op array, 32 bytes a row.
 OP_DTYPE = np.dtype([
-    ("op", "u1"), ("flags", "u1"), ("order", "u1"), ("pad", "u1"), ("proc", "u4"), ("region", "u4"), ("pad2", "u4"),
+    ("op", "u1"), ("flags", "u1"), ("order", "u1"), ("pad", "u1"), ("proc", "u4"), ("region", "u4"), ("file", "u4"),
     ("a", "i8"), ("b", "i8"),
 ])
 
@@ -36,6 +57,7 @@ OP_DTYPE = np.dtype([
 OPS = {
     "NOP": OP_NOP, "SPAWN": OP_SPAWN, "MMAP": OP_MMAP, "TOUCH": OP_TOUCH, "UNMAP": OP_UNMAP, "EXIT": OP_EXIT,
     "SLEEP": OP_SLEEP, "COMPUTE": OP_COMPUTE, "ALLOC": OP_ALLOC, "FREE": OP_FREE, "BACK": OP_BACK, "MARK": OP_MARK,
+    "READ": OP_READ, "WRITE": OP_WRITE, "SYNC": OP_SYNC, "TRUNCATE": OP_TRUNCATE, "DROP_CACHES": OP_DROP_CACHES,
     "WAIT": OP_WAIT,
 }
 
@@ -45,14 +67,20 @@ NO_THP = OPF_NO_THP
 #: Flag of SLEEP: from the moment when mark `b` was last set.
 SINCE_MARK = OPF_SINCE_MARK
 
+#: Flag of SYNC: every file.
+ALL_FILES = OPF_ALL_FILES
+
 #: Kinds of kernel memory for ALLOC.
 KINDS = {"kernel": KIND_KERNEL, "user": KIND_USER, "reclaimable": KIND_RECLAIMABLE, "atomic": KIND_ATOMIC}
 
-#: Largest process, mapping or slot number.
+#: Largest process, mapping, slot or file number.
 MAX_NUMBER = 1 << 16
 
 #: Largest mapping, pages.
 MAX_PAGES = 1 << 34
+
+#: Largest file, pages.
+MAX_FILE_PAGES = 1 << 30
 
 
 def _fail(rows, bad, reason):
@@ -87,15 +115,29 @@ def validate(ops, npfn):
 
     _fail(rows, op >= NR_OPS, f"unknown op, expected one of {', '.join(OPS)}")
     _fail(rows, (a < 0) | (b < 0), "a and b must not be negative")
-    _fail(rows, (rows["proc"] > MAX_NUMBER) | (rows["region"] > MAX_NUMBER),
-          f"process, slot and mapping numbers must not exceed {MAX_NUMBER}")
+    for field in ("proc", "region", "file"):
+        _fail(rows, rows[field] > MAX_NUMBER, f"{field} must not exceed {MAX_NUMBER}")
     _fail(rows, at("ALLOC") & (rows["order"] > 10), "order must be between 0 and 10")
     _fail(rows, at("ALLOC") & ((rows["flags"] & OPF_KIND) >= NR_KINDS), f"kind must be one of {KINDS}")
     _fail(rows, at("MMAP") & ((a < 1) | (a > MAX_PAGES)), f"a mapping must have 1 to {MAX_PAGES} pages")
     _fail(rows, at("BACK") & ((a > npfn) | (b > npfn) | (a + b > npfn)), f"page frames must be below {npfn}")
     _fail(rows, at("SLEEP") & ((rows["flags"] | OPF_SINCE_MARK) != OPF_SINCE_MARK), "flags must be 0 or SINCE_MARK")
+    _fail(rows, at("READ", "WRITE") & ((a > MAX_FILE_PAGES) | (b > MAX_FILE_PAGES) | (a + b > MAX_FILE_PAGES)),
+          f"a + b: a file must not have more than {MAX_FILE_PAGES} pages")
+    _fail(rows, at("TRUNCATE") & (a > MAX_FILE_PAGES), f"a: a file must not have more than {MAX_FILE_PAGES} pages")
+    _fail(rows, at("SYNC") & ((rows["flags"] | OPF_ALL_FILES) != OPF_ALL_FILES), "flags must be 0 or ALL_FILES")
     _check_order(rows)
     return rows
+
+
+def file_ends(rows):
+    """{file: one past its last page} of the rows of an op array that use files."""
+    uses = np.isin(rows["op"], [OP_READ, OP_WRITE, OP_SYNC, OP_TRUNCATE])
+    last = np.where(np.isin(rows["op"], [OP_READ, OP_WRITE]), rows["a"] + rows["b"], 0)
+    numbers, which = np.unique(rows["file"][uses], return_inverse=True)
+    most = np.zeros(len(numbers), np.int64)
+    np.maximum.at(most, which, last[uses])
+    return dict(zip(numbers.tolist(), most.tolist()))
 
 
 cdef enum:

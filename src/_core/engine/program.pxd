@@ -3,8 +3,17 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport realloc
 
-from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
+from hinting._core.common cimport COSTLY_ORDER, NO_PFN, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
+from hinting._core.engine.files cimport (
+    FILE_DONE,
+    FILE_NO_FRAME,
+    drop_step,
+    read_page,
+    truncate_step,
+    wait_for_disk,
+    write_page,
+)
 from hinting._core.engine.machine cimport (
     PROGRAM_COMPUTES,
     PROGRAM_ENDED,
@@ -14,6 +23,7 @@ from hinting._core.engine.machine cimport (
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WOKEN,
+    kill_t,
     machine_t,
     mark_t,
     slot_t,
@@ -21,18 +31,25 @@ from hinting._core.engine.machine cimport (
 )
 from hinting._core.engine.memory cimport TOUCH_DONE, TOUCH_NO_FRAME, TOUCH_NO_PAGE, get_pages, touch_page, use_pages
 from hinting._core.engine.ops cimport (
+    KIND_ATOMIC,
     OP_ALLOC,
     OP_BACK,
     OP_COMPUTE,
+    OP_DROP_CACHES,
     OP_EXIT,
     OP_FREE,
     OP_MARK,
     OP_MMAP,
+    OP_READ,
     OP_SLEEP,
     OP_SPAWN,
+    OP_SYNC,
     OP_TOUCH,
+    OP_TRUNCATE,
     OP_UNMAP,
     OP_WAIT,
+    OP_WRITE,
+    OPF_ALL_FILES,
     OPF_KIND,
     OPF_NO_THP,
     OPF_SINCE_MARK,
@@ -49,6 +66,7 @@ from hinting._core.engine.process cimport (
     region_t,
 )
 from hinting._core.engine.vmm cimport take_submitted
+from hinting._core.engine.writeback cimport flush_until, sync_ns, throttle_ns
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
@@ -205,11 +223,44 @@ cdef inline process_t *process_of(machine_t *g, const op_t *op) noexcept nogil:
     cdef process_t *p = &g.process[op.proc]
     return p if p.alive else NULL
 
-cdef inline void kill_process(machine_t *g, process_t *p) noexcept nogil:
-    """The guest's OOM killer: the rest of the process's rows is skipped, its memory is torn down now."""
+cdef inline process_t *biggest_process(machine_t *g) noexcept nogil:
+    cdef process_t *victim = NULL
+    cdef uint32_t i
+    for i in range(g.nr_processes):
+        if g.process[i].alive and (victim == NULL or g.process[i].rss_pages > victim.rss_pages):
+            victim = &g.process[i]
+    return victim
+
+cdef inline bint note_kill(machine_t *g, vcpu_t *v, const process_t *p) noexcept nogil:
+    cdef kill_t *grown = <kill_t *>realloc(g.kill, (g.guest_oom_kills + 1) * sizeof(kill_t))
+    if grown == NULL:
+        g.sim.error = SIM_NO_MEMORY
+        return False
+    g.kill = grown
+    grown[g.guest_oom_kills].t_ns = v.now
+    grown[g.guest_oom_kills].process = p - g.process
+    grown[g.guest_oom_kills].rss_pages = p.rss_pages
     g.guest_oom_kills += 1
+    return True
+
+cdef inline bint out_of_memory(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """The guest's OOM killer: the process with the most memory is torn down now, the rest of its rows is skipped.
+
+    False if there is no process left to kill.
+    """
+    cdef process_t *p = biggest_process(g)
+    if p == NULL or not note_kill(g, v, p):
+        return False
     p.exit_region = 0
     p.exit_page = 0
+    while not teardown_step(g, v, cpu, p):
+        pass
+    note_wake(g, v, cpu)
+    return True
+
+cdef inline bint yields(const machine_t *g, const vcpu_t *v, int64_t until) noexcept nogil:
+    """Whether this stretch of the vCPU ends here: its time is up, its thread is due, or kswapd is behind it."""
+    return v.now >= until or thread_due(v) or g.kswapd.now <= v.now
 
 cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
     """Go on with an OP_TOUCH; True when the row is done."""
@@ -225,15 +276,18 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
         if result == TOUCH_NO_FRAME:
             return False
         if result == TOUCH_NO_PAGE:
-            kill_process(g, p)
-            while not teardown_step(g, v, cpu, p):
-                pass
-            return True
+            if not out_of_memory(g, v, cpu) or not p.alive:
+                return True
+            continue
         v.done += n
         note_wake(g, v, cpu)
-        if v.now >= until or thread_due(v):
+        if yields(g, v, until):
             return v.done >= op.b
     return True
+
+cdef inline bint may_oom(const op_t *op) noexcept nogil:
+    """Whether the kernel calls its OOM killer before this request fails."""
+    return op.order <= COSTLY_ORDER and (op.flags & OPF_KIND) != KIND_ATOMIC
 
 cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
     cdef slot_t *s = &g.slot[op.proc]
@@ -242,6 +296,8 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
         if not v.unwritten:
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
+                if may_oom(op) and out_of_memory(g, v, cpu):
+                    continue
                 g.failed_allocations += 1
             elif hold_block(g, s, pfn, op.order):
                 charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
@@ -251,7 +307,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 return False
             v.unwritten = False
         v.done += 1
-        if v.now >= until or thread_due(v):
+        if yields(g, v, until):
             break
     return v.done >= op.b
 
@@ -265,9 +321,43 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         charge_strategy(g, v)
         note_wake(g, v, cpu)
         v.done += 1
-        if v.now >= until or thread_due(v):
+        if yields(g, v, until):
             break
     return s.n == 0 or (op.b != 0 and v.done >= op.b)
+
+cdef inline bint file_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
+    """Go on with an OP_READ or OP_WRITE; a page that the guest cannot find even after a kill is passed over."""
+    cdef int result
+    flush_until(g, v.now)
+    while v.done < op.b:
+        if op.op == OP_READ:
+            result = read_page(g, v, cpu, op.file, <uint32_t>(op.a + v.done))
+        else:
+            result = write_page(g, v, cpu, op.file, <uint32_t>(op.a + v.done))
+        if result == FILE_NO_FRAME:
+            return False
+        if result != FILE_DONE:
+            if out_of_memory(g, v, cpu):
+                continue
+            g.failed_allocations += 1
+        v.done += 1
+        note_wake(g, v, cpu)
+        if yields(g, v, until):
+            break
+    if op.op == OP_WRITE:
+        wait_for_disk(g, v, throttle_ns(g))
+    return v.done >= op.b
+
+cdef inline bint forget_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
+    """Go on with an OP_TRUNCATE or OP_DROP_CACHES."""
+    cdef bint over = False
+    flush_until(g, v.now)
+    while not over:
+        over = truncate_step(g, v, cpu, op) if op.op == OP_TRUNCATE else drop_step(g, v, cpu)
+        note_wake(g, v, cpu)
+        if yields(g, v, until):
+            break
+    return over
 
 cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
     """Go on with a row; True when it is done. Stops early at a scheduling point, or when the host has no frame."""
@@ -285,7 +375,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             v.done = 1
         while not teardown_step(g, v, cpu, p):
             note_wake(g, v, cpu)
-            if v.now >= until or thread_due(v):
+            if yields(g, v, until):
                 return False
         note_wake(g, v, cpu)
         return True
@@ -293,6 +383,10 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         return alloc_row(g, v, cpu, op, until)
     if op.op == OP_FREE:
         return free_row(g, v, cpu, op, until)
+    if op.op == OP_READ or op.op == OP_WRITE:
+        return file_row(g, v, cpu, op, until)
+    if op.op == OP_TRUNCATE or op.op == OP_DROP_CACHES:
+        return forget_row(g, v, cpu, op, until)
     if op.op == OP_SPAWN:
         drop_process(&g.process[op.proc])
         g.process[op.proc].alive = True
@@ -327,11 +421,14 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         return use_pages(g, v, <pfn_t>op.a, op.b)
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
+    elif op.op == OP_SYNC:
+        flush_until(g, v.now)
+        wait_for_disk(g, v, sync_ns(g, -1 if op.flags & OPF_ALL_FILES else <int64_t>op.file))
     return True
 
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
-    """Run rows until the clock passes `until`, the thread is due, the program sleeps or ends, or the host has no frame."""
-    while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v):
+    """Run rows until the stretch ends, the program sleeps or ends, or the host has no frame."""
+    while v.program == PROGRAM_RUNS and not yields(g, v, until):
         if v.pc >= v.nr_ops:
             v.program = PROGRAM_ENDED
             break

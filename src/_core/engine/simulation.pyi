@@ -8,6 +8,8 @@ from hinting._core.host.host import Backing, HostMemory
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
 
+CACHE_DTYPE: np.dtype[np.void]
+
 class Machine:
     """A guest on a host: an allocator, a strategy, a backing and one program a vCPU. Made by Engine.add."""
 
@@ -41,6 +43,15 @@ class Machine:
 
     def marks(self) -> list[tuple[int, int, int, int]]:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
+
+    def page_cache(self) -> NDArray[np.void]:
+        """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
+
+    def check(self) -> None:
+        """Verify the page cache by a full recount; raises CheckError."""
+
+    def oom_kills(self) -> list[tuple[int, int, int]]:
+        """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
 
     def counts(self) -> dict[str, int]:
         """Counts of the guest since its launch; memory in pages."""

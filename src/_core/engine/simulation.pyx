@@ -4,14 +4,15 @@ The simulation always lets the vCPU or VMM whose clock is furthest behind run ne
 guests interleave on the host in time order. Nothing here draws random numbers: the same input gives the same run.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import GuestError, HintingError, StrategyError
+from hinting.errors import CheckError, GuestError, HintingError, StrategyError
 
+from hinting._core.common cimport NO_PFN
 from hinting._core.costs cimport Costs
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
@@ -34,18 +35,45 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
+from hinting._core.engine.pagecache cimport (
+    CACHE_FILE,
+    CACHE_FLAGS_SHIFT,
+    LRU_ACTIVE,
+    LRU_INACTIVE,
+    cache_init,
+    cache_t,
+    cached_pages,
+    file_t,
+    owner_t,
+)
 from hinting._core.engine.process cimport drop_process, process_t
 from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
+from hinting._core.engine.reclaim cimport kswapd_slice
+from hinting._core.engine.recount cimport COUNT_FINE, recount_cache
 from hinting._core.engine.vmm cimport host_answered, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport fold
+from hinting._core.memory cimport munmap, zero_pages
 from hinting._core.mm.pcp cimport decay_pcp_high
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, validate
+from hinting._core.engine.ops import OP_DTYPE, file_ends, validate
+
+
+#: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
+CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags", "u4")])
+
+#: What a recount found, by COUNT_*.
+COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
+          "the number of cached pages differs", "the number of dirty pages differs")
+
+
+cdef enum:                              # who runs next, if it is no vCPU
+    VMM = -1
+    KSWAPD = -2
 
 
 cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
@@ -81,13 +109,13 @@ cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
 
 
 cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
-    """kswapd, as far as it is emulated: some time after it was woken, watermark boosts are over."""
+    """Some time after kswapd was woken, and not while it runs, watermark boosts are over."""
     cdef int i
     if g.mm.kswapd_wanted:
         g.mm.kswapd_wanted = False
         if g.kswapd_at == NEVER:
             g.kswapd_at = now + g.sim.kswapd_ns
-    if now >= g.kswapd_at:
+    if now >= g.kswapd_at and g.kswapd.now == NEVER:
         g.kswapd_at = NEVER
         for i in range(4):
             g.mm.zone[i].boost = 0
@@ -165,7 +193,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     """Let whoever is furthest behind run one slice; False if nobody has anything to do before `until`."""
     cdef machine_t *g
     cdef machine_t *chosen = NULL
-    cdef int i, cpu, who = -1
+    cdef int i, cpu, who = VMM
     cdef int64_t t, first = NEVER, limit
     for i in range(s.nr_machines):
         g = s.machine[i]
@@ -174,7 +202,11 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         if g.vmm.queued and g.vmm.now < first:
             first = g.vmm.now
             chosen = g
-            who = -1
+            who = VMM
+        if g.kswapd.now < first:
+            first = g.kswapd.now
+            chosen = g
+            who = KSWAPD
         for cpu in range(g.ncpus):
             t = vcpu_due(g, &g.vcpu[cpu])
             if t < first:
@@ -188,9 +220,12 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     limit = first + s.slice_ns
     if limit > until:
         limit = until
-    if who < 0:
+    if who == VMM:
         vmm_slice(chosen, limit)
         take_sample(s, chosen, chosen.vmm.now)
+    elif who == KSWAPD:
+        kswapd_slice(chosen, limit)
+        note_wake(chosen, &chosen.vcpu[chosen.kswapd.cpu], chosen.kswapd.cpu)
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
@@ -223,8 +258,15 @@ cdef class Machine:
                 free(self.g.slot[i].pfn)
                 free(self.g.slot[i].order)
             free(self.g.slot)
+        for i in range(self.g.cache.nr_files):
+            free(self.g.cache.file[i].page)
+        free(self.g.cache.file)
+        free(self.g.cache.written)
+        if self.g.cache.owner != NULL:
+            munmap(self.g.cache.owner, self.g.cache.owner_bytes)
         free(self.g.vcpu)
         free(self.g.mark)
+        free(self.g.kill)
 
     def append(self, ops, int cpu=0):
         """Append rows to a vCPU's program; returns the number of rows that the program now has.
@@ -237,6 +279,8 @@ cdef class Machine:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
         whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
         self._room(int(whole["proc"].max(initial=0)) + 1)
+        for number, end in sorted(file_ends(whole).items()):
+            self._file(number, end)
         self.programs[cpu] = whole
         v = &self.g.vcpu[cpu]
         rows = whole
@@ -265,6 +309,33 @@ cdef class Machine:
         self.g.slot = <slot_t *>grown
         memset(&self.g.slot[self.g.nr_slots], 0, (n - self.g.nr_slots) * sizeof(self.g.slot[0]))
         self.g.nr_slots = n
+
+    def _file(self, unsigned int number, int64_t pages):
+        """Make room for a file of so many pages."""
+        cdef cache_t *c = &self.g.cache
+        cdef void *grown
+        cdef unsigned int n = number + 1
+        if c.owner == NULL:
+            c.owner_bytes = self.g.mm.npfn * sizeof(owner_t)
+            c.owner = <owner_t *>zero_pages(c.owner_bytes)
+            if c.owner == NULL:
+                raise MemoryError()
+        if n > c.nr_files:
+            grown = realloc(c.file, n * sizeof(file_t))
+            if grown == NULL:
+                raise MemoryError()
+            c.file = <file_t *>grown
+            memset(&c.file[c.nr_files], 0, (n - c.nr_files) * sizeof(file_t))
+            c.nr_files = n
+        if pages > c.file[number].pages:
+            pages = max(pages, 2 * c.file[number].pages)
+            grown = calloc(pages, sizeof(uint32_t))
+            if grown == NULL:
+                raise MemoryError()
+            memcpy(grown, c.file[number].page, c.file[number].end * sizeof(uint32_t))
+            free(c.file[number].page)
+            c.file[number].page = <uint32_t *>grown
+            c.file[number].pages = pages
 
     @property
     def number(self):
@@ -296,6 +367,38 @@ cdef class Machine:
         return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
                 for i in range(self.g.nr_marks)]
 
+    def page_cache(self):
+        """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
+        cdef cache_t *c = &self.g.cache
+        cdef int64_t n = 0
+        cdef int i
+        array = np.zeros(cached_pages(c), CACHE_DTYPE)
+        cdef uint32_t[:, ::1] out = array.view(np.uint32).reshape(-1, 4)
+        for i in range(2):
+            pfn = c.lru[i].oldest
+            while pfn != NO_PFN:
+                out[n, 0] = c.owner[pfn].file & CACHE_FILE
+                out[n, 1] = c.owner[pfn].index
+                out[n, 2] = pfn
+                out[n, 3] = c.owner[pfn].file >> CACHE_FLAGS_SHIFT
+                pfn = self.g.mm.link[pfn].prev
+                n += 1
+        return array
+
+    def check(self):
+        """Verify the page cache by a full recount; raises CheckError."""
+        cdef uint32_t bad = NO_PFN
+        cdef int result
+        with nogil:
+            result = recount_cache(&self.g, &bad)
+        if result != COUNT_FINE:
+            raise CheckError(f"guest {self.g.number}, pfn {bad}: {COUNTS[result]}")
+
+    def oom_kills(self):
+        """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
+        return [(self.g.kill[i].t_ns, self.g.kill[i].process, self.g.kill[i].rss_pages)
+                for i in range(self.g.guest_oom_kills)]
+
     def counts(self):
         """Counts of the guest since its launch; memory in pages."""
         cdef machine_t *g = &self.g
@@ -304,6 +407,13 @@ cdef class Machine:
             "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
             "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
             "returned_frames": g.returned_frames, "max_isolated_pages": g.max_isolated,
+            "inactive_file_pages": g.cache.lru[LRU_INACTIVE].n, "active_file_pages": g.cache.lru[LRU_ACTIVE].n,
+            "dirty_file_pages": g.cache.dirty, "file_read_pages": g.cache.reads, "file_written_pages": g.cache.writebacks,
+            "workingset_refault_pages": g.cache.refaults, "workingset_activate_pages": g.cache.refault_activations,
+            "kswapd_runs": g.kswapd.runs, "direct_reclaims": g.reclaim.stalls,
+            "pgscan_kswapd_pages": g.reclaim.scanned_kswapd, "pgsteal_kswapd_pages": g.reclaim.stolen_kswapd,
+            "pgscan_direct_pages": g.reclaim.scanned_direct, "pgsteal_direct_pages": g.reclaim.stolen_direct,
+            "reclaim_written_pages": g.reclaim.written,
             "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
         }
 
@@ -336,7 +446,7 @@ cdef class Engine:
             gfp, bint thp):
         """Put a guest on the host at the present time; returns its Machine.
 
-        gfp: values of the guest's kernel for user, huge, table, kernel, reclaimable and atomic requests.
+        gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
         thp: guest THP is `always`, else `never`.
         """
         cdef Machine machine = Machine.__new__(Machine)
@@ -360,10 +470,14 @@ cdef class Engine:
         g.ncpus = allocator.m.ncpus
         g.thp = thp
         g.kswapd_at = NEVER
+        g.kswapd.now = NEVER
+        cache_init(&g.cache)
         g.vmm.at = -1
         g.gfp_user = gfp["user"]
         g.gfp_huge = gfp["huge"]
         g.gfp_table = gfp["table"]
+        g.gfp_read = gfp["read"]
+        g.gfp_write = gfp["write"]
         g.gfp_kind[KIND_KERNEL] = gfp["kernel"]
         g.gfp_kind[KIND_USER] = gfp["user"]
         g.gfp_kind[KIND_RECLAIMABLE] = gfp["reclaimable"]
@@ -429,6 +543,7 @@ cdef class Engine:
                 continue
             if self.s.machine[i].vmm.queued:
                 first = min(first, self.s.machine[i].vmm.now)
+            first = min(first, self.s.machine[i].kswapd.now)
             for cpu in range(self.s.machine[i].ncpus):
                 t = vcpu_due(self.s.machine[i], &self.s.machine[i].vcpu[cpu])
                 first = min(first, t)

@@ -2,11 +2,9 @@
 
 from libc.stdint cimport int64_t
 
-from hinting._core.engine.charge cimport advance, charge_strategy
+from hinting._core.engine.charge cimport advance, charge_strategy, is_busy
 from hinting._core.engine.machine cimport (
     NEVER,
-    PROGRAM_COMPUTES,
-    PROGRAM_RUNS,
     THREAD_IDLE,
     THREAD_WAITS,
     machine_t,
@@ -72,9 +70,7 @@ cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
     cdef int cpu, n = 0
     for cpu in range(g.ncpus):
-        if g.vcpu[cpu].program == PROGRAM_RUNS or g.vcpu[cpu].program == PROGRAM_COMPUTES:
-            n += 1
-        elif g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
+        if is_busy(&g.vcpu[cpu]) or g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
             n += 1
     return n
 

@@ -13,7 +13,7 @@ from hinting.workloads import OPS, SINCE_MARK, program, registry
 
 __all__ = ["MARKS_OF_WORKLOAD", "submit_workloads"]
 
-#: Numbers of processes and slots of workloads begin here; those of boot are below.
+#: Numbers of processes, slots and files of workloads begin here; those of boot are below.
 FIRST_NUMBER = 4096
 #: Marks of a guest's second workload are those of the workload and this number, of the third and twice this number, ...
 MARKS_OF_WORKLOAD = 1 << 16
@@ -21,7 +21,7 @@ MARKS_OF_WORKLOAD = 1 << 16
 
 def submit_workloads(vm: VM, workloads: Sequence[WorkloadTable], seed: int) -> None:
     """Append a guest's workloads to what its vCPUs do; each guest and workload has its own stream of random numbers."""
-    first = {"proc": FIRST_NUMBER}
+    first = {"proc": FIRST_NUMBER, "file": FIRST_NUMBER}
     for i, entry in enumerate(workloads):
         own = np.random.SeedSequence(seed, spawn_key=(vm.number, i)).generate_state(1, np.uint64)
         threads = registry.find(entry.name).programs(
@@ -33,7 +33,7 @@ def submit_workloads(vm: VM, workloads: Sequence[WorkloadTable], seed: int) -> N
 
 
 def _placed(rows: np.ndarray, first: dict[str, int], workload: int, pause: int) -> np.ndarray:
-    """Rows with numbers of their own for processes, slots and marks, after a pause."""
+    """Rows with numbers of their own for processes, slots, files and marks, after a pause."""
     rows = rows.copy()
     for name, number in first.items():
         rows[name] += number

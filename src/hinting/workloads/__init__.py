@@ -8,18 +8,21 @@ Generators of workloads give one array, or a list with an array for each vCPU; t
 ('op', 'flags', 'order')
 """
 
-from hinting._core.engine.ops import KINDS, NO_THP, OP_DTYPE, OPS, SINCE_MARK, program
+from hinting._core.engine.ops import ALL_FILES, KINDS, NO_THP, OP_DTYPE, OPS, SINCE_MARK, program
 from hinting.workloads import registry
 from hinting.workloads.boot import boot
+from hinting.workloads.builds import clang_build, kernel_build
 from hinting.workloads.churn import churn
 from hinting.workloads.faas import faas
-from hinting.workloads.faults import page_fault1, stress_vm
+from hinting.workloads.faults import page_fault1, page_fault2, stress_vm
+from hinting.workloads.files import file_scan
 from hinting.workloads.hackbench import hackbench
 from hinting.workloads.kv_store import kv_store
 from hinting.workloads.memhog import memhog, test_alloc, write
 from hinting.workloads.phases import spec_blender, spec_phases
 
 __all__ = [
-    "KINDS", "NO_THP", "OPS", "OP_DTYPE", "SINCE_MARK", "boot", "churn", "faas", "hackbench", "kv_store", "memhog",
-    "page_fault1", "program", "registry", "spec_blender", "spec_phases", "stress_vm", "test_alloc", "write",
+    "ALL_FILES", "KINDS", "NO_THP", "OPS", "OP_DTYPE", "SINCE_MARK", "boot", "churn", "clang_build", "faas", "file_scan",
+    "hackbench", "kernel_build", "kv_store", "memhog", "page_fault1", "page_fault2", "program", "registry", "spec_blender",
+    "spec_phases", "stress_vm", "test_alloc", "write",
 ]  # fmt: skip

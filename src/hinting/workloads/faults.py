@@ -13,7 +13,7 @@ from hinting.workloads.registry import workload
 from hinting.workloads.rows import join, rows
 from hinting.workloads.rules import Bytes, Flag, Span, Whole
 
-__all__ = ["page_fault1", "stress_vm"]
+__all__ = ["page_fault1", "page_fault2", "stress_vm"]
 
 _SIZE = Bytes("memory of one iteration")
 _ITERATIONS = Whole("iterations of each process; iterations / time between marks 1 and 3 is the metric", low=1, high=10**7)
@@ -48,6 +48,28 @@ def page_fault1(
         before = join(rows("SPAWN", proc=process), rows("MMAP", proc=process, a=pages, flags=0 if thp else NO_THP))
         loop = join(rows("TOUCH", proc=process, b=pages), rows("UNMAP", proc=process, b=pages))
         programs.append(_looped(process, before, loop, iterations))
+    return programs
+
+
+@workload
+def page_fault2(
+    size: Annotated[int, _SIZE] = 128 * 2**20,
+    *,
+    iterations: Annotated[int, _ITERATIONS] = 100,
+    processes: Annotated[int, _PROCESSES] = 1,
+) -> list[np.ndarray]:
+    """Loop: map a file privately, write to each page (a copy of the cached page), unmap it.
+
+    Every process has its own file, which the first iteration reads into the page cache. Source: will-it-scale page_fault2.
+    """
+    pages = size // PAGE_BYTES
+    programs = []
+    for process in range(processes):
+        before = join(rows("SPAWN", proc=process), rows("MMAP", proc=process, a=pages, flags=NO_THP))
+        loop = join(
+            rows("READ", file=process, b=pages), rows("TOUCH", proc=process, b=pages), rows("UNMAP", proc=process, b=pages)
+        )
+        programs.append(join(_looped(process, before, loop, iterations), rows("TRUNCATE", file=process)))
     return programs
 
 

@@ -1,0 +1,196 @@
+"""Reclaim in the guest: kswapd in the background, direct reclaim by whoever finds no page above the min watermark.
+
+Only the page cache gives pages back: the guest has no swap, so memory of processes stays. The lists are scanned from
+their old ends at a priority from 12 down, `pages >> priority` a round; the active list gives pages up while the
+inactive one is low. A page written since it was read is written to the disk first, and whoever reclaims waits for that.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from hinting._core.common cimport NR_ZONES, pfn_t
+from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy
+from hinting._core.engine.machine cimport NEVER, PROGRAM_COMPUTES, PROGRAM_RUNS, kswapd_t, machine_t, vcpu_t
+from hinting._core.engine.pagecache cimport (
+    CACHE_DIRTY,
+    LRU_ACTIVE,
+    LRU_INACTIVE,
+    cache_del,
+    cache_t,
+    cached_pages,
+    deactivate,
+    inactive_is_low,
+)
+from hinting._core.engine.process cimport free_gathered_list
+from hinting._core.engine.writeback cimport clean, write_ns
+from hinting._core.mm.state cimport WM_HIGH, mm_t
+from hinting._core.mm.watermark cimport wm_ok, wmark
+
+cdef enum:
+    DEF_PRIORITY = 12
+    CLUSTER = 32                        # pages that are isolated, and freed, at once
+    KSWAPD_FAILURES = 16                # runs in vain until kswapd is left alone
+
+ctypedef struct scan_t:                 # one pass over the lists
+    int64_t scanned
+    int64_t reclaimed
+    double cpu_ns
+    double disk_ns
+
+cdef inline int64_t quota(int64_t pages, int priority) noexcept nogil:
+    """Pages of a list to look at in one round."""
+    cdef int64_t n = pages >> priority
+    if n < CLUSTER:
+        n = CLUSTER
+    return n if n < pages else pages
+
+cdef inline void shrink_active(machine_t *g, int64_t n, scan_t *s) noexcept nogil:
+    """Move the n oldest pages of the active list to the inactive one."""
+    cdef cache_t *c = &g.cache
+    s.scanned += n
+    s.cpu_ns += n * g.costs.swap_scan_page
+    while n:
+        deactivate(g.mm, c, c.lru[LRU_ACTIVE].oldest)
+        n -= 1
+
+cdef inline void shrink_inactive(machine_t *g, int cpu, int64_t n, scan_t *s) noexcept nogil:
+    """Evict up to n of the oldest pages, 32 at a time; each lot is freed as one list."""
+    cdef cache_t *c = &g.cache
+    cdef int64_t lot, dirty
+    cdef pfn_t pfn
+    while n > 0 and c.lru[LRU_INACTIVE].n:
+        lot = 0
+        dirty = 0
+        while lot < CLUSTER and lot < n and c.lru[LRU_INACTIVE].n:
+            pfn = c.lru[LRU_INACTIVE].oldest
+            if c.owner[pfn].file & CACHE_DIRTY:
+                clean(g, pfn)
+                dirty += 1
+            cache_del(g.mm, c, pfn, True)
+            g.gather.list[lot] = pfn
+            lot += 1
+        s.cpu_ns += lot * g.costs.swap_scan_page + dirty * g.costs.swap_out_cpu_4k
+        s.disk_ns += write_ns(g.costs, dirty)
+        g.reclaim.written += dirty
+        free_gathered_list(g.mm, cpu, &g.gather, lot)
+        s.cpu_ns += lot * g.costs.guest_rcu_batch_free_4k
+        s.scanned += lot
+        s.reclaimed += lot
+        n -= lot
+
+cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
+    """One round over both lists."""
+    cdef cache_t *c = &g.cache
+    cdef int64_t active = quota(c.lru[LRU_ACTIVE].n, priority)
+    cdef int64_t inactive = quota(c.lru[LRU_INACTIVE].n, priority)
+    if inactive_is_low(c):
+        shrink_active(g, active, s)
+        if inactive == 0:
+            inactive = quota(c.lru[LRU_INACTIVE].n, priority)
+    shrink_inactive(g, cpu, inactive, s)
+
+cdef inline bint is_balanced(mm_t *m) noexcept nogil:
+    """Some zone passes its high watermark."""
+    cdef int i
+    for i in range(NR_ZONES):
+        if m.zone[i].populated and wm_ok(
+                m, &m.zone[i], 0, wmark(&m.zone[i], WM_HIGH), NR_ZONES - 1, 0, m.zone[i].counter):
+            return True
+    return False
+
+cdef inline int64_t boosts(const mm_t *m) noexcept nogil:
+    cdef int i
+    cdef int64_t n = 0
+    for i in range(NR_ZONES):
+        n += m.zone[i].boost
+    return n
+
+cdef inline int64_t kswapd_target(mm_t *m) noexcept nogil:
+    """Pages that one round of kswapd is after."""
+    cdef int64_t n = 0, high
+    cdef int i
+    for i in range(NR_ZONES):
+        if m.zone[i].populated:
+            high = wmark(&m.zone[i], WM_HIGH)
+            n += high if high > CLUSTER else CLUSTER
+    return n
+
+cdef inline int idle_cpu(machine_t *g, int cpu) noexcept nogil:
+    """Where kswapd runs: on a vCPU with nothing to do, else on the one that woke it."""
+    cdef int i
+    for i in range(g.ncpus):
+        if not is_busy(&g.vcpu[i]):
+            return i
+    return cpu
+
+cdef inline void wake_kswapd(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """A request found no page above the low watermark, or a fallback boosted it: kswapd starts, if there is a cache.
+
+    It does not while it runs, after it found nothing 16 times, or if a zone is above its high watermark unboosted.
+    """
+    cdef kswapd_t *k = &g.kswapd
+    g.mm.kswapd_wanted = False
+    if g.kswapd_at == NEVER:
+        g.kswapd_at = v.now + g.sim.kswapd_ns
+    if k.now != NEVER or cached_pages(&g.cache) == 0 or k.failures >= KSWAPD_FAILURES:
+        return
+    k.boost_left = boosts(g.mm)
+    if k.boost_left == 0 and is_balanced(g.mm):
+        return
+    k.cpu = idle_cpu(g, cpu)
+    k.now = v.now + <int64_t>(g.costs.sched_wakeup_same_cpu if k.cpu == cpu else g.costs.sched_wakeup_idle_cpu)
+    k.priority = DEF_PRIORITY
+    k.reclaimed = 0
+    k.runs += 1
+
+cdef inline void charge_reclaim(machine_t *g, const scan_t *s) noexcept nogil:
+    g.account.guest_reclaim += s.cpu_ns
+    g.account.guest_disk += s.disk_ns
+
+cdef inline void kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
+    """Reclaim round by round until a zone is above its high watermark or nothing is left; the vCPU loses the CPU time."""
+    cdef scan_t s
+    cdef kswapd_t *k = &g.kswapd
+    cdef vcpu_t *v = &g.vcpu[k.cpu]
+    while k.now < until:
+        if k.boost_left <= 0 and is_balanced(g.mm) or k.priority < 1 or cached_pages(&g.cache) == 0:
+            k.failures = 0 if k.reclaimed else k.failures + 1
+            k.now = NEVER
+            return
+        memset(&s, 0, sizeof(s))
+        shrink(g, k.cpu, k.priority, &s)
+        g.reclaim.scanned_kswapd += s.scanned
+        g.reclaim.stolen_kswapd += s.reclaimed
+        k.reclaimed += s.reclaimed
+        k.boost_left = k.boost_left - s.reclaimed if s.reclaimed else 0
+        if s.scanned < kswapd_target(g.mm) or s.reclaimed == 0:
+            k.priority -= 1
+        charge_reclaim(g, &s)
+        k.now += <int64_t>(s.cpu_ns + s.disk_ns)
+        if v.program == PROGRAM_RUNS:
+            advance(v, s.cpu_ns)
+        else:
+            if v.program == PROGRAM_COMPUTES:
+                v.until += <int64_t>s.cpu_ns
+            if v.now < k.now:
+                v.now = k.now
+        charge_lists(g, v)
+        charge_strategy(g, v)
+
+cdef inline bint direct_reclaim(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """Reclaim 32 pages before the request goes on; False if there was nothing to reclaim."""
+    cdef scan_t s
+    cdef int priority = DEF_PRIORITY
+    memset(&s, 0, sizeof(s))
+    while priority >= 0 and s.reclaimed < CLUSTER and cached_pages(&g.cache):
+        shrink(g, cpu, priority, &s)
+        priority -= 1
+    if s.reclaimed == 0:
+        return False
+    g.reclaim.stalls += 1
+    g.reclaim.scanned_direct += s.scanned
+    g.reclaim.stolen_direct += s.reclaimed
+    g.kswapd.failures = 0
+    charge_reclaim(g, &s)
+    advance(v, s.cpu_ns + s.disk_ns)
+    return True
