@@ -100,7 +100,7 @@ def _job_rows(jobs: Jobs, process: int, inputs: list[np.ndarray]) -> np.ndarray:
         rows("MMAP", n, proc=process, region=HEAP, a=jobs.pages),
         rows("MMAP", n, proc=process, region=SHORT, a=short.max(axis=1, initial=1)),
         *inputs,
-        growth.reshape(n, -1),
+        growth.reshape(n, 4 * STEPS),
         rows("EXIT", n, proc=process),
         rows("WRITE", n, file=jobs.number + 1, b=jobs.written),
     )

@@ -33,7 +33,7 @@ def join(*blocks: np.ndarray) -> np.ndarray:
 
 def interleave(*blocks: np.ndarray) -> np.ndarray:
     """Row 0 of every block, row 1 of every block, and so on; blocks of one dimension (n) or two (n, rows in turn)."""
-    return np.concatenate([block.reshape(block.shape[0], -1) for block in blocks], axis=1).ravel()
+    return np.concatenate([block if block.ndim == 2 else block[:, None] for block in blocks], axis=1).ravel()
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float, n: int) -> np.ndarray:
