@@ -20,7 +20,10 @@ cdef enum opcode_t:
     OP_SYNC = 14                        # write the dirty pages of a file back and wait for the disk
     OP_TRUNCATE = 15                    # a file ends after `a` pages; 0 deletes it
     OP_DROP_CACHES = 16                 # drop the clean pages of all files
-    NR_OPS = 17
+    OP_FORK = 17                        # process `a` begins as a copy of process `proc`
+    OP_EXEC = 18                        # the address space of a process begins anew, empty
+    OP_MUNMAP = 19                      # a mapping goes, with its table pages
+    NR_OPS = 20
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE

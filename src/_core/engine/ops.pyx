@@ -8,7 +8,10 @@ op          meaning of the fields
 SPAWN       process `proc` begins with an empty address space
 MMAP        mapping `region` of process `proc`: `a` pages; flags NO_THP: without huge pages
 TOUCH       write to pages [a, a + b) of a mapping, ascending; faults as needed
-UNMAP       give pages [a, a + b) of a mapping back
+UNMAP       give pages [a, a + b) of a mapping back (MADV_DONTNEED); a huge page that goes in part stays until reclaim
+MUNMAP      mapping `region` of process `proc` goes, with its table pages; the number can be used again
+FORK        process `a` begins as a copy of process `proc`, with the same mappings; pages are shared until one writes
+EXEC        the address space of process `proc` is torn down and begins anew, empty
 EXIT        process `proc` ends; its memory goes back through batched list frees
 SLEEP       the vCPU idles for `a` ns
 COMPUTE     the vCPU computes for `a` ns in user mode
@@ -41,6 +44,7 @@ OPS = {
     "NOP": OP_NOP, "SPAWN": OP_SPAWN, "MMAP": OP_MMAP, "TOUCH": OP_TOUCH, "UNMAP": OP_UNMAP, "EXIT": OP_EXIT,
     "SLEEP": OP_SLEEP, "COMPUTE": OP_COMPUTE, "ALLOC": OP_ALLOC, "FREE": OP_FREE, "BACK": OP_BACK, "MARK": OP_MARK,
     "READ": OP_READ, "WRITE": OP_WRITE, "SYNC": OP_SYNC, "TRUNCATE": OP_TRUNCATE, "DROP_CACHES": OP_DROP_CACHES,
+    "FORK": OP_FORK, "EXEC": OP_EXEC, "MUNMAP": OP_MUNMAP,
 }
 
 #: Flag of MMAP: the mapping never uses huge pages.
@@ -97,9 +101,17 @@ def validate(ops, npfn):
     _fail(rows, at("READ", "WRITE") & ((a > MAX_FILE_PAGES) | (b > MAX_FILE_PAGES) | (a + b > MAX_FILE_PAGES)),
           f"a + b: a file must not have more than {MAX_FILE_PAGES} pages")
     _fail(rows, at("TRUNCATE") & (a > MAX_FILE_PAGES), f"a: a file must not have more than {MAX_FILE_PAGES} pages")
+    _fail(rows, at("FORK") & (a > MAX_NUMBER), f"a: a process number must not exceed {MAX_NUMBER}")
+    _fail(rows, at("FORK") & (a == rows["proc"]), "a: a process cannot be its own child")
     _fail(rows, at("SYNC") & ((rows["flags"] | OPF_ALL_FILES) != OPF_ALL_FILES), "flags must be 0 or ALL_FILES")
     _check_order(rows)
     return rows
+
+
+def numbers_used(rows):
+    """One more than the largest process or slot number of an op array."""
+    forks = rows["a"][rows["op"] == OP_FORK]
+    return 1 + max(int(rows["proc"].max(initial=0)), int(forks.max(initial=0)))
 
 
 def file_ends(rows):
@@ -115,7 +127,7 @@ def file_ends(rows):
 def _check_order(rows):
     """Rows of processes and mappings that do not exist at that point."""
     mapped = {}
-    wanted = [OPS[name] for name in ("SPAWN", "MMAP", "TOUCH", "UNMAP", "EXIT")]
+    wanted = [OPS[name] for name in ("SPAWN", "MMAP", "TOUCH", "UNMAP", "EXIT", "FORK", "EXEC", "MUNMAP")]
     for row in np.flatnonzero(np.isin(rows["op"], wanted)):
         op, proc, region = int(rows["op"][row]), int(rows["proc"][row]), int(rows["region"][row])
         bad = np.zeros(len(rows), bool)
@@ -130,8 +142,17 @@ def _check_order(rows):
             mapped[proc][region] = int(rows["a"][row])
         elif op == OP_EXIT:
             del mapped[proc]
+        elif op == OP_EXEC:
+            mapped[proc] = {}
+        elif op == OP_FORK:
+            child = int(rows["a"][row])
+            if child in mapped:
+                _fail(rows, bad, f"a: process {child} lives already: EXIT it first")
+            mapped[child] = dict(mapped[proc])
         elif region not in mapped[proc]:
             _fail(rows, bad, f"mapping {region} of process {proc} does not exist here: MMAP it first")
+        elif op == OP_MUNMAP:
+            del mapped[proc][region]
         elif int(rows["a"][row]) + int(rows["b"][row]) > mapped[proc][region]:
             _fail(rows, bad, f"pages beyond the mapping's {mapped[proc][region]}")
 
