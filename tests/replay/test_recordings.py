@@ -40,7 +40,7 @@ def test_full_recordings(path):
     if recording.undisturbed:
         assert result.is_identical
         assert recording.ncpus > 1 or result.assisted == 0
-        if recording.has_v8:
+        if recording.has_v8 or recording.has_reporting:
             assert replay(recording, "hinting").is_identical
     else:
         assert result.identical >= 0.99 * result.allocations

@@ -6,7 +6,7 @@ import pytest
 from hinting import Guest, Snapshot, gfp
 from hinting.errors import RecordingError, SnapshotError
 from hinting.recordings import Recording, lists_of
-from hinting.recordings.hinting_state import captured_of
+from hinting.recordings.v8_state import captured_of
 from tests.conftest import DATA, full_recordings
 
 RECORDINGS = sorted(path.parent for path in DATA.glob("*/meta.json"))

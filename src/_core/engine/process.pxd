@@ -1,8 +1,9 @@
 """Processes of a guest: address spaces, page faults, and teardown through batches of freed pages.
 
 A mapping holds one 32-bit entry a page: 0 not mapped, else the pfn, with SHARED if its mappings are counted (sharing.pxd).
-The table page of each 2 MiB is kept beside; HUGE there says that the first entry maps all of it. Teardown gathers pages in address order into batches (8, then 510 pages each) and frees each batch as one list; the
-table pages of the address space go last.
+The table page of each 2 MiB is kept beside; HUGE there says that the first entry maps all of it. Teardown gathers pages
+in address order into batches (8, then 510 pages each) and frees each batch as one list; the table pages of the address
+space go last.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint8_t

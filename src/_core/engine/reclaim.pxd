@@ -1,8 +1,8 @@
 """Reclaim in the guest: kswapd in the background, direct reclaim by whoever finds no page above the min watermark.
 
-Page cache is given back, and the unmapped parts of huge pages; the guest has no swap, so memory of processes stays. The lists are scanned from
-their old ends at a priority from 12 down, `pages >> priority` a round; the active list gives pages up while the
-inactive one is low. A page written since it was read is written to the disk first, and whoever reclaims waits for that.
+Page cache is given back, and the unmapped parts of huge pages; the guest has no swap, so memory of processes stays. The
+lists are scanned from their old ends at a priority from 12 down, `pages >> priority` a round; the active list gives
+pages up while the inactive one is low. A page that is dirty is written to the disk first, and whoever reclaims waits.
 """
 
 from libc.stdint cimport int64_t

@@ -35,6 +35,7 @@ from hinting._core.engine.replay cimport (
     Events,
     events_t,
 )
+from hinting._core.engine.replay_answers cimport answers_t, judge
 from hinting._core.engine.replay_steps cimport mapped, request_row, tally_t
 from hinting._core.mm.alloc cimport carve_used, free_direct, free_prepared
 from hinting._core.mm.allocator cimport Allocator
@@ -68,9 +69,6 @@ from hinting._core.strategies.v8_steps cimport (
     would_change,
 )
 
-cdef enum:
-    NR_KINDS = 64
-
 ctypedef struct scan_t:                 # a scan under way on a CPU
     int64_t at                          # next entry, -1: none
     int64_t heads                       # entries seen that are first page of a free block
@@ -78,29 +76,14 @@ ctypedef struct scan_t:                 # a scan under way on a CPU
     int64_t steady                      # entries before this one were not to be changed when the last one was
     bint draining
 
-ctypedef struct answers_t:
-    int64_t seen[NR_KINDS]              # recorded decisions by row kind
-    int64_t same[NR_KINDS]
-    int64_t first_row                   # first decision that differs, -1
-    int64_t first_page                  # what was decided there: page, kind and block, -1
-    int64_t first_kind
-    int64_t first_head
+ctypedef struct progress_t:
+    answers_t answers
     scan_t scan[MAX_CPUS]
     int64_t returned[MAX_CPUS]          # next block to go back
     int64_t assisted                    # scanned entries whose moment only the recording tells: two CPUs raced
 
 
-cdef void judge(answers_t *t, int64_t row, int kind, bint same, const event_t *e) noexcept nogil:
-    t.seen[kind] += 1
-    t.same[kind] += same
-    if not same and t.first_row < 0:
-        t.first_row = row
-        t.first_page = e.page if e != NULL and e.page != NO_PFN else -1
-        t.first_kind = e.kind if e != NULL else -1
-        t.first_head = e.head if e != NULL and e.head != NO_PFN else -1
-
-
-cdef void hint_free(v8_t *v, mm_t *m, events_t *e, answers_t *t, const uint32_t *actual, int64_t i) noexcept nogil:
+cdef void hint_free(v8_t *v, mm_t *m, events_t *e, progress_t *t, const uint32_t *actual, int64_t i) noexcept nogil:
     """The free hook: the page is on no list yet."""
     cdef pfn_t pfn = mapped(actual, <pfn_t>e.pfn[i])
     cdef int order = e.order[i]
@@ -113,7 +96,7 @@ cdef void hint_free(v8_t *v, mm_t *m, events_t *e, answers_t *t, const uint32_t 
             tag_set(m, pfn, order, TAG_PREPARED)
             got = capture(v, m, c, pfn, order)
             same = got == (e.aux[i] == 1) and (not got or c.kvm_pt.n - 1 == e.a[i])
-    judge(t, i, ROW_HINT_FREE, same, NULL)
+    judge(&t.answers, i, same, NO_PFN)
 
 
 cdef bint put(mm_t *m, events_t *e, const uint32_t *actual, int64_t i) noexcept nogil:
@@ -136,7 +119,7 @@ cdef void look_ahead(v8_t *v, mm_t *m, cpu_state_t *c, scan_t *s) noexcept nogil
         s.steady += 1
 
 
-cdef void scan_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
+cdef void scan_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexcept nogil:
     """Scan on to the next entry that changes, and compare it with the recorded one (or with the end of the scan).
 
     A scan takes no lock, so with several CPUs what is free may change while it runs, and the moment at which an entry
@@ -151,6 +134,7 @@ cdef void scan_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexce
     cdef int64_t recorded = c.kvm_pt.n if at_end else e.a[i]
     cdef bint same
     got.kind = V8_KEPT_OTHER
+    got.entry = got.order = -1
     got.page = got.head = NO_PFN
     while 0 <= s.at < c.kvm_pt.n and s.at <= recorded:
         if s.at < recorded and s.at < s.steady and would_change(v, m, c, s.at):
@@ -181,10 +165,10 @@ cdef void scan_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexce
         else:
             same = same and got.head == e.b[i] and got.order == e.c[i]
         look_ahead(v, m, c, s)
-    judge(t, i, e.kind[i], same, &got)
+    judge(&t.answers, i, same, got.page)
 
 
-cdef void thread_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
+cdef void thread_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexcept nogil:
     """The thread examines its next page."""
     cdef int cpu = e.cpu[i]
     cdef int kind = e.kind[i]
@@ -206,10 +190,10 @@ cdef void thread_on(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noex
                     and got.head == e.pfn[i] and got.order == e.order[i] and got.page == e.b[i])
             if kind == ROW_HINT_ISOLATED:
                 same = same and c.hyp_idx - 1 == e.c[i] and (got.head != got.page) == (e.aux[i] == 1)
-    judge(t, i, kind, same, &got)
+    judge(&t.answers, i, same, got.page)
 
 
-cdef void hint_return(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
+cdef void hint_return(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexcept nogil:
     """The next block of the isolated array goes back."""
     cdef int cpu = e.cpu[i]
     cdef cpu_state_t *c = &v.cpu[cpu]
@@ -220,10 +204,10 @@ cdef void hint_return(v8_t *v, mm_t *m, events_t *e, answers_t *t, int64_t i) no
         same = same and block_type(m, c.hyp[k].pfn) == e.mt[i]
         return_block(v, m, cpu, &c.hyp[k])
         t.returned[cpu] = k + 1
-    judge(t, i, ROW_RETURN, same, NULL)
+    judge(&t.answers, i, same, NO_PFN)
 
 
-cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, answers_t *t, uint32_t *actual, int64_t i) noexcept nogil:
+cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, progress_t *t, uint32_t *actual, int64_t i) noexcept nogil:
     cdef int kind = e.kind[i]
     cdef int cpu = e.cpu[i]
     cdef cpu_state_t *c = &v.cpu[cpu]
@@ -238,7 +222,7 @@ cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, answers_t *
         else:
             requests.rows += 1
     elif kind == ROW_HINT_DRAIN:
-        judge(t, i, kind, c.kvm_pt.n == v.entries and not c.busy, NULL)
+        judge(&t.answers, i, c.kvm_pt.n == v.entries and not c.busy, NO_PFN)
         t.scan[cpu].draining = True
     elif kind == ROW_DRAIN and t.scan[cpu].draining:
         z = &m.zone[e.zone[i]]
@@ -247,27 +231,27 @@ cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, answers_t *
     elif kind == ROW_HINT_DRAIN_END:
         t.scan[cpu].draining = False
     elif kind == ROW_HINT_SCAN:
-        judge(t, i, kind, c.kvm_pt.n == e.a[i], NULL)
+        judge(&t.answers, i, c.kvm_pt.n == e.a[i], NO_PFN)
         t.scan[cpu].at = t.scan[cpu].heads = t.scan[cpu].others = 0
         look_ahead(v, m, c, &t.scan[cpu])
     elif kind == ROW_HINT_DROP or kind == ROW_HINT_REPLACE or kind == ROW_HINT_SCAN_END:
         scan_on(v, m, e, t, i)
     elif kind == ROW_HINT_WAKE:
-        judge(t, i, kind, c.busy, NULL)
+        judge(&t.answers, i, c.busy, NO_PFN)
     elif kind == ROW_HINT_RUN:
-        judge(t, i, kind, c.busy and c.at < 0, NULL)
+        judge(&t.answers, i, c.busy and c.at < 0, NO_PFN)
         begin_run(v, c)
         t.returned[cpu] = 0
     elif ROW_HINT_COMPOUND <= kind <= ROW_HINT_NONBUDDY:
         thread_on(v, m, e, t, i)
     elif kind == ROW_HINT_REPORTED:
-        judge(t, i, kind, c.at >= 0 and is_examined(c) and c.hyp_idx == e.a[i], NULL)
+        judge(&t.answers, i, c.at >= 0 and is_examined(c) and c.hyp_idx == e.a[i], NO_PFN)
         if c.hyp_idx > v.most_isolated:
             v.most_isolated = c.hyp_idx
     elif kind == ROW_RETURN:
         hint_return(v, m, e, t, i)
     elif kind == ROW_HINT_RUN_END:
-        judge(t, i, kind, c.at >= 0 and is_examined(c) and t.returned[cpu] == c.hyp_idx == e.a[i], NULL)
+        judge(&t.answers, i, c.at >= 0 and is_examined(c) and t.returned[cpu] == c.hyp_idx == e.a[i], NO_PFN)
         c.hyp_idx = 0
         end_run(c)
     elif kind != ROW_ISOLATE:
@@ -284,13 +268,13 @@ def hinting_level(Allocator allocator not None, V8 strategy not None, Events eve
     cdef v8_t *v = &strategy.v
     cdef events_t *e = &events.e
     cdef tally_t requests
-    cdef answers_t t
+    cdef progress_t t
     cdef int64_t i
     cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
     cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
     memset(&requests, 0, sizeof(requests))
     memset(&t, 0, sizeof(t))
-    requests.first_row = t.first_row = -1
+    requests.first_row = t.answers.first_row = t.answers.first_pfn = -1
     for i in range(MAX_CPUS):
         t.scan[i].at = -1
     m.on_free = NULL                    # the rows drive the strategy step by step
@@ -302,6 +286,5 @@ def hinting_level(Allocator allocator not None, V8 strategy not None, Events eve
         {"rows": requests.rows, "allocations": requests.allocations, "identical": requests.identical,
          "refused": requests.refused, "assisted": requests.assisted + t.assisted, "first_row": requests.first_row,
          "first_expected": requests.first_expected, "first_chosen": requests.first_chosen},
-        {"seen": sum(t.seen), "same": sum(t.same), "first_row": t.first_row, "first_page": t.first_page,
-         "first_kind": t.first_kind, "first_head": t.first_head},
+        dict(t.answers),
     )

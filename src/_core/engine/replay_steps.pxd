@@ -195,6 +195,15 @@ cdef inline bint return_row(mm_t *m, events_t *e, int64_t i, int fpi) noexcept n
     put_back(m, zone_of(m, pfn), e.cpu[i], pfn, order, fpi)
     return True
 
+cdef inline bint rotate_row(mm_t *m, pfn_t pfn) noexcept nogil:
+    """A free block becomes the first of its list. The row need not say its order."""
+    cdef pfn_t head = NO_PFN
+    cdef uint8_t tag = covering(m, pfn, &head)
+    if not tag_is_buddy(tag) or head != pfn:
+        return False
+    rotate_to_front(m, zone_of(m, pfn), pfn, tag & TAG_ORDER)
+    return True
+
 cdef inline void outside_drain(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
     """A drain that no free caused. The steps of a decay are ours: the row only says when one is made."""
     cdef zone_t *z = &m.zone[e.zone[i]]
@@ -210,7 +219,6 @@ cdef inline void request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual,
     """One row at request level."""
     cdef int kind = e.kind[i]
     cdef int cpu = e.cpu[i]
-    cdef zone_t *z
     cdef bint fine = True
     if kind == ROW_ALLOC:
         compare(m, e, t, actual, i, alloc_row(m, e, t, i))
@@ -226,10 +234,7 @@ cdef inline void request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual,
     elif kind == ROW_RETURN:
         fine = return_row(m, e, i, FPI_NONE)
     elif kind == ROW_ROTATE:
-        z = zone_of(m, <pfn_t>e.pfn[i])
-        fine = tag_is_buddy(tag_get(m, <pfn_t>e.pfn[i], e.order[i]))
-        if fine:
-            rotate_to_front(m, z, <pfn_t>e.pfn[i], e.order[i])
+        fine = rotate_row(m, <pfn_t>e.pfn[i])
     elif kind == ROW_VMFOLD:
         fold(m, cpu)
     elif kind == ROW_DECAY:

@@ -6,7 +6,8 @@ from hinting._core.engine.machine cimport THREAD_IDLE, THREAD_WOKEN, machine_t, 
 from hinting._core.engine.vmm cimport take_submitted
 
 cdef inline bint thread_due(const vcpu_t *v) noexcept nogil:
-    return v.thread == THREAD_WOKEN and v.thread_at <= v.now
+    """The thread may go on: its wake-up latency is over, or the host's answer is there."""
+    return v.thread != THREAD_IDLE and v.thread_at <= v.now
 
 cdef inline void note_wake(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """What the strategy's hooks asked for: reports go out, and a woken thread may run after its latency."""

@@ -505,6 +505,7 @@ cdef class Engine:
             g.vcpu[cpu].next_timer = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
+            note_wake(g, &g.vcpu[cpu], cpu)     # attaching may have woken a thread
             machine.programs.append(np.zeros(0, OP_DTYPE))
         self.s.machine[self.s.nr_machines] = g
         self.s.nr_machines += 1

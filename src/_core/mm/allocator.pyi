@@ -61,6 +61,9 @@ class Allocator:
     ) -> None:
         """Append blocks to one free list in the order given, head first, with their reported marks."""
 
+    def load_isolated(self, pfn: int, order: int) -> None:
+        """Make a block one that is isolated: outside the lists and not counted."""
+
     def load_pcp(
         self, zone: int, cpu: int, index: int, pfns: NDArray[np.uint32], migratetypes: NDArray[np.uint8]
     ) -> None:

@@ -353,6 +353,13 @@ cdef class Allocator:
             if reported[i]:
                 tag_set(&self.m, pfns[i], order, TAG_REPORTED)
 
+    def load_isolated(self, pfn, order):
+        """Make a block one that is isolated: outside the lists and not counted."""
+        cdef int o = self._order(order)
+        cdef pfn_t first = self._block(pfn, o)
+        self._absent(first, o)
+        tag_set(&self.m, first, o, TAG_ISOLATED)
+
     def load_pcp(self, int zone, int cpu, int index, const pfn_t[::1] pfns, const uint8_t[::1] migratetypes):
         """Append pages to one per-CPU list in the order given, with their cached migratetypes (5.0, 6.1)."""
         cdef pcp_t *p = pcp_of(&self.m, &self.m.zone[zone], cpu)

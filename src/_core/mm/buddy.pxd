@@ -22,6 +22,7 @@ from hinting._core.mm.counter cimport account
 from hinting._core.mm.pages cimport (
     TAG_BUDDY,
     TAG_ISOLATED,
+    TAG_KIND,
     TAG_MOVABLE,
     TAG_ORDER,
     TAG_REPORTED,
@@ -137,6 +138,20 @@ cdef inline void expand(mm_t *m, zone_t *z, pfn_t pfn, int high, int order, int 
         high -= 1
         list_add(m, z, pfn + (<pfn_t>1 << high), high, mt, False)
 
+cdef inline bint keeps_mark(const mm_t *m, pfn_t pfn, int order) noexcept nogil:
+    """What a split leaves of this free block stays reported (an option, in no released kernel)."""
+    return m.split_keeps_reported and (tag_get(m, pfn, order) & TAG_KIND) == TAG_REPORTED
+
+cdef inline void split_block(mm_t *m, zone_t *z, pfn_t pfn, int high, int order, int mt) noexcept nogil:
+    """Take a free block off its list; all of it but a block of the wanted order goes to the lists of type mt."""
+    cdef bint reported = keeps_mark(m, pfn, high)
+    cdef int half
+    list_del(m, z, pfn, high)
+    expand(m, z, pfn, high, order, mt)
+    if reported:
+        for half in range(order, high):
+            tag_set(m, pfn + (<pfn_t>1 << half), half, TAG_REPORTED)
+
 cdef inline pfn_t take_smallest(mm_t *m, zone_t *z, int order, int mt) noexcept nogil:
     """First block of the smallest sufficient order of type mt, split down; NO_PFN if the lists have none."""
     cdef unsigned int usable = z.nonempty[mt] >> order
@@ -146,8 +161,7 @@ cdef inline pfn_t take_smallest(mm_t *m, zone_t *z, int order, int mt) noexcept 
         return NO_PFN
     high = order + __builtin_ctz(usable)
     pfn = list_first(m, z.index, mt, high)
-    list_del(m, z, pfn, high)
-    expand(m, z, pfn, high, order, mt)
+    split_block(m, z, pfn, high, order, mt)
     return pfn
 
 cdef inline pfn_t take_run(mm_t *m, zone_t *z, int order, int mt, int64_t most, int64_t *n) noexcept nogil:
@@ -159,11 +173,13 @@ cdef inline pfn_t take_run(mm_t *m, zone_t *z, int order, int mt, int64_t most, 
     cdef unsigned int usable = z.nonempty[mt] >> order
     cdef int high, rest
     cdef pfn_t pfn, at, end
+    cdef bint reported
     n[0] = 0
     if usable == 0:
         return NO_PFN
     high = order + __builtin_ctz(usable)
     pfn = list_first(m, z.index, mt, high)
+    reported = keeps_mark(m, pfn, high)
     list_del(m, z, pfn, high)
     n[0] = <int64_t>1 << (high - order)
     if n[0] > most:
@@ -173,6 +189,8 @@ cdef inline pfn_t take_run(mm_t *m, zone_t *z, int order, int mt, int64_t most, 
         while at < end:                 # what is left, in ascending orders
             rest = __builtin_ctz(at)
             list_add(m, z, at, rest, mt, False)
+            if reported:
+                tag_set(m, at, rest, TAG_REPORTED)
             at += <pfn_t>1 << rest
     return pfn
 
@@ -279,11 +297,13 @@ cdef inline void put_back(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int
     """Return an isolated block to the free lists of its pageblock's type."""
     free_block(m, z, cpu, pfn, order, block_type(m, pfn), fpi)
 
-cdef inline void mark_reported(mm_t *m, pfn_t pfn, int order) noexcept nogil:
-    """Mark a free block as reported, if it still is one of exactly this order."""
+cdef inline bint mark_reported(mm_t *m, pfn_t pfn, int order) noexcept nogil:
+    """Mark a free block as reported; False if it is no longer one of exactly this order."""
     cdef uint8_t t = tag_get(m, pfn, order)
-    if tag_is_buddy(t) and (t & TAG_ORDER) == order:
-        tag_set(m, pfn, order, TAG_REPORTED)
+    if not tag_is_buddy(t) or (t & TAG_ORDER) != order:
+        return False
+    tag_set(m, pfn, order, TAG_REPORTED)
+    return True
 
 cdef inline void rotate_to_front(mm_t *m, zone_t *z, pfn_t pfn, int order) noexcept nogil:
     """Make the block the first of its list; the part before it moves behind the end, in order."""

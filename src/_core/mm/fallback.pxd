@@ -19,12 +19,11 @@ from hinting._core.kernel cimport FALLBACK_CLAIM_OR_STEAL, RESERVE_HARDER
 from hinting._core.mm.buddy cimport (
     account_list,
     count_block,
-    expand,
     is_mergeable,
-    list_del,
     move_block,
     move_tail,
     set_block_types,
+    split_block,
     take_run,
     take_smallest,
 )
@@ -142,10 +141,9 @@ cdef inline pfn_t claim(mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t
         if old == MT_HIGHATOMIC:
             continue
         if high >= PAGEBLOCK_ORDER:
-            list_del(m, z, pfn, high)
             account_list(m, z, cpu, -(<int64_t>1 << high), old)
             set_block_types(m, pfn, high, mt)
-            expand(m, z, pfn, high, order, mt)
+            split_block(m, z, pfn, high, order, mt)
             account_list(m, z, cpu, (<int64_t>1 << high) - (<int64_t>1 << order), mt)
             return pfn
         boost_watermark(m, z, flags)
@@ -172,8 +170,7 @@ cdef inline pfn_t steal_one(mm_t *m, zone_t *z, int cpu, int order, int mt) noex
         f = find_fallback(z, high, mt, &whole)
         if f >= 0:
             pfn = list_first(m, z.index, f, high)
-            list_del(m, z, pfn, high)
-            expand(m, z, pfn, high, order, f)
+            split_block(m, z, pfn, high, order, f)
             account_list(m, z, cpu, -(<int64_t>1 << order), f)
             return pfn
     return NO_PFN

@@ -94,6 +94,7 @@ ctypedef struct mm_t:
     page_hook_t on_alloc                # the arch alloc hook's position
     page_hook_t on_merged               # after a block was entered in a free list by an ordinary free
     void *hook_self
+    bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
     const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide
     int nr_claims
     int64_t refilled                    # pages that refills took from the buddy lists

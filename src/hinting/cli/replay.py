@@ -17,9 +17,8 @@ def replay(
     recordings: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of recordings.")],
     level: Annotated[
         str,
-        typer.Option(
-            help="state: choices are forced, lists compared; request: the cores choose; hinting: hinting v8 decides too."
-        ),
+        typer.Option(help="state: choices are forced, lists compared; request: the cores choose; hinting: the strategy "
+                          "(hinting v8, page reporting) decides too."),
     ] = "request",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document (a list for several recordings).")] = False,
     explain: Annotated[

@@ -112,6 +112,11 @@ class Recording:
         return "hinting" in self.meta
 
     @property
+    def has_reporting(self) -> bool:
+        """The kernel had mainline page reporting at work during the recording."""
+        return bool(self.meta.get("free_page_reporting"))
+
+    @property
     def undisturbed(self) -> bool:
         """No reclaim, no compaction and no OOM kill acted during the run."""
         return not (self.meta.get("reclaim") or self.meta.get("compaction") or self.meta.get("oom"))
@@ -221,6 +226,26 @@ class Recording:
                 names = ("cpu", "zone", "pfn", "order", "mt", "aux", "a")
                 values = ", ".join(f"{name} {events[name][row]}" for name in names)
                 raise RecordingError(f"{file}: row {row} ({types[events['type'][row]]}): {reason} ({values})")
+
+    def isolated_at_start(self) -> list[tuple[int, int]]:
+        """Blocks (pfn, order) that a pass of page reporting had out at the start: they are put back later."""
+        if not self.has_reporting:
+            return []
+        events, names = self.events, self.types
+        numbers = {name: names.index(name) if name in names else 255 for name in ("ISOLATE", "PUTBACK", "REPORT_WORK")}
+        starts = np.flatnonzero(events["type"] == numbers["REPORT_WORK"])
+        before = events["type"][: starts[0] if starts.size else None]
+        taken: set[int] = set()
+        out = []
+        for row in np.flatnonzero((before == numbers["ISOLATE"]) | (before == numbers["PUTBACK"])):
+            pfn = int(events["pfn"][row])
+            if events["type"][row] == numbers["ISOLATE"]:
+                taken.add(pfn)
+            elif pfn in taken:
+                taken.remove(pfn)
+            else:
+                out.append((pfn, int(events["order"][row])))
+        return out
 
     @cached_property
     def pageblocks(self) -> dict[str, np.ndarray]:

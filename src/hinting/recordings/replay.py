@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from hinting._core.engine.replay import Events, effect_order, request_level
-from hinting._core.engine.replay_hinting import hinting_level
 from hinting._core.engine.replay_state import state_level
 from hinting._core.mm.allocator import Allocator
 from hinting.errors import CheckError, HintingError, RecordingError
 from hinting.recordings.explain import explain
-from hinting.recordings.hinting_state import v8_differences, v8_of
+from hinting.recordings.hinting_kinds import kind_of
 from hinting.recordings.reader import Recording
 from hinting.recordings.snapshot import allocator_of, lists_of
 
@@ -139,15 +138,17 @@ class _Run:
     decisions: int = 0
     decisions_same: int = 0
     first_decision: int = -1
+    first_decision_pfn: int = -1
     strategy_differences: tuple[str, ...] = ()
 
 
 def _run(recording: Recording, level: str, events: Events, stop: int = -1) -> _Run:
     allocator = allocator_of(recording)
     if level == "hinting":
-        core = v8_of(recording, allocator)
+        kind = kind_of(recording)
+        core = kind.core_of(recording, allocator)
         started = time.perf_counter()
-        requests, answers = hinting_level(allocator, core, events, stop)
+        requests, answers = kind.replay(allocator, core, events, stop)
         seconds = time.perf_counter() - started
         return _Run(
             allocator,
@@ -156,11 +157,13 @@ def _run(recording: Recording, level: str, events: Events, stop: int = -1) -> _R
             answers["seen"],
             answers["same"],
             answers["first_row"],
-            tuple(v8_differences(recording, core)),
+            answers["first_pfn"],
+            tuple(kind.differences(recording, allocator, core)),
         )
     started = time.perf_counter()
+    tally: dict[str, Any]
     if level == "state":
-        tally: dict[str, Any] = state_level(allocator, events, stop)
+        tally = state_level(allocator, events, stop)
     else:
         tally = request_level(allocator, events, stop, pressure=not recording.undisturbed)
     return _Run(allocator, tally, time.perf_counter() - started)
@@ -221,7 +224,7 @@ def _difference(recording: Recording, level: str, events: Events, order: np.ndar
         name = recording.types[recording.events["type"][row]]
         values = {key: int(recording.events[key][row]) for key in ("cpu", "pfn", "order", "mt", "aux", "a", "b", "c")}
         why = f"the strategy did not decide {name} here"
-        return Difference(row, values["pfn"], -1, why, f"row {row}: {name} {values}")
+        return Difference(row, values["pfn"], run.first_decision_pfn, why, f"row {row}: {name} {values}")
     if at < 0:
         return None
     row = int(order[at])

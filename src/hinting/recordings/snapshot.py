@@ -82,6 +82,8 @@ def allocator_of(recording: Recording, snap: int = 0) -> Allocator:
     allocator.load_pageblocks(np.where(types == NO_MEMORY, 1, types).astype(np.uint8))
     _load_free_lists(recording, allocator, snap)
     _load_pcp_lists(recording, allocator, snap)
+    if snap == 0:
+        _load_isolated(recording, allocator)
     allocator.load_used(recording.memory())
     _load_counters(recording, allocator, state)
     return allocator
@@ -109,6 +111,15 @@ def _load_pcp_lists(recording: Recording, allocator: Allocator, snap: int) -> No
             allocator.load_pcp(zone, cpu, index, table["pfn"][rows].astype(np.uint32), table["mt"][rows].astype(np.uint8))
         except PageError as error:
             raise RecordingError(f"{file}: list of zone {zone}, cpu {cpu}, index {index}: {error}") from None
+
+
+def _load_isolated(recording: Recording, allocator: Allocator) -> None:
+    file = recording.path / "events.parquet"
+    for pfn, order in recording.isolated_at_start():
+        try:
+            allocator.load_isolated(pfn, order)
+        except PageError as error:
+            raise RecordingError(f"{file}: a block is put back that was not isolated: {error}") from None
 
 
 def _load_counters(recording: Recording, allocator: Allocator, state: dict) -> None:

@@ -10,9 +10,9 @@ from hinting._core.mm.boot import subtract
 from hinting.costs import load as load_costs
 from hinting.errors import RecordingError
 from hinting.guests import MIB_PAGES, MemoryMap
-from hinting.recordings.hinting_state import v8_of, v8_spec
 from hinting.recordings.reader import NO_MEMORY, Recording
 from hinting.recordings.snapshot import allocator_of
+from hinting.recordings.v8_state import v8_of, v8_spec
 
 __all__ = ["MOMENTS", "snapshot_of_recording"]
 

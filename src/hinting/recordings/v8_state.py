@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.v8 import V8 as V8Core
-from hinting.errors import HintingError, RecordingError
+from hinting.errors import RecordingError
 from hinting.recordings.reader import Recording
 from hinting.strategies import V8
 
@@ -39,11 +39,6 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
 
 def v8_spec(recording: Recording) -> V8:
     """The parameters of the recorded build."""
-    if not recording.has_v8:
-        raise HintingError(
-            f"{recording.path}: level hinting needs a recording of a kernel with hinting v8, this one is of "
-            f"{recording.meta['kernel']}"
-        )
     try:
         build = recording.meta["hinting"]
         return V8(
@@ -73,7 +68,7 @@ def v8_of(recording: Recording, allocator: Allocator, snap: int = 0) -> V8Core:
     return core
 
 
-def v8_differences(recording: Recording, core: V8Core) -> list[str]:
+def v8_differences(recording: Recording, _allocator: Allocator, core: V8Core) -> list[str]:
     """What of the nine counters and the captured arrays does not end as recorded, in words."""
     wrong = []
     ours, theirs = core.counters_by_name(), recording.meta["t1"]["hinting"]["counters_kb"]
