@@ -1,6 +1,7 @@
 from hinting.costs import CostProfile
 
 SECTIONS: tuple[str, ...]
+OTHERS: frozenset[str]
 
 def fields() -> frozenset[str]: ...
 

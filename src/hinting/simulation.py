@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hinting import gfp
+from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
@@ -97,6 +97,10 @@ class VM:
         """The marks that the guest's programs set, in order."""
         return [Mark(n, t, used * PAGE_BYTES, held * PAGE_BYTES) for n, t, used, held in self.machine.marks()]
 
+    def processes(self) -> dict[int, tuple[int, int]]:
+        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
+        return self.machine.processes()
+
     def page_cache(self) -> np.ndarray:
         """The guest's cached pages, structured: file, index, pfn, flags (1 active, 2 referenced, 4 dirty).
 
@@ -170,6 +174,7 @@ class Simulation:
             self._costs,
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
+            kernels.table(kernel.name)["thp"]["cow_copies"],
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

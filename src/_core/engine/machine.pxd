@@ -10,6 +10,7 @@ from hinting._core.costs cimport costs_t
 from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
+from hinting._core.engine.sharing cimport split_queue_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport MAX_TICKETS, strategy_t, work_t
@@ -121,6 +122,7 @@ ctypedef struct machine_t:
     uint32_t nr_slots
     gather_t gather
     cache_t cache
+    split_queue_t split_queue           # huge pages of which a part is unmapped
     kswapd_t kswapd
     reclaim_t reclaim
     uint32_t gfp_user
@@ -130,6 +132,7 @@ ctypedef struct machine_t:
     uint32_t gfp_write                  # a page of a file that is written
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
+    bint thp_cow_copies                 # a write to a shared huge page copies all of it, not one page (before 5.8)
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
     int64_t refilled_charged            # pages of refills and drains that have been charged
@@ -141,6 +144,11 @@ ctypedef struct machine_t:
     int64_t touched_pages               # pages that processes faulted in
     int64_t thp_faults
     int64_t thp_fallbacks
+    int64_t thp_mapping_splits          # mappings of 2 MiB that became table entries
+    int64_t thp_page_splits             # huge pages that became single ones
+    int64_t forks
+    int64_t cow_pages                   # pages copied at a first write after a fork
+    int64_t passed_over                 # rows of processes or mappings that did not exist when their turn came
     kill_t *kill
     int64_t guest_oom_kills
     int64_t failed_allocations

@@ -20,8 +20,11 @@ cdef enum opcode_t:
     OP_SYNC = 14                        # write the dirty pages of a file back and wait for the disk
     OP_TRUNCATE = 15                    # a file ends after `a` pages; 0 deletes it
     OP_DROP_CACHES = 16                 # drop the clean pages of all files
-    OP_WAIT = 17                        # until mark `a` of this guest was set `b` times (once if b is 0)
-    NR_OPS = 18
+    OP_FORK = 17                        # process `a` begins as a copy of process `proc`
+    OP_EXEC = 18                        # the address space of a process begins anew, empty
+    OP_MUNMAP = 19                      # a mapping goes, with its table pages
+    OP_WAIT = 20                        # until mark `a` of this guest was set `b` times (once if b is 0)
+    NR_OPS = 21
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE

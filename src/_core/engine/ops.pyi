@@ -16,6 +16,9 @@ MAX_FILE_PAGES: int
 def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
     """Check an op array and return it contiguous in OP_DTYPE."""
 
+def numbers_used(rows: NDArray[np.void]) -> int:
+    """One more than the largest process or slot number of an op array."""
+
 def file_ends(rows: NDArray[np.void]) -> dict[int, int]:
     """{file: one past its last page} of the rows of an op array that use files."""
 

@@ -24,7 +24,10 @@ op          meaning of the fields
 SPAWN       process `proc` begins with an empty address space
 MMAP        mapping `region` of process `proc`: `a` pages; flags NO_THP: without huge pages
 TOUCH       write to pages [a, a + b) of a mapping, ascending; faults as needed
-UNMAP       give pages [a, a + b) of a mapping back
+UNMAP       give pages [a, a + b) of a mapping back (MADV_DONTNEED); a huge page that goes in part stays until reclaim
+MUNMAP      mapping `region` of process `proc` goes, with its table pages; the number can be used again
+FORK        process `a` begins as a copy of process `proc`, with the same mappings; pages are shared until one writes
+EXEC        the address space of process `proc` is torn down and begins anew, empty
 EXIT        process `proc` ends; its memory goes back through batched list frees
 SLEEP       the vCPU idles for `a` ns; flags SINCE_MARK: until `a` ns after mark `b` was last set
 COMPUTE     the vCPU computes for `a` ns in user mode
@@ -40,6 +43,8 @@ TRUNCATE    file `file` ends after `a` pages: cached pages beyond are freed, dir
 DROP_CACHES all clean pages of the page cache are freed, as by writing 1 to /proc/sys/vm/drop_caches
 =========== ==========================================================================================================
 """
+
+from libc.string cimport memset
 
 import numpy as np
 
@@ -59,6 +64,7 @@ OPS = {
     "SLEEP": OP_SLEEP, "COMPUTE": OP_COMPUTE, "ALLOC": OP_ALLOC, "FREE": OP_FREE, "BACK": OP_BACK, "MARK": OP_MARK,
     "READ": OP_READ, "WRITE": OP_WRITE, "SYNC": OP_SYNC, "TRUNCATE": OP_TRUNCATE, "DROP_CACHES": OP_DROP_CACHES,
     "WAIT": OP_WAIT,
+    "FORK": OP_FORK, "EXEC": OP_EXEC, "MUNMAP": OP_MUNMAP,
 }
 
 #: Flag of MMAP: the mapping never uses huge pages.
@@ -125,9 +131,17 @@ def validate(ops, npfn):
     _fail(rows, at("READ", "WRITE") & ((a > MAX_FILE_PAGES) | (b > MAX_FILE_PAGES) | (a + b > MAX_FILE_PAGES)),
           f"a + b: a file must not have more than {MAX_FILE_PAGES} pages")
     _fail(rows, at("TRUNCATE") & (a > MAX_FILE_PAGES), f"a: a file must not have more than {MAX_FILE_PAGES} pages")
+    _fail(rows, at("FORK") & (a > MAX_NUMBER), f"a: a process number must not exceed {MAX_NUMBER}")
+    _fail(rows, at("FORK") & (a == rows["proc"]), "a: a process cannot be its own child")
     _fail(rows, at("SYNC") & ((rows["flags"] | OPF_ALL_FILES) != OPF_ALL_FILES), "flags must be 0 or ALL_FILES")
     _check_order(rows)
     return rows
+
+
+def numbers_used(rows):
+    """One more than the largest process or slot number of an op array."""
+    forks = rows["a"][rows["op"] == OP_FORK]
+    return 1 + max(int(rows["proc"].max(initial=0)), int(forks.max(initial=0)))
 
 
 def file_ends(rows):
@@ -147,6 +161,7 @@ cdef enum:
     NOT_MAPPED = 3
     BEYOND = 4
     LIVES = 5
+    CHILD_LIVES = 6
 
 
 cdef int wrong_at(const op_t *o, int64_t *process, const int64_t *base, int64_t *made, int64_t *pages) noexcept nogil:
@@ -167,6 +182,18 @@ cdef int wrong_at(const op_t *o, int64_t *process, const int64_t *base, int64_t 
     if o.op == OP_EXIT:
         process[o.proc] = -life
         return FINE
+    if o.op == OP_EXEC:
+        process[o.proc] = life + 1
+        return FINE
+    if o.op == OP_FORK:
+        if process[o.a] > 0:
+            return CHILD_LIVES
+        process[o.a] = 1 - process[o.a]
+        for at in range(base[o.proc + 1] - base[o.proc]):
+            if made[base[o.proc] + at] == life:
+                made[base[o.a] + at] = process[o.a]
+                pages[base[o.a] + at] = pages[base[o.proc] + at]
+        return FINE
     at = base[o.proc] + o.region
     if o.op == OP_MMAP:
         if made[at] == life:
@@ -176,6 +203,9 @@ cdef int wrong_at(const op_t *o, int64_t *process, const int64_t *base, int64_t 
         return FINE
     if at >= base[o.proc + 1] or made[at] != life:
         return NOT_MAPPED
+    if o.op == OP_MUNMAP:
+        made[at] = 0
+        return FINE
     return FINE if o.a <= pages[at] and o.b <= pages[at] - o.a else BEYOND
 
 
@@ -183,21 +213,26 @@ def _check_order(rows):
     """Refuse rows of processes and mappings that do not exist at that point."""
     cdef op_t[::1] ops = rows
     cdef int64_t n = rows.size, i
-    cdef int64_t[::1] process = np.zeros(int(rows["proc"].max(initial=0)) + 1, np.int64)
+    cdef int64_t[::1] process = np.zeros(numbers_used(rows), np.int64)
     room = np.zeros(process.size + 1, np.int64)
     cdef int64_t[::1] base = room
     cdef int64_t[::1] made, pages
+    cdef uint8_t[256] of_process
+    memset(of_process, 0, sizeof(of_process))
+    for name in ("SPAWN", "MMAP", "TOUCH", "UNMAP", "EXIT", "FORK", "EXEC", "MUNMAP"):
+        of_process[<int>OPS[name]] = 1
     cdef int wrong = FINE
     with nogil:
         for i in range(n):
             if ops[i].op == OP_MMAP and ops[i].region + 1 > base[ops[i].proc + 1]:
                 base[ops[i].proc + 1] = ops[i].region + 1
+            elif ops[i].op == OP_FORK and base[ops[i].proc + 1] > base[ops[i].a + 1]:
+                base[ops[i].a + 1] = base[ops[i].proc + 1]
     np.cumsum(room, out=room)
     made, pages = np.zeros(base[process.size] + 1, np.int64), np.zeros(base[process.size] + 1, np.int64)
     with nogil:
         for i in range(n):
-            if ops[i].op == OP_SPAWN or ops[i].op == OP_MMAP or ops[i].op == OP_TOUCH or ops[i].op == OP_UNMAP \
-                    or ops[i].op == OP_EXIT:
+            if of_process[ops[i].op]:
                 wrong = wrong_at(&ops[i], &process[0], &base[0], &made[0], &pages[0])
                 if wrong != FINE:
                     break
@@ -207,6 +242,7 @@ def _check_order(rows):
         _fail_at(rows, i, {
             NO_PROCESS: f"process {proc} does not exist here: SPAWN it first",
             LIVES: f"process {proc} lives already: EXIT it first",
+            CHILD_LIVES: f"a: process {ops[i].a} lives already: EXIT it first",
             MAPPED_ALREADY: f"mapping {region} of process {proc} exists already",
             NOT_MAPPED: f"mapping {region} of process {proc} does not exist here: MMAP it first",
             BEYOND: f"pages beyond the mapping's {found}",

@@ -1,14 +1,14 @@
 """Reclaim in the guest: kswapd in the background, direct reclaim by whoever finds no page above the min watermark.
 
-Only the page cache gives pages back: the guest has no swap, so memory of processes stays. The lists are scanned from
-their old ends at a priority from 12 down, `pages >> priority` a round; the active list gives pages up while the
-inactive one is low. A page written since it was read is written to the disk first, and whoever reclaims waits for that.
+Page cache is given back, and the unmapped parts of huge pages; the guest has no swap, so memory of processes stays. The
+lists are scanned from their old ends at a priority from 12 down, `pages >> priority` a round; the active list gives
+pages up while the inactive one is low. A page that is dirty is written to the disk first, and whoever reclaims waits.
 """
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from hinting._core.common cimport NR_ZONES, pfn_t
+from hinting._core.common cimport NR_ZONES, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy
 from hinting._core.engine.machine cimport NEVER, PROGRAM_COMPUTES, PROGRAM_RUNS, kswapd_t, machine_t, vcpu_t
 from hinting._core.engine.pagecache cimport (
@@ -22,7 +22,9 @@ from hinting._core.engine.pagecache cimport (
     inactive_is_low,
 )
 from hinting._core.engine.process cimport free_gathered_list
+from hinting._core.engine.sharing cimport split_oldest
 from hinting._core.engine.writeback cimport clean, write_ns
+from hinting._core.mm.alloc cimport free_pages
 from hinting._core.mm.state cimport WM_HIGH, mm_t
 from hinting._core.mm.watermark cimport wm_ok, wmark
 
@@ -78,6 +80,28 @@ cdef inline void shrink_inactive(machine_t *g, int cpu, int64_t n, scan_t *s) no
         s.reclaimed += lot
         n -= lot
 
+cdef inline int64_t reclaimable(const machine_t *g) noexcept nogil:
+    """Whatever reclaim could still take: cached pages, and huge pages of which a part is free."""
+    return cached_pages(&g.cache) + g.split_queue.n
+
+cdef inline void shrink_huge(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
+    """Split huge pages of which a part is unmapped, oldest first; the free pages go back one by one."""
+    cdef int64_t n = g.split_queue.n * 2 >> priority
+    cdef pfn_t head
+    cdef int i
+    if n == 0 and g.split_queue.n:
+        n = 1
+    while n and g.split_queue.n:
+        head = split_oldest(g.mm, &g.split_queue)
+        for i in range(PAGEBLOCK_PAGES):
+            if g.mm.link[head + i].prev == 0:
+                free_pages(g.mm, cpu, head + i, 0)
+                s.reclaimed += 1
+        s.scanned += PAGEBLOCK_PAGES
+        s.cpu_ns += PAGEBLOCK_PAGES * g.costs.guest_pcp_free_hit
+        g.thp_page_splits += 1
+        n -= 1
+
 cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
     """One round over both lists."""
     cdef cache_t *c = &g.cache
@@ -88,6 +112,7 @@ cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept
         if inactive == 0:
             inactive = quota(c.lru[LRU_INACTIVE].n, priority)
     shrink_inactive(g, cpu, inactive, s)
+    shrink_huge(g, cpu, priority, s)
 
 cdef inline bint is_balanced(mm_t *m) noexcept nogil:
     """Some zone passes its high watermark."""
@@ -124,7 +149,7 @@ cdef inline int idle_cpu(machine_t *g, int cpu) noexcept nogil:
     return cpu
 
 cdef inline void wake_kswapd(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
-    """A request found no page above the low watermark, or a fallback boosted it: kswapd starts, if there is a cache.
+    """A request found no page above the low watermark, or a fallback boosted it: kswapd starts, if there is anything to take.
 
     It does not while it runs, after it found nothing 16 times, or if a zone is above its high watermark unboosted.
     """
@@ -132,7 +157,7 @@ cdef inline void wake_kswapd(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     g.mm.kswapd_wanted = False
     if g.kswapd_at == NEVER:
         g.kswapd_at = v.now + g.sim.kswapd_ns
-    if k.now != NEVER or cached_pages(&g.cache) == 0 or k.failures >= KSWAPD_FAILURES:
+    if k.now != NEVER or reclaimable(g) == 0 or k.failures >= KSWAPD_FAILURES:
         return
     k.boost_left = boosts(g.mm)
     if k.boost_left == 0 and is_balanced(g.mm):
@@ -153,7 +178,7 @@ cdef inline void kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef kswapd_t *k = &g.kswapd
     cdef vcpu_t *v = &g.vcpu[k.cpu]
     while k.now < until:
-        if k.boost_left <= 0 and is_balanced(g.mm) or k.priority < 1 or cached_pages(&g.cache) == 0:
+        if k.boost_left <= 0 and is_balanced(g.mm) or k.priority < 1 or reclaimable(g) == 0:
             k.failures = 0 if k.reclaimed else k.failures + 1
             k.now = NEVER
             return
@@ -182,7 +207,7 @@ cdef inline bint direct_reclaim(machine_t *g, vcpu_t *v, int cpu) noexcept nogil
     cdef scan_t s
     cdef int priority = DEF_PRIORITY
     memset(&s, 0, sizeof(s))
-    while priority >= 0 and s.reclaimed < CLUSTER and cached_pages(&g.cache):
+    while priority >= 0 and s.reclaimed < CLUSTER and reclaimable(g):
         shrink(g, cpu, priority, &s)
         priority -= 1
     if s.reclaimed == 0:

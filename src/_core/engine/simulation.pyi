@@ -44,11 +44,14 @@ class Machine:
     def marks(self) -> list[tuple[int, int, int, int]]:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
 
+    def processes(self) -> dict[int, tuple[int, int]]:
+        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
+
     def page_cache(self) -> NDArray[np.void]:
         """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
 
     def check(self) -> None:
-        """Verify the page cache by a full recount; raises CheckError."""
+        """Verify page cache and processes by a full recount; raises CheckError."""
 
     def oom_kills(self) -> list[tuple[int, int, int]]:
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
@@ -72,6 +75,7 @@ class Engine:
         costs: Costs,
         gfp: Mapping[str, int],
         thp: bool,
+        thp_cow_copies: bool,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 

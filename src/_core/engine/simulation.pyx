@@ -4,7 +4,7 @@ The simulation always lets the vCPU or VMM whose clock is furthest behind run ne
 guests interleave on the host in time order. Nothing here draws random numbers: the same input gives the same run.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -47,9 +47,11 @@ from hinting._core.engine.pagecache cimport (
     owner_t,
 )
 from hinting._core.engine.process cimport drop_process, process_t
-from hinting._core.engine.program cimport held_by_guest, note_wake, run_program, thread_due, used_by_host
+from hinting._core.engine.program cimport held_by_guest, run_program, used_by_host
 from hinting._core.engine.reclaim cimport kswapd_slice
-from hinting._core.engine.recount cimport COUNT_FINE, recount_cache
+from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes
+from hinting._core.engine.schedule cimport note_wake, thread_due
+from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.vmm cimport host_answered, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest
 from hinting._core.host.host cimport Backing, HostMemory
@@ -60,7 +62,7 @@ from hinting._core.mm.pcp cimport decay_pcp_high
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, file_ends, validate
+from hinting._core.engine.ops import OP_DTYPE, file_ends, numbers_used, validate
 
 
 #: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
@@ -68,7 +70,8 @@ CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags"
 
 #: What a recount found, by COUNT_*.
 COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
-          "the number of cached pages differs", "the number of dirty pages differs")
+          "the number of cached pages differs", "the number of dirty pages differs", "it is mapped otherwise than counted",
+          "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted")
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -278,7 +281,7 @@ cdef class Machine:
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
         whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
-        self._room(int(whole["proc"].max(initial=0)) + 1)
+        self._room(numbers_used(whole))
         for number, end in sorted(file_ends(whole).items()):
             self._file(number, end)
         self.programs[cpu] = whole
@@ -367,6 +370,11 @@ cdef class Machine:
         return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
                 for i in range(self.g.nr_marks)]
 
+    def processes(self):
+        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
+        return {i: (self.g.process[i].rss_pages, self.g.process[i].tables)
+                for i in range(self.g.nr_processes) if self.g.process[i].alive}
+
     def page_cache(self):
         """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
         cdef cache_t *c = &self.g.cache
@@ -386,11 +394,18 @@ cdef class Machine:
         return array
 
     def check(self):
-        """Verify the page cache by a full recount; raises CheckError."""
+        """Verify page cache and processes by a full recount; raises CheckError."""
         cdef uint32_t bad = NO_PFN
         cdef int result
+        cdef census_t s
+        cdef unsigned char[::1] arrays = np.zeros(self.g.mm.npfn * 5 + 64, np.uint8)
+        s.parts = <uint16_t *>&arrays[0]
+        s.whole = s.parts + self.g.mm.npfn
+        s.counted = <uint8_t *>(s.whole + self.g.mm.npfn)
         with nogil:
             result = recount_cache(&self.g, &bad)
+            if result == COUNT_FINE:
+                result = recount_processes(&self.g, &s, &bad)
         if result != COUNT_FINE:
             raise CheckError(f"guest {self.g.number}, pfn {bad}: {COUNTS[result]}")
 
@@ -404,7 +419,9 @@ cdef class Machine:
         cdef machine_t *g = &self.g
         return {
             "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
-            "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
+            "thp_mapping_splits": g.thp_mapping_splits, "thp_page_splits": g.thp_page_splits,
+            "thp_split_queue": g.split_queue.n, "forks": g.forks, "cow_pages": g.cow_pages,
+            "passed_over_rows": g.passed_over, "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
             "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
             "returned_frames": g.returned_frames, "max_isolated_pages": g.max_isolated,
             "inactive_file_pages": g.cache.lru[LRU_INACTIVE].n, "active_file_pages": g.cache.lru[LRU_ACTIVE].n,
@@ -443,11 +460,11 @@ cdef class Engine:
         free(self.s.sample)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp):
+            gfp, bint thp, bint thp_cow_copies):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
-        thp: guest THP is `always`, else `never`.
+        thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -469,9 +486,11 @@ cdef class Engine:
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
         g.thp = thp
+        g.thp_cow_copies = thp_cow_copies
         g.kswapd_at = NEVER
         g.kswapd.now = NEVER
         cache_init(&g.cache)
+        split_queue_init(&g.split_queue)
         g.vmm.at = -1
         g.gfp_user = gfp["user"]
         g.gfp_huge = gfp["huge"]
