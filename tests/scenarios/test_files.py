@@ -19,6 +19,7 @@ memory = "3GiB"
 count = 2
 stagger = "15s"
 memory = "1GiB"
+thp = "never"
 [[guests.workloads]]
 name = "memhog"
 size = "128MiB"

@@ -10,6 +10,16 @@ SMALL = {
     "test_alloc": ({"size": "8MiB", "hold": "1s"}, 8 * MIB),
     "write": ({"size": "15MiB", "threads": 2, "repeat": 3, "period": "2s"}, 3 * 15 * MIB),
     "page_fault1": ({"size": "8MiB", "iterations": 5, "processes": 2}, 2 * 5 * 8 * MIB),
+    "page_fault2": ({"size": "4MiB", "iterations": 3, "processes": 2}, 2 * 3 * 4 * MIB),
+    "file_scan": ({"size": "12MiB", "files": 3, "repeat": 2, "delete": True}, 0),
+    "kernel_build": (
+        {"units": 12, "work": "20s", "smallest": "1MiB", "largest": "4MiB", "read": "8MiB", "written": "4MiB", "clean": True},
+        None,
+    ),
+    "clang_build": (
+        {"units": 12, "work": "20s", "smallest": "1MiB", "largest": "4MiB", "read": "8MiB", "written": "4MiB", "links": 0},
+        None,
+    ),
     "stress_vm": ({"size": "8MiB", "rounds": 3}, 2 * 3 * 8 * MIB),
     "hackbench": ({"groups": 3, "tasks": 5, "loops": 20}, 3 * 2 * 5 * 64),
     "churn": ({"size": "32MiB", "largest": "1MiB", "turns": 50, "seed": 5}, None),

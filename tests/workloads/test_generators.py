@@ -16,17 +16,21 @@ from tests.workloads.small import SMALL, programs
 
 #: Of all rows with the parameters of small.py.
 HASHES = {
-    "churn": "0c095cf88ce5248b",
+    "churn": "d1679f73bf90d246",
+    "clang_build": "288829cb2c88eb2d",
     "faas": "4b31d9cbb96cb95a",
+    "file_scan": "83aa228864419119",
     "hackbench": "f7b3260202734b08",
+    "kernel_build": "f6fa12b2cb6e4137",
     "kv_store": "13c44e7da10d2a98",
     "memhog": "806a2950de047358",
-    "page_fault1": "3b98fbc88b7a421c",
+    "page_fault1": "5f887409bda648dd",
+    "page_fault2": "20d06c941b08f8f9",
     "spec_blender": "9ac0fde26de1c6f4",
     "spec_phases": "50dcd52a794ffa88",
-    "stress_vm": "40ac9a1af7112542",
+    "stress_vm": "110b1bf63e3366ac",
     "test_alloc": "dee86a63dd002d22",
-    "write": "3b03f02ebc72cc44",
+    "write": "61dcf51b2da75083",
 }
 
 
@@ -133,8 +137,31 @@ def test_churn_keeps_about_its_size():
 @pytest.mark.parametrize(("order", "first"), [("fifo", [0, 1, 2]), ("lifo", [-1, -1, -1])])
 def test_churn_order(order, first):
     rows = h.workloads.churn("64MiB", order=order, turns=3)
-    pieces = op(rows, "MMAP").size
-    assert op(rows, "UNMAP")["region"].tolist() == [n % pieces for n in first]
+    pieces = op(rows, "MMAP").size - 3
+    assert op(rows, "MUNMAP")["region"].tolist() == [n % pieces for n in first]
+
+
+@pytest.mark.parametrize("name", ["kernel_build", "clang_build"])
+@pytest.mark.parametrize("threads", [1, 5])
+def test_builds_do_their_work(name, threads):
+    make = getattr(h.workloads, name)
+    values = {"jobs": threads, "units": 100, "work": "1000s", "written": "50MiB", "read": "64MiB"}
+    values |= {"smallest": "8MiB", "largest": "64MiB"}
+    programs = make(**values, **({"links": 0} if name == "clang_build" else {}), clean=False)
+    assert len(programs) == threads
+    rows = np.concatenate(programs)
+    assert op(rows, "COMPUTE")["a"].sum() == pytest.approx(1000e9, abs=1000)
+    assert op(rows, "WRITE")["b"].sum() == 50 * 256
+    own = op(rows, "READ")[1::2]["b"].sum()
+    assert own + 16 * 256 == 64 * 256
+    sizes = op(rows, "MMAP")[::2]["a"]
+    assert sizes.size == 100
+    assert 8 * 256 <= sizes.min() < 12 * 256
+    assert 44 * 256 < sizes.max() <= 64 * 256
+    loads = [op(part, "COMPUTE")["a"].sum() for part in programs]
+    assert max(loads) - min(loads) < 40e9
+    heap = op(rows, "TOUCH")
+    assert heap[heap["region"] == 0]["b"].sum() == sizes.sum()
 
 
 def test_zipf_is_as_skewed_as_it_says():

@@ -24,6 +24,8 @@ def test_ends_and_leaves_nothing_behind(name, thp):
     assert vm.is_idle
     assert not vm.counts()["guest_oom_kills"]
     assert not vm.counts()["failed_allocations"]
+    vm.submit(h.workloads.program(("SYNC", {"flags": h.workloads.ALL_FILES}), ("DROP_CACHES", {})))
+    vm.run_until_idle("10h")
     vm.guest.drain()
     assert vm.guest.free_pages() == free
     sim.check()
@@ -76,6 +78,44 @@ def test_faas_containers_end_when_they_were_idle_long():
     _, long, _ = run("faas", keep_alive="1h")
     _, short, _ = run("faas", keep_alive="1s")
     assert short.counts()["touched_pages"] > 2 * long.counts()["touched_pages"]
+
+
+def test_snapshots_of_a_store_copy_the_pages_written_meanwhile():
+    _, vm, _ = run("kv_store", snapshot="300ms", snapshot_time="100ms", expiry=0)
+    assert vm.counts()["forks"] == 3
+    assert 100 < vm.counts()["cow_pages"] < 3 * 10 * 256
+
+
+def test_file_scan_fills_the_page_cache_and_deletes():
+    _, vm, _ = run("file_scan", delete=False)
+    counts = vm.counts()
+    assert counts["inactive_file_pages"] + counts["active_file_pages"] == 12 * 256
+    assert counts["file_read_pages"] == 12 * 256
+    assert run("file_scan")[1].counts()["inactive_file_pages"] == 0
+
+
+def test_a_build_follows_its_marks():
+    """Sources are read once, objects written; `make clean` deletes the objects, dropping caches the rest."""
+    vm = run("kernel_build", strategy=None, thp="never", settle="1s")[1]
+    marks = {mark.number: mark.t_ns for mark in vm.marks()}
+    assert marks[1] < marks[2] < marks[3] < marks[4] < marks[5]
+    assert marks[3] - marks[2] >= 10**9
+    assert vm.counts()["file_read_pages"] == 8 * 256
+    assert vm.accounts()["guest_user"] == 20 * 10**9
+    assert 10 * 10**9 < marks[2] - marks[1] < 13 * 10**9  # 20 s of work on two vCPUs
+
+
+def test_builds_start_on_time_and_links_come_last():
+    changes = {"links": 2, "repeat": 2, "period": "2min", "settle": "1s", "largest": "2MiB"}
+    rows = programs("clang_build", **changes)
+    sim = h.Simulation(h.Host("16GiB"))
+    vm = sim.launch(h.Guest("8GiB", vcpus=2), boot=False, workload=rows)
+    vm.run_until_idle("1h")
+    numbers = [mark.number for mark in vm.marks() if mark.number != 5]
+    assert numbers == 2 * [1, 16, 16, 17, 16, 16, 2, 3, 4]
+    starts = [mark.t_ns for mark in vm.marks() if mark.number == 1]
+    assert starts[1] - starts[0] == 120 * 10**9
+    assert vm.counts()["touched_pages"] > 4 * 2**18
 
 
 def test_waiting_for_marks():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hinting._core.engine.ops import numbers_used
 from hinting.scenarios.tables import WorkloadTable
 from hinting.simulation import VM
 from hinting.units import parse_duration
@@ -27,7 +28,10 @@ def submit_workloads(vm: VM, workloads: Sequence[WorkloadTable], seed: int) -> N
         threads = registry.find(entry.name).programs(
             entry.parameters, vcpus=vm.guest.vcpus, memory_bytes=vm.guest.memory_bytes, seed=int(own[0] >> np.uint64(1))
         )
-        used = {name: 1 + max(int(rows[name].max(initial=0)) for rows in threads) for name in first}
+        used = {
+            "proc": max(numbers_used(rows) for rows in threads),
+            "file": 1 + max(int(rows["file"].max(initial=0)) for rows in threads),
+        }
         vm.submit([_placed(rows, first, i, parse_duration(entry.start)) for rows in threads], vcpu=entry.vcpu)
         first = {name: number + used[name] for name, number in first.items()}
 
@@ -37,6 +41,7 @@ def _placed(rows: np.ndarray, first: dict[str, int], workload: int, pause: int) 
     rows = rows.copy()
     for name, number in first.items():
         rows[name] += number
+    rows["a"][rows["op"] == OPS["FORK"]] += first["proc"]
     marks = (rows["op"] == OPS["MARK"]) | (rows["op"] == OPS["WAIT"])
     rows["a"][marks] += workload * MARKS_OF_WORKLOAD
     rows["b"][(rows["op"] == OPS["SLEEP"]) & (rows["flags"] == SINCE_MARK)] += workload * MARKS_OF_WORKLOAD

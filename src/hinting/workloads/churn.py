@@ -40,21 +40,20 @@ def churn(
     pieces = int(min(60_000, max(1, round(size / PAGE_BYTES / mean))))
     first = np.maximum(1, log_uniform(rng, low, high, pieces).astype(np.int64))
     again = np.maximum(1, log_uniform(rng, low, high, turns).astype(np.int64))
-    room = max(1, high)
     if order == "random":
         which = rng.integers(0, pieces, turns)
     elif order == "fifo":
         which = np.arange(turns) % pieces
     else:
         which = np.full(turns, pieces - 1)
-    numbers = np.arange(pieces)
+    numbers, flags = np.arange(pieces), 0 if thp else NO_THP
     return join(
         rows("MARK", a=MARK_START),
         rows("SPAWN"),
-        rows("MMAP", pieces, region=numbers, a=room, flags=0 if thp else NO_THP),
-        rows("TOUCH", pieces, region=numbers, b=first),
+        interleave(rows("MMAP", pieces, region=numbers, a=first, flags=flags), rows("TOUCH", pieces, region=numbers, b=first)),
         interleave(
-            rows("UNMAP", turns, region=which, b=room),
+            rows("MUNMAP", turns, region=which),
+            rows("MMAP", turns, region=which, a=again, flags=flags),
             rows("TOUCH", turns, region=which, b=again),
             rows("SLEEP", turns, a=pause),
         ),

@@ -20,6 +20,13 @@ _ITERATIONS = Whole("iterations of each process; iterations / time between marks
 _PROCESSES = Whole("processes, one a vCPU", low=1, high=256, of_guest="most")
 
 
+def _mapped(process: int, pages: int, thp: bool, body: np.ndarray) -> np.ndarray:
+    """A mapping of its own for what the body does."""
+    return join(
+        rows("MMAP", proc=process, a=pages, flags=0 if thp else NO_THP), body, rows("MUNMAP", proc=process)
+    )
+
+
 def _looped(process: int, before: np.ndarray, loop: np.ndarray, iterations: int) -> np.ndarray:
     return join(
         before,
@@ -45,9 +52,8 @@ def page_fault1(
     pages = size // PAGE_BYTES
     programs = []
     for process in range(processes):
-        before = join(rows("SPAWN", proc=process), rows("MMAP", proc=process, a=pages, flags=0 if thp else NO_THP))
-        loop = join(rows("TOUCH", proc=process, b=pages), rows("UNMAP", proc=process, b=pages))
-        programs.append(_looped(process, before, loop, iterations))
+        loop = _mapped(process, pages, thp, rows("TOUCH", proc=process, b=pages))
+        programs.append(_looped(process, rows("SPAWN", proc=process), loop, iterations))
     return programs
 
 
@@ -65,11 +71,9 @@ def page_fault2(
     pages = size // PAGE_BYTES
     programs = []
     for process in range(processes):
-        before = join(rows("SPAWN", proc=process), rows("MMAP", proc=process, a=pages, flags=NO_THP))
-        loop = join(
-            rows("READ", file=process, b=pages), rows("TOUCH", proc=process, b=pages), rows("UNMAP", proc=process, b=pages)
-        )
-        programs.append(join(_looped(process, before, loop, iterations), rows("TRUNCATE", file=process)))
+        copy = join(rows("READ", file=process, b=pages), rows("TOUCH", proc=process, b=pages))
+        loop = _looped(process, rows("SPAWN", proc=process), _mapped(process, pages, False, copy), iterations)
+        programs.append(join(loop, rows("TRUNCATE", file=process)))
     return programs
 
 
@@ -94,8 +98,8 @@ def stress_vm(
     for worker in range(workers):
         rewrite = join(rows("TOUCH", proc=worker, b=pages), rows("COMPUTE", a=pass_time))
         loop = join(np.tile(rewrite, patterns), rows("SLEEP", a=hang))
-        if not keep:
-            loop = join(loop, rows("UNMAP", proc=worker, b=pages))
-        before = join(rows("SPAWN", proc=worker), rows("MMAP", proc=worker, a=pages, flags=0 if thp else NO_THP))
-        programs.append(_looped(worker, before, loop, rounds))
+        before, once = rows("SPAWN", proc=worker), _mapped(worker, pages, thp, loop)
+        if keep:
+            before, once = join(before, once[:1]), loop
+        programs.append(_looped(worker, before, once, rounds))
     return programs

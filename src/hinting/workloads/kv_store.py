@@ -16,6 +16,8 @@ from hinting.workloads.rules import Bytes, Number, OneOf, Span, Whole
 __all__ = ["kv_store"]
 
 KINDS_OF_STORE = ("redis", "memcached")
+#: Number of the process that writes a snapshot.
+CHILD = 1
 #: memcached takes memory in slabs of 1 MiB.
 SLAB_PAGES = 256
 
@@ -38,6 +40,8 @@ def kv_store(
     zipf_exponent: Annotated[float, Number("skew of the accesses", low=0.0, high=5.0)] = 0.99,
     fragmentation: Annotated[float, Number("share of the heap's pages that hold no keys", low=0.0, high=0.9)] = 0.2,
     expiry: Annotated[float, Number("share of the keys' pages that expire in a second, and are written anew", high=1.0)] = 0.01,
+    snapshot: Annotated[int, Span("time between snapshots, each by a fork; 0: none")] = 0,
+    snapshot_time: Annotated[int, Span("time that the child of a snapshot lives", low=1)] = 2_000_000_000,
     slice: Annotated[int, Span("operations come in bursts this far apart", low=10**6, high=10**9)] = 10_000_000,
     op_time: Annotated[int, Span("CPU time of an operation")] = 5_000,
     seed: Annotated[int, SEED] = 0,
@@ -65,6 +69,9 @@ def kv_store(
         blocks.append(rows("UNMAP", turns * gone, a=expired, b=1).reshape(turns, gone))
         blocks.append(rows("TOUCH", turns * gone, a=expired, b=1).reshape(turns, gone))
     blocks.append(rows("SLEEP", turns, a=slice))
+    served = interleave(*blocks)
+    if snapshot:
+        served = _with_snapshots(served, served.size // turns, turns, snapshot // slice, snapshot_time // slice)
     steps = 100
     grown = parts(heap, steps)
     return join(
@@ -73,7 +80,16 @@ def kv_store(
         rows("MMAP", a=heap, flags=NO_THP),
         interleave(rows("TOUCH", steps, a=np.cumsum(grown) - grown, b=grown), rows("SLEEP", steps, a=load // steps)),
         rows("MARK", a=MARK_HELD),
-        interleave(*blocks),
+        served,
         rows("EXIT"),
         rows("MARK", a=MARK_DONE),
     )
+
+
+def _with_snapshots(served: np.ndarray, rows_of_turn: int, turns: int, every: int, lives: int) -> np.ndarray:
+    """A fork every so many turns, whose child ends after so many; until then the first write to a page copies it."""
+    every, lives = max(1, every), max(1, lives)
+    at = np.arange(every, turns, every)
+    at = at[at + lives <= turns] if lives < every else at[:0]
+    places = np.concatenate([at, at + lives]) * rows_of_turn
+    return np.insert(served, places, join(rows("FORK", at.size, a=CHILD), rows("EXIT", at.size, proc=CHILD)))
