@@ -130,7 +130,7 @@ def test_newer_version(content, tmp_path):
         ("extra", 1, "header: unknown field 'extra'"),
         ("memory_map", [], "memory_map: expected an object, got list"),
         ("memory_map", {"ram": []}, "memory_map: field 'free' is missing"),
-        ("strategy", {"name": "v9", "parameters": {}}, "strategy: unknown strategy 'v9'"),
+        ("strategy", {"name": "v99", "parameters": {}}, "strategy: unknown strategy 'v99'"),
         ("strategy", {"name": "v8", "parameters": {}}, "strategy: parameter 'entries' of v8 is missing"),
         ("strategy", {"name": "none", "parameters": {}}, "strategy: 'none' is no strategy"),
         ("strategy", None, "strategy: there is none, but the field strategy."),

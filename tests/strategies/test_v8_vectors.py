@@ -93,6 +93,21 @@ def test_t4b_list_freeing_of_4_kib_pages():
     assert end - 510 < 499191 <= end
 
 
+def test_t4c_single_frees_of_4_kib_pages():
+    allocator, core = singles(1024)
+    left, free, scans = [], allocator.free, 0
+    for pfn in range(1_013_000):
+        free(pfn, 0)
+    for pfn in range(1_013_000, 1_013_760):
+        assert not core.is_woken()
+        free(pfn, 0)
+        if core.statistics()["scans"] > scans:
+            scans = core.statistics()["scans"]
+            left.append(len(core.captured()))
+    assert core.is_woken()
+    assert left[-3:] == [998, 999, 1000]
+
+
 def test_t5_loss():
     allocator, core, held = guest(1024, take=9)
     for pfn in held[:1998]:

@@ -10,6 +10,7 @@ from hinting._core.engine.memory cimport get_pages, use_pages
 from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport KIND_ATOMIC, OPF_KIND, op_t
 from hinting._core.engine.schedule cimport note_wake, yields
+from hinting._core.engine.vmm cimport must_stall
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexcept nogil:
@@ -42,6 +43,8 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     cdef pfn_t pfn
     while v.done < op.b:
         if not v.unwritten:
+            if must_stall(g, v):
+                return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
                 if may_oom(op) and out_of_memory(g, v, cpu):

@@ -59,13 +59,16 @@ ctypedef struct vcpu_t:
     int64_t until                       # end of a sleep
     int thread                          # THREAD_*
     int64_t thread_at
+    int waits                           # submitted reports that it spins for
+    bint stalled                        # an allocation waits until no CPU spins any more
+    int64_t interrupt_at                # when answers to submitted reports are delivered; NEVER: none is due
     int64_t next_timer
     int64_t next_second                 # when the CPU folds its counters
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
     int cpu                             # vCPU that gets the answer
-    bint by_thread                      # its thread waits for it, else it comes as an interrupt
+    bint by_thread                      # its thread waits for it, else its CPU spins or an interrupt comes
 
 ctypedef struct vmm_t:                  # the VMM's main loop: one report at a time, first come first served
     request_t queue[MAX_CPUS + MAX_TICKETS]
@@ -73,6 +76,8 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int64_t now
     int64_t at                          # block of the first report that comes next; -1: not started
     double carry
+    request_t used[MAX_TICKETS]         # answered, but not delivered yet
+    int nr_used
 
 ctypedef struct kswapd_t:
     int64_t now                         # its clock; NEVER: it sleeps
@@ -154,6 +159,8 @@ ctypedef struct machine_t:
     int64_t reported_blocks
     int64_t reported_pages
     int64_t returned_frames             # frames that the host got back through reports
+    int spinning                        # submitted reports that a CPU spins for
+    int64_t lost_answers                # reports whose answer the guest's driver threw away
     int64_t in_flight                   # pages isolated and reported, not yet answered
     int64_t max_isolated                # most of them at once
     bint host_oom                       # the last fault found no frame

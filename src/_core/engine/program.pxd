@@ -115,5 +115,5 @@ cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) no
             break
         if run_row(g, v, cpu, &v.ops[v.pc], until):
             next_row(v)
-        elif g.host_oom:
+        elif g.host_oom or v.stalled:
             break

@@ -50,15 +50,15 @@ from hinting._core.engine.reclaim cimport kswapd_slice
 from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
-from hinting._core.engine.vmm cimport host_answered, run_thread, vmm_slice
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest
+from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
+from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport fold
 from hinting._core.memory cimport munmap, zero_pages
 from hinting._core.mm.pcp cimport decay_pcp_high
 from hinting._core.kernel cimport PCP_AUTO_TUNED
-from hinting._core.strategies.hooks cimport Strategy
+from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
 from hinting._core.engine.ops import OP_DTYPE, file_ends, numbers_used, validate
 
@@ -80,6 +80,8 @@ cdef enum:                              # who runs next, if it is no vCPU
 cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     """When this vCPU has something to do next."""
     cdef int64_t t = NEVER
+    if v.waits or v.stalled:
+        return NEVER
     if v.thread == THREAD_WAITS and g.strategy.synchronous:
         return v.thread_at if v.thread_at == NEVER or v.thread_at > v.now else v.now
     if v.program == PROGRAM_RUNS:
@@ -90,6 +92,8 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
         t = v.thread_at
     if v.next_timer < t:
         t = v.next_timer
+    if v.interrupt_at < t:
+        t = v.interrupt_at
     return t if t > v.now else v.now
 
 
@@ -120,10 +124,12 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
-    if due > v.now:
+    if due > v.now and not (v.thread == THREAD_WAITS and g.strategy.synchronous):
         v.now = due
     if v.thread == THREAD_WAITS and (g.strategy.synchronous or v.thread_at <= v.now):
         host_answered(g, v, cpu)
+    elif v.interrupt_at <= v.now:
+        interrupt(g, v, cpu)
     elif thread_due(v):
         run_thread(g, v, cpu)
     elif v.next_timer <= v.now:
@@ -132,7 +138,7 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
     else:
         if v.program == PROGRAM_SLEEPS and v.until <= v.now:
             v.program = PROGRAM_RUNS
-        run_program(g, v, cpu, until)
+        run_program(g, v, cpu, until if until < v.interrupt_at else v.interrupt_at)
         if v.program != PROGRAM_RUNS:
             fold(g.mm, cpu)
     note_wake(g, v, cpu)
@@ -349,6 +355,7 @@ cdef class Machine:
         """No vCPU has a row left to run and no report is under way."""
         return self.g.state == GUEST_LOST or self.g.vmm.queued == 0 and all(
             self.g.vcpu[cpu].program == PROGRAM_ENDED and self.g.vcpu[cpu].thread == THREAD_IDLE
+            and self.g.vcpu[cpu].interrupt_at == NEVER
             for cpu in range(self.g.ncpus))
 
     def accounts(self):
@@ -413,7 +420,8 @@ cdef class Machine:
             "thp_split_queue": g.split_queue.n, "forks": g.forks, "cow_pages": g.cow_pages,
             "passed_over_rows": g.passed_over, "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
             "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
-            "returned_frames": g.returned_frames, "max_isolated_pages": g.max_isolated,
+            "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
+            "lost_answers": g.lost_answers, "lazy_pages": g.backing.lazy_pages if g.state == GUEST_FINE else 0,
             "inactive_file_pages": g.cache.lru[LRU_INACTIVE].n, "active_file_pages": g.cache.lru[LRU_ACTIVE].n,
             "dirty_file_pages": g.cache.dirty, "file_read_pages": g.cache.reads, "file_written_pages": g.cache.writebacks,
             "workingset_refault_pages": g.cache.refaults, "workingset_activate_pages": g.cache.refault_activations,
@@ -493,6 +501,8 @@ cdef class Engine:
         g.gfp_kind[KIND_ATOMIC] = gfp["atomic"]
         if strategy is not None:
             g.strategy = &strategy.s
+            if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
+                raise MemoryError()
             g.charged = strategy.s.work
         g.vcpu = <vcpu_t *>calloc(g.ncpus, sizeof(vcpu_t))
         if g.vcpu == NULL:
@@ -503,6 +513,7 @@ cdef class Engine:
             g.vcpu[cpu].program = PROGRAM_ENDED
             g.vcpu[cpu].next_second = self.s.now + SECOND
             g.vcpu[cpu].next_timer = NEVER
+            g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
             note_wake(g, &g.vcpu[cpu], cpu)     # attaching may have woken a thread
@@ -532,7 +543,8 @@ cdef class Engine:
             while not idle and step(s, until) and s.error == 0:
                 idle = g.vmm.queued == 0
                 for cpu in range(g.ncpus):
-                    idle = idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
+                    idle = (idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
+                            and g.vcpu[cpu].interrupt_at == NEVER)
                 idle = idle or g.state == GUEST_LOST
         self._no_error()
 

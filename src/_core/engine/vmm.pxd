@@ -13,7 +13,8 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.host.discard cimport backing_discard
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, THREAD_REPORTS, block_t
+from hinting._core.host.lazy cimport backing_free_lazily
+from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, block_t
 
 cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thread) noexcept nogil:
     """Put a report into the virtqueue; the exit is the guest's time."""
@@ -54,12 +55,81 @@ cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         v.thread = THREAD_WAITS
         v.thread_at = NEVER
 
+cdef inline int next_used(const machine_t *g, int cpu) noexcept nogil:
+    """The oldest answer that this CPU has not got yet, -1 if none."""
+    cdef int i
+    for i in range(g.vmm.nr_used):
+        if g.vmm.used[i].cpu == cpu:
+            return i
+    return -1
+
+cdef inline int take_used(machine_t *g, int i) noexcept nogil:
+    """Take an answer off the ring; returns its ticket."""
+    cdef int ticket = g.vmm.used[i].ticket
+    g.vmm.nr_used -= 1
+    for i in range(i, g.vmm.nr_used):
+        g.vmm.used[i] = g.vmm.used[i + 1]
+    return ticket
+
+cdef inline void interrupt(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """Deliver answers to submitted reports: all that are there, or as a driver's fault only the first."""
+    cdef int i = next_used(g, cpu)
+    v.interrupt_at = NEVER
+    while i >= 0:
+        g.account.guest_report += g.costs.virt_guest_irq_to_task
+        advance(v, g.costs.virt_guest_irq_to_task)
+        g.strategy.on_host_done(g.strategy.self, g.mm, cpu, take_used(g, i))
+        charge_strategy(g, v)
+        i = -1 if g.strategy.one_answer else next_used(g, cpu)
+
+cdef inline void drop_answers(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """The driver pulls answered buffers off the ring before it adds one; those of due interrupts are safe."""
+    cdef int i
+    if v.interrupt_at <= v.now:
+        interrupt(g, v, cpu)
+    i = next_used(g, cpu)
+    while i >= 0:
+        g.lost_answers += 1
+        g.strategy.on_host_lost(g.strategy.self, g.mm, cpu, take_used(g, i))
+        i = next_used(g, cpu)
+
 cdef inline void take_submitted(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Reports that hooks of this stretch have made go to the VMM."""
     cdef int k
     for k in range(g.strategy.nr_submitted):
+        if g.strategy.drops_answers:
+            drop_answers(g, v, cpu)
         kick(g, v, cpu, g.strategy.submitted[k], False)
+        if g.strategy.submit_waits:
+            v.waits += 1
+            g.spinning += 1
     g.strategy.nr_submitted = 0
+
+cdef inline void spin_until(machine_t *g, vcpu_t *v, int64_t t) noexcept nogil:
+    if t > v.now:
+        g.account.guest_spin += t - v.now
+        v.now = t
+
+cdef inline void end_spin(machine_t *g, vcpu_t *v) noexcept nogil:
+    """A report that this CPU spun for is answered; after the last one allocations elsewhere go on."""
+    cdef int cpu
+    spin_until(g, v, g.vmm.now)
+    v.waits -= 1
+    g.spinning -= 1
+    if g.spinning:
+        return
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].stalled:
+            g.vcpu[cpu].stalled = False
+            spin_until(g, &g.vcpu[cpu], g.vmm.now)
+
+cdef inline bint must_stall(machine_t *g, vcpu_t *v) noexcept nogil:
+    """Whether an allocation of this CPU has to wait now."""
+    if g.spinning == 0 or v.waits or not g.strategy.stops_alloc:
+        return False
+    g.strategy.work.stalls += 1
+    v.stalled = True
+    return True
 
 cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
     cdef double t = g.vmm.carry + ns
@@ -81,10 +151,15 @@ cdef inline void answer(machine_t *g, const request_t *r) noexcept nogil:
     cdef double irq = g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task
     if r.by_thread:
         v.thread_at = g.vmm.now + (0 if g.strategy.synchronous else <int64_t>irq)
-        return
-    g.account.guest_report += g.costs.virt_guest_irq_to_task
-    g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
-    charge_strategy(g, v)
+    elif g.strategy.submit_waits:
+        end_spin(g, v)
+        g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
+        charge_strategy(g, v)
+    else:
+        g.vmm.used[g.vmm.nr_used] = r[0]
+        g.vmm.nr_used += 1
+        if v.interrupt_at == NEVER:
+            v.interrupt_at = g.vmm.now + <int64_t>g.costs.virt_irq_inject
 
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
@@ -103,10 +178,16 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         stolen_ns = 0
         pages = <int64_t>1 << blocks[g.vmm.at].order
         before = g.backing.held_frames
+        if g.strategy.on_discard != NULL:
+            g.strategy.on_discard(g.strategy.self, g.mm, blocks[g.vmm.at].pfn, blocks[g.vmm.at].order)
         if g.strategy.host_action == HOST_DONTNEED:
             backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
                             g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
                             &host_ns, &stolen_ns)
+        elif g.strategy.host_action == HOST_FREE:
+            backing_free_lazily(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
+                                g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
+                                &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)

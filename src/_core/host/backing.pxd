@@ -1,7 +1,7 @@
 """Everything another core needs of the host, in one place."""
 
 from hinting._core.host.check cimport backing_check, host_check
-from hinting._core.host.deferred cimport reclaim_for, shrink_deferred
+from hinting._core.host.deferred cimport shrink_deferred
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport (
     backing_fault,
@@ -20,5 +20,7 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
+from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
+from hinting._core.host.reclaim cimport reclaim_for, reclaim_until
 from hinting._core.host.state cimport HOST_NOMEM, HOST_OK, backing_t, block_t, host_t

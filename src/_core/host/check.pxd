@@ -35,6 +35,7 @@ cdef enum:
     CHECK_TABLES = 8
     CHECK_QUEUE = 9
     CHECK_DIRECTORY = 10
+    CHECK_LAZY = 11
 
 ctypedef struct recount_t:
     int64_t rss_pages
@@ -44,6 +45,7 @@ ctypedef struct recount_t:
     int64_t huge_blocks
     int64_t deferred_blocks
     int64_t deferred_frames
+    int64_t lazy_pages
 
 cdef inline int recount_block(const host_t *h, const backing_t *b, uint64_t i, recount_t *r) noexcept nogil:
     """Check one block and add it to the sums."""
@@ -70,6 +72,13 @@ cdef inline int recount_block(const host_t *h, const backing_t *b, uint64_t i, r
         return CHECK_DIRECTORY
     if mapped and not b.directories[i >> (DIRECTORY_ORDER - BLOCK_ORDER)] & DIRECTORY_EPT:
         return CHECK_DIRECTORY
+    if b.lazy != NULL:
+        for w in range(BLOCK_WORDS):
+            if b.lazy[i].pages[w] & (block.ept[w] | ~block.present[w]):
+                return CHECK_LAZY
+            r.lazy_pages += popcount(b.lazy[i].pages[w])
+            if b.lazy[i].pages[w] and not b.lazy[i].queued:
+                return CHECK_LAZY
     r.rss_pages += present
     r.held_frames += present
     if block.folio == FOLIO_HUGE_PARTIAL:
@@ -104,7 +113,7 @@ cdef inline int backing_check(const host_t *h, const backing_t *b) noexcept nogi
     cdef uint64_t i
     cdef int result
     r.rss_pages = r.held_frames = r.host_tables = r.ept_tables = 0
-    r.huge_blocks = r.deferred_blocks = r.deferred_frames = 0
+    r.huge_blocks = r.deferred_blocks = r.deferred_frames = r.lazy_pages = 0
     for i in range(b.nblocks):
         result = recount_block(h, b, i, &r)
         if result != CHECK_OK:
@@ -116,6 +125,8 @@ cdef inline int backing_check(const host_t *h, const backing_t *b) noexcept nogi
         return CHECK_RSS
     if r.held_frames != b.held_frames or b.held_frames != b.rss_pages + b.deferred_frames:
         return CHECK_HELD
+    if r.lazy_pages != b.lazy_pages:
+        return CHECK_LAZY
     if r.host_tables != b.host_tables or r.ept_tables != b.ept_tables:
         return CHECK_TABLES
     if r.deferred_blocks != b.deferred_blocks or r.deferred_frames != b.deferred_frames or not is_queue_sound(b):

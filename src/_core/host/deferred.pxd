@@ -8,13 +8,11 @@ shares; khugepaged and underused huge pages are not emulated.
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.costs cimport costs_t
-from hinting._core.host.frames cimport can_take, give
+from hinting._core.host.frames cimport give
 from hinting._core.host.state cimport (
     BLOCK_PAGES,
     BLOCK_WORDS,
     FOLIO_SMALL,
-    HOST_NOMEM,
-    HOST_OK,
     backing_t,
     block_t,
     host_t,
@@ -70,7 +68,7 @@ cdef inline void split_folio(host_t *h, backing_t *b, block_t *block) noexcept n
 cdef inline void shrink_deferred(host_t *h, const costs_t *c, int64_t goal, double *ns) noexcept nogil:
     """Split queued folios until the host has `goal` free frames or no folio is left.
 
-    kswapd calls it with goal = wmark_high when wakes_kswapd(), on its own account. Adds its time to ns.
+    Adds its time to ns.
     """
     cdef int i
     cdef backing_t *b
@@ -81,11 +79,3 @@ cdef inline void shrink_deferred(host_t *h, const costs_t *c, int64_t goal, doub
                 return
             split_folio(h, b, &b.blocks[b.deferred_head - 1])
             ns[0] += c.host_thp_split_folio
-
-cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
-    """Make room for `frames` by direct reclaim: only the deferred-split queue gives anything without swap."""
-    if frames <= 0 or can_take(h, frames):
-        return HOST_OK
-    h.vm.allocstall += 1
-    shrink_deferred(h, c, h.wmark_min + frames, ns)
-    return HOST_OK if can_take(h, frames) else HOST_NOMEM

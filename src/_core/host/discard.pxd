@@ -1,7 +1,7 @@
 """Giving guest memory back to the host: MADV_DONTNEED by the VMM.
 
-Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. MADV_FREE,
-hole punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
+Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. Hole
+punching and hugetlbfs are left out; MADV_FREE is in lazy.pxd. One IPI round a call serves the second-level flush and the host's.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -13,6 +13,7 @@ from hinting._core.host.frames cimport give, take
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
+    BLOCK_WORDS,
     FOLIO_HUGE_PARTIAL,
     FOLIO_SMALL,
     PMD_HUGE,
@@ -72,8 +73,18 @@ cdef inline void free_tables(host_t *h, backing_t *b, block_t *block) noexcept n
         b.ept_tables -= 1
         give(h, 1)
 
-cdef inline void zap_huge(host_t *h, backing_t *b, block_t *block) noexcept nogil:
+cdef inline void forget_lazy(backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
+    """Pages lose their frames: they are no lazily freed ones any more."""
+    if b.lazy != NULL:
+        b.lazy_pages -= popcount(b.lazy[i].pages[w] & pages)
+        b.lazy[i].pages[w] &= ~pages
+
+cdef inline void zap_huge(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     """Remove a whole huge entry and free its folio."""
+    cdef block_t *block = &b.blocks[i]
+    cdef int w
+    for w in range(BLOCK_WORDS):
+        forget_lazy(b, i, w, ~<uint64_t>0)
     fill_block(block.present, 0)
     fill_block(block.ept, 0)
     fill_block(block.gone, ~<uint64_t>0)
@@ -98,15 +109,14 @@ cdef inline void split_pmd(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     h.vm.thp_split_pmd += 1
     enqueue_deferred(h, b, <unsigned int>i)
 
-cdef inline int64_t zap_small(host_t *h, backing_t *b, block_t *block, int lo, int hi) noexcept nogil:
-    """Remove the 4K entries of pages lo .. hi - 1; returns their number."""
+cdef inline int64_t zap_words(host_t *h, backing_t *b, uint64_t i, const uint64_t *pages) noexcept nogil:
+    """Remove the 4K entries of the pages whose bits are set; returns their number."""
+    cdef block_t *block = &b.blocks[i]
     cdef int64_t removed = 0, of_folio = 0, freed
     cdef uint64_t hit
-    cdef int w, first, last
-    for w in range(lo // WORD_PAGES, (hi - 1) // WORD_PAGES + 1):
-        first = lo - w * WORD_PAGES if lo > w * WORD_PAGES else 0
-        last = hi - w * WORD_PAGES if hi < (w + 1) * WORD_PAGES else WORD_PAGES
-        hit = block.present[w] & span(first, last)
+    cdef int w
+    for w in range(BLOCK_WORDS):
+        hit = block.present[w] & pages[w]
         if hit:
             removed += popcount(hit)
             if block.folio == FOLIO_HUGE_PARTIAL:
@@ -114,6 +124,7 @@ cdef inline int64_t zap_small(host_t *h, backing_t *b, block_t *block, int lo, i
             block.present[w] &= ~hit
             block.ept[w] &= ~hit
             block.gone[w] |= hit
+            forget_lazy(b, i, w, hit)
     freed = removed - of_folio
     b.deferred_frames += of_folio
     if of_folio and folio_mapped(block) == 0:
@@ -127,13 +138,23 @@ cdef inline int64_t zap_small(host_t *h, backing_t *b, block_t *block, int lo, i
     give(h, freed)
     return removed
 
+cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
+    """Remove the 4K entries of pages lo .. hi - 1; returns their number."""
+    cdef uint64_t pages[BLOCK_WORDS]
+    cdef int w
+    fill_block(pages, 0)
+    for w in range(lo // WORD_PAGES, (hi - 1) // WORD_PAGES + 1):
+        pages[w] = span(lo - w * WORD_PAGES if lo > w * WORD_PAGES else 0,
+                        hi - w * WORD_PAGES if hi < (w + 1) * WORD_PAGES else WORD_PAGES)
+    return zap_words(h, b, i, pages)
+
 cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int hi, bint whole, zap_t *z) noexcept nogil:
     """Remove pages lo .. hi - 1 of block i; whole: one call covers the block. Returns the 4K entries removed."""
     cdef block_t *block = &b.blocks[i]
     cdef int64_t removed = 0
     cdef bint is_split
     if block.pmd == PMD_HUGE and whole:
-        zap_huge(h, b, block)
+        zap_huge(h, b, i)
         z.huge += 1
         b.n.discarded_pages += BLOCK_PAGES
     elif block.pmd != PMD_NONE:
@@ -141,7 +162,7 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
         if is_split:
             split_pmd(h, b, i)
             z.pmd_splits += 1
-        removed = zap_small(h, b, block, lo, hi)
+        removed = zap_small(h, b, i, lo, hi)
         if is_split and not h.thp_deposit:
             if h.frames_free == 0:  # the table needs a frame, and the folio has just given up some
                 split_folio(h, b, block)

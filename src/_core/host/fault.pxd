@@ -9,8 +9,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
-from hinting._core.host.deferred cimport reclaim_for
 from hinting._core.host.frames cimport can_take, give, huge_frame_exists, take
+from hinting._core.host.lazy cimport reclaim_lazy
+from hinting._core.host.reclaim cimport reclaim_for
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -68,6 +69,19 @@ cdef inline void add_directories(backing_t *b, pfn_t pfn, int levels) noexcept n
     b.ept_tables += (levels & DIRECTORY_EPT) != 0
     b.directories[pfn >> DIRECTORY_ORDER] |= levels
 
+cdef inline void written(backing_t *b, pfn_t pfn, uint64_t pages) noexcept nogil:
+    """Lazily freed pages of the word of pfn are ordinary ones again: a touch counts as a write."""
+    cdef uint64_t *lazy
+    if b.lazy != NULL:
+        lazy = &b.lazy[pfn >> BLOCK_ORDER].pages[pfn >> 6 & 7]
+        b.lazy_pages -= popcount(lazy[0] & pages)
+        lazy[0] &= ~pages
+
+cdef inline void block_written(backing_t *b, pfn_t pfn) noexcept nogil:
+    if b.lazy != NULL:
+        b.lazy_pages -= popcount_block(b.lazy[pfn >> BLOCK_ORDER].pages)
+        fill_block(b.lazy[pfn >> BLOCK_ORDER].pages, 0)
+
 cdef inline void map_2m(host_t *h, backing_t *b, block_t *block) noexcept nogil:
     """Install a 2M second-level entry; a table in its place is freed."""
     fill_block(block.ept, ~<uint64_t>0)
@@ -94,8 +108,10 @@ cdef inline int fault_map(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
     add_directories(b, pfn, DIRECTORY_EPT)
     if is_huge:
         map_2m(h, b, block)
+        block_written(b, pfn)
     else:
         map_4k(b, block, pfn)
+        written(b, pfn, <uint64_t>1 << (pfn & 63))
     b.n.map_faults += 1
     ns[0] += fault_map_ns(c)
     return HOST_OK
@@ -106,6 +122,8 @@ cdef inline bint fault_2m(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
     cdef block_t *block = &b.blocks[i]
     cdef int64_t tables = directories_missing(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT) + h.thp_deposit
     block.thp_attempts += 1
+    if not can_take(h, BLOCK_PAGES + tables):
+        reclaim_lazy(h, c, h.wmark_min + BLOCK_PAGES + tables, ns)
     if not can_take(h, BLOCK_PAGES + tables) or not huge_frame_exists(h, b, i, block.thp_attempts):
         b.n.thp_fallbacks += 1
         h.vm.thp_fault_fallback += 1
@@ -187,9 +205,10 @@ cdef inline int backing_touch_page(host_t *h, backing_t *b, const costs_t *c, pf
     return HOST_OK
 
 cdef inline void fault_word(
-    host_t *h, backing_t *b, const costs_t *c, block_t *block, int w, uint64_t missing, double *ns
+    host_t *h, backing_t *b, const costs_t *c, block_t *block, pfn_t pfn, uint64_t missing, double *ns
 ) noexcept nogil:
-    """Faults of many pages of a word at once, where both tables exist and frames are plenty."""
+    """Faults of many pages of the word of pfn at once, where both tables exist and frames are plenty."""
+    cdef int w = pfn >> 6 & 7
     cdef int64_t taken = popcount(missing & ~block.present[w])
     cdef int64_t mapped = popcount(missing & block.present[w])
     take(h, taken)
@@ -201,6 +220,7 @@ cdef inline void fault_word(
     h.vm.pgfault += taken
     block.present[w] |= missing
     block.ept[w] |= missing
+    written(b, pfn, missing)
     ns[0] += <double>taken * fault_4k_ns(c) + <double>mapped * fault_map_ns(c)
 
 cdef inline int backing_touch(
@@ -228,7 +248,7 @@ cdef inline int backing_touch(
             if todo == 0:
                 break
             if block.pmd == PMD_TABLE and block.ept_table and can_take(h, popcount(todo & ~block.present[w])):
-                fault_word(h, b, c, block, w, todo, ns)
+                fault_word(h, b, c, block, <pfn_t>at, todo, ns)
                 break
             bit = first_bit(todo)
             if backing_fault(h, b, c, <pfn_t>((at & ~<uint64_t>63) + bit), ns) != HOST_OK:

@@ -10,7 +10,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from hinting._core.costs cimport costs_t
-from hinting._core.host.deferred cimport reclaim_for
+from hinting._core.host.reclaim cimport reclaim_for
 from hinting._core.host.frames cimport give, take
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
@@ -21,6 +21,7 @@ from hinting._core.host.state cimport (
     backing_t,
     block_t,
     host_t,
+    lazy_t,
 )
 from hinting._core.memory cimport munmap, zero_pages
 
@@ -54,7 +55,10 @@ cdef inline void backing_free(backing_t *b) noexcept nogil:
     """Give the emulator's memory back; the counters stay readable."""
     if b.blocks != NULL:
         munmap(b.blocks, b.mapped_bytes)
+    if b.lazy != NULL:
+        munmap(b.lazy, b.nblocks * sizeof(lazy_t))
     b.blocks = NULL
+    b.lazy = NULL
     b.directories = NULL
     b.mapped_bytes = 0
 
@@ -99,7 +103,8 @@ cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
     give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
     b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
     b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0
-    b.deferred_head = b.deferred_tail = 0
+    b.deferred_head = b.deferred_tail = b.lazy_head = b.lazy_tail = 0
+    b.lazy_pages = 0
     b.attached = False
     h.nr_guests -= 1
     while i < h.nr_guests:

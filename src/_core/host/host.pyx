@@ -18,6 +18,7 @@ from hinting._core.host.check cimport (
     CHECK_DIRECTORY,
     CHECK_HELD,
     CHECK_IDENTITY,
+    CHECK_LAZY,
     CHECK_MAPPED_NOT_PRESENT,
     CHECK_NEGATIVE,
     CHECK_OK,
@@ -27,7 +28,6 @@ from hinting._core.host.check cimport (
     backing_check,
     host_check,
 )
-from hinting._core.host.deferred cimport shrink_deferred
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.frames cimport wakes_kswapd
@@ -39,7 +39,9 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
+from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
+from hinting._core.host.reclaim cimport reclaim_until
 from hinting._core.host.state cimport HOST_OK, OVERCOMMIT_NEVER, backing_t, block_t
 from hinting._core.host.words cimport popcount_block
 
@@ -74,6 +76,7 @@ _CHECKS = {
     CHECK_HELD: "held_frames differ from the recount",
     CHECK_TABLES: "page-table frames differ from the recount",
     CHECK_QUEUE: "the deferred-split queue differs from the recount",
+    CHECK_LAZY: "lazily freed pages differ from the recount, or one is mapped or has no frame",
     CHECK_DIRECTORY: "a page is backed or mapped without a page directory",
 }
 
@@ -253,7 +256,7 @@ cdef class HostMemory:
     def kswapd(self):
         """Reclaim up to the high watermark; returns its time, ns."""
         cdef double ns = 0
-        shrink_deferred(&self.h, &self.costs.c, self.h.wmark_high, &ns)
+        reclaim_until(&self.h, &self.costs.c, self.h.wmark_high, &ns)
         return ns
 
     def check(self):
@@ -314,6 +317,23 @@ cdef class Backing:
         cdef int running = whole("running_vcpus", running_vcpus, 0, 1 << 20)
         with nogil:
             backing_discard(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
+        return Discard(host_ns, stolen_ns)
+
+    def free_lazily(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
+        """Give pages back by MADV_FREE: they keep their frames until the host needs them or the guest writes to them.
+
+        Arguments and result are those of discard.
+        """
+        cdef double host_ns = 0, stolen_ns = 0
+        self._range(pfn, npages)
+        cdef pfn_t at = pfn
+        cdef uint64_t n = npages
+        cdef uint64_t each = whole("call_pages", npages if call_pages is None else call_pages, 1, MAX_NPFN)
+        cdef int running = whole("running_vcpus", running_vcpus, 0, 1 << 20)
+        if not lazy_init(&self.b):
+            raise MemoryError()
+        with nogil:
+            backing_free_lazily(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
         return Discard(host_ns, stolen_ns)
 
     def is_mapped(self, pfn):
@@ -391,6 +411,11 @@ cdef class Backing:
     def huge_blocks(self):
         """Blocks that are one mapped huge folio."""
         return self.b.huge_blocks
+
+    @property
+    def lazy_pages(self):
+        """Lazily freed pages that still have their frames."""
+        return self.b.lazy_pages
 
     @property
     def deferred(self):

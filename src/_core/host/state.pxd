@@ -47,6 +47,11 @@ ctypedef struct block_t:                # 208 bytes, 0.41 a page
     uint8_t ept_huge                    # the second level maps 2 MiB
     uint8_t ept_table                   # a second-level table page exists
 
+ctypedef struct lazy_t:                 # of a block
+    uint64_t pages[BLOCK_WORDS]         # page was freed lazily and not touched since: has a frame, is not mapped
+    uint32_t next                       # queue of blocks with such pages: block number + 1, 0 at its end
+    bint queued
+
 ctypedef struct counters_t:             # of one guest, since its start
     uint64_t faults_4k                  # second-level faults that took a frame
     uint64_t faults_2m                  # second-level faults that took a huge frame
@@ -56,6 +61,7 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t discard_calls              # madvise calls
     uint64_t discard_pages              # pages these calls named
     uint64_t discarded_pages            # of these, pages that were backed
+    uint64_t lazily_dropped             # lazily freed pages whose frames reclaim took
     uint64_t thp_splits                 # huge folios this guest lost to a partial discard
     uint64_t folio_splits               # huge folios split under pressure
 
@@ -79,6 +85,10 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     int64_t deferred_frames             # unmapped, but held by a folio on the queue
     uint32_t deferred_head              # block number + 1: next to split
     uint32_t deferred_tail
+    lazy_t *lazy                        # by block, NULL until a page is freed lazily
+    int64_t lazy_pages                  # lazily freed pages that still have their frames
+    uint32_t lazy_head                  # block number + 1: next to lose them
+    uint32_t lazy_tail
     counters_t n
 
 ctypedef struct vmstat_t:               # named as in /proc/vmstat

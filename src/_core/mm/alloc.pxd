@@ -22,7 +22,7 @@ from hinting._core.common cimport (
     pfn_t,
 )
 from hinting._core.kernel cimport RESERVE_HARDER, kernel_t
-from hinting._core.mm.buddy cimport FPI_NONE, account_list, free_block, take_smallest
+from hinting._core.mm.buddy cimport FPI_NONE, account_list, free_block, take_smallest, unlocked
 from hinting._core.mm.counter cimport account, pcp_of
 from hinting._core.mm.fallback cimport TAKE_NORMAL, reserve_highatomic, take
 from hinting._core.mm.pages cimport (
@@ -338,6 +338,7 @@ cdef inline void free_direct(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, 
         pfn += <pfn_t>1 << (order - 1)
         order -= 1
     free_block(m, z, cpu, pfn, order, block_type(m, pfn), fpi)
+    unlocked(m, cpu)
 
 cdef inline void free_prepared(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int mt) noexcept nogil:
     """Put a page whose preparation is over: per-CPU list or buddy lists. mt: its pageblock's type as read before."""

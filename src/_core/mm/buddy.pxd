@@ -111,7 +111,7 @@ cdef inline bint may_merge_pageblocks(const mm_t *m, int mt, int other) noexcept
 
 cdef inline void free_block(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int mt, int fpi) noexcept nogil:
     """Enter a block into the free lists of type mt, merging it with its free buddies (all versions)."""
-    cdef pfn_t buddy = pfn
+    cdef pfn_t buddy = pfn, freed = pfn
     cdef int other
     tag_clear(m, pfn, order)
     account_list(m, z, cpu, <int64_t>1 << order, mt)
@@ -130,7 +130,13 @@ cdef inline void free_block(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, i
         order += 1
     list_add(m, z, pfn, order, mt, fpi & FPI_TO_TAIL or (order < MAX_ORDER and merge_likely(m, pfn, buddy, order)))
     if m.on_merged != NULL and not fpi & FPI_SKIP_REPORT_NOTIFY:
+        m.merged_from = freed
         m.on_merged(m.hook_self, m, cpu, pfn, order)
+
+cdef inline void unlocked(mm_t *m, int cpu) noexcept nogil:
+    """The zone lock is released at the end of an ordinary free, or of one batch of them."""
+    if m.on_unlock != NULL:
+        m.on_unlock(m.hook_self, m, cpu)
 
 cdef inline void expand(mm_t *m, zone_t *z, pfn_t pfn, int high, int order, int mt) noexcept nogil:
     """Give back the upper halves of a block of order high until a block of the wanted order is left at pfn."""

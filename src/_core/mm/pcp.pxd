@@ -19,7 +19,7 @@ from hinting._core.common cimport (
     pfn_t,
 )
 from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FIXED, PCP_FREE_FACTOR, kernel_t
-from hinting._core.mm.buddy cimport FPI_NONE, free_block
+from hinting._core.mm.buddy cimport FPI_NONE, free_block, unlocked
 from hinting._core.mm.counter cimport account, pcp_of
 from hinting._core.mm.fallback cimport TAKE_NORMAL, take_several
 from hinting._core.mm.pages cimport TAG_PCP, block_type
@@ -142,6 +142,7 @@ cdef inline void bulk_drain_round_robin(mm_t *m, zone_t *z, pcp_t *p, int cpu, i
             quota -= 1
             if n <= 0 or quota <= 0 or p.list[index].len == 0:
                 break
+    unlocked(m, cpu)
 
 cdef inline void bulk_drain(mm_t *m, zone_t *z, pcp_t *p, int cpu, int64_t n, int first) noexcept nogil:
     """Move about n pages of one per-CPU page set to the buddy lists, oldest first. first: list to begin with (6.x).
@@ -170,6 +171,7 @@ cdef inline void bulk_drain(mm_t *m, zone_t *z, pcp_t *p, int cpu, int64_t n, in
             drained(m, z, cpu, ring_pop_tail(r), order)
             if n <= 0 or r.len == 0:
                 break
+    unlocked(m, cpu)
 
 cdef inline int64_t auto_tuned_high(zone_t *z, pcp_t *p, bint free_high) noexcept nogil:
     """6.12: the count at which a free overflows; adjusts the running high."""

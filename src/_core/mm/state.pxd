@@ -75,6 +75,7 @@ ctypedef struct zone_t:
 ctypedef struct mm_t
 
 ctypedef void (*page_hook_t)(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil
+ctypedef void (*cpu_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
 
 ctypedef struct mm_t:
     kernel_t k
@@ -93,6 +94,8 @@ ctypedef struct mm_t:
     page_hook_t on_free                 # the arch free hook's position: before the page reaches any list
     page_hook_t on_alloc                # the arch alloc hook's position
     page_hook_t on_merged               # after a block was entered in a free list by an ordinary free
+    cpu_hook_t on_unlock                # after the zone lock was released at the end of such frees
+    pfn_t merged_from                   # first page of what was freed, while on_merged runs
     void *hook_self
     bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
     const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide

@@ -5,14 +5,18 @@ THREAD_REPORTS; any other hook by `submit`. When the host has dropped the blocks
 
 Hooks run where the kernel's own would: `on_free` at the position of arch_free_page, before the page reaches any list
 and without the zone lock; `on_alloc` at the position of arch_alloc_page; `on_merged` after an ordinary free entered a
-block in a free list. A NULL hook costs one predictable branch.
+block in a free list, `on_unlock` when the zone lock is released at the end of such frees. A NULL hook costs one
+predictable branch.
+
+A submitted report is answered by an interrupt, or with submit_waits its CPU spins for it. Hooks run in one go, so a
+spinning CPU first ends its present step (of a process's exit: a page table's worth of pages).
 """
 
 from libc.stdint cimport int64_t, uint8_t
 
 from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.mm.allocator cimport Allocator
-from hinting._core.mm.state cimport mm_t, page_hook_t
+from hinting._core.mm.state cimport cpu_hook_t, mm_t, page_hook_t
 
 cdef enum:
     THREAD_SLEEPS = 0                   # nothing left to do on this CPU
@@ -20,6 +24,7 @@ cdef enum:
 
     HOST_DONTNEED = 0                   # what the host does with a reported block
     HOST_IGNORE = 1                     # nothing: a hint that frees no host memory
+    HOST_FREE = 2                       # MADV_FREE: dropped under pressure, unless the guest writes before
 
     MAX_TICKETS = 256                   # reports under way at once
 
@@ -35,10 +40,12 @@ ctypedef struct work_t:                 # what the strategy's own code did, for 
     int64_t locks                       # zone lock round trips
     int64_t isolated                    # blocks isolated
     int64_t returned                    # blocks put back
+    int64_t stalls                      # times that a CPU waited with an allocation for a report to end
 
 ctypedef int (*thread_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
 ctypedef void (*done_hook_t)(void *self, mm_t *m, int cpu, int ticket) noexcept nogil
 ctypedef bint (*timer_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef void (*discard_hook_t)(void *self, mm_t *m, pfn_t pfn, int order) noexcept nogil
 ctypedef const block_t *(*report_hook_t)(void *self, int ticket, int64_t *n) noexcept nogil
 
 ctypedef struct strategy_t:
@@ -46,8 +53,11 @@ ctypedef struct strategy_t:
     page_hook_t on_free
     page_hook_t on_alloc
     page_hook_t on_merged
+    cpu_hook_t on_unlock
     thread_hook_t on_thread             # run this CPU's thread until it sleeps or has something to report
     done_hook_t on_host_done            # the host has dropped the blocks of a ticket; runs on this CPU
+    done_hook_t on_host_lost            # the driver threw this answer away
+    discard_hook_t on_discard           # the host is about to drop a block: the moment to see whether it may
     timer_hook_t on_timer               # every timer_ns on each CPU; True wakes the CPU's thread
     report_hook_t report                # the blocks of a ticket
     int64_t timer_ns                    # 0: no timer
@@ -55,6 +65,10 @@ ctypedef struct strategy_t:
     int descriptors                     # virtqueue descriptors of one report, 0: one for each block
     int64_t call_pages                  # pages of one discard call on the host, 0: a whole block
     int host_action                     # HOST_*
+    bint submit_waits                   # the CPU of a submitted report spins until the host is done
+    bint stops_alloc                    # meanwhile the other CPUs' allocations wait
+    bint drops_answers                  # submitting throws away answers whose interrupt has not come
+    bint one_answer                     # an interrupt delivers one answer, others wait for the next one
     bint synchronous                    # the thread spins on its vCPU until the host is done, else it sleeps
     uint8_t wake[MAX_CPUS]              # this CPU's thread was woken and has not run yet
     int thread_ticket[MAX_CPUS]         # what on_thread reports when it returns THREAD_REPORTS
@@ -77,3 +91,4 @@ cdef class Strategy:
     cdef readonly Allocator allocator
 
     cdef int prepare(self, Allocator allocator) except -1
+    cdef int _discard(self, int ticket) except -1

@@ -42,6 +42,7 @@ cdef class Strategy:
         allocator.m.on_free = self.s.on_free
         allocator.m.on_alloc = self.s.on_alloc
         allocator.m.on_merged = self.s.on_merged
+        allocator.m.on_unlock = self.s.on_unlock
 
     def _attached(self, cpu):
         if self.allocator is None:
@@ -69,9 +70,21 @@ cdef class Strategy:
         blocks = self.s.report(self.s.self, self.s.thread_ticket[cpu], &n)
         return [(blocks[i].pfn, blocks[i].order) for i in range(n)]
 
+    cdef int _discard(self, int ticket) except -1:
+        """Let the strategy see each block of a report at the moment of its discard."""
+        cdef int64_t n = 0, i
+        cdef const block_t *blocks
+        if self.s.on_discard == NULL:
+            return 0
+        blocks = self.s.report(self.s.self, ticket, &n)
+        for i in range(n):
+            self.s.on_discard(self.s.self, &self.allocator.m, blocks[i].pfn, blocks[i].order)
+        return 0
+
     def host_done(self, int cpu=0):
         """Tell the strategy that the host has dropped what this CPU's thread reported."""
         self._attached(cpu)
+        self._discard(self.s.thread_ticket[cpu])
         with nogil:
             self.s.on_host_done(self.s.self, &self.allocator.m, cpu, self.s.thread_ticket[cpu])
 
@@ -90,7 +103,10 @@ cdef class Strategy:
         cdef int k, taken = self.s.nr_submitted
         self._attached(cpu)
         for k in range(taken):
+            self._discard(self.s.submitted[k])
             self.s.on_host_done(self.s.self, &self.allocator.m, cpu, self.s.submitted[k])
+        for k in range(taken, self.s.nr_submitted):
+            self.s.submitted[k - taken] = self.s.submitted[k]
         self.s.nr_submitted -= taken
         return taken
 

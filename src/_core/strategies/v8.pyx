@@ -10,21 +10,23 @@ array is full, frees on this CPU are lost.
 """
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
 
 from hinting.errors import StrategyError
 
 from hinting._core.common cimport pfn_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.capture cimport append, capture_free, capture_init
+from hinting._core.strategies.arrays cimport free_arrays, make_arrays
+from hinting._core.strategies.capture cimport append
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
+    HOST_FREE,
     THREAD_REPORTS,
     THREAD_SLEEPS,
     Strategy,
     block_t,
 )
+from hinting._core.strategies.lists cimport not_isolated
 from hinting._core.strategies.v8_steps cimport (
     DEDUP_FULL,
     DEDUP_HEAD,
@@ -51,8 +53,8 @@ cdef extern from *:
 
 _DRAIN = {"off": DRAIN_OFF, "local": DRAIN_LOCAL, "all": DRAIN_ALL}
 _DEDUP = {"off": DEDUP_OFF, "head": DEDUP_HEAD, "full": DEDUP_FULL}
-_ACTION = {"dontneed": HOST_DONTNEED}
-_LABELS = (
+_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
+LABELS = (
     ("total_freed", "total_freed_memory"), ("captured", "captued_memory"), ("scanned", "scanned_memory"),
     ("total_isolated", "total_isolated_memory"), ("tail_isolated", "tail_isolated_memory"),
     ("failed_isolation", "failed_isolation_memory"), ("reallocated", "reallocated_memory"),
@@ -130,6 +132,11 @@ cdef const block_t *report(void *self, int ticket, int64_t *n) noexcept nogil:
     return v.cpu[ticket].hyp
 
 
+cdef void on_discard(void *self, mm_t *m, pfn_t pfn, int order) noexcept nogil:
+    cdef v8_t *v = <v8_t *>self
+    v.not_isolated += not_isolated(m, pfn, order)
+
+
 cdef class V8(Strategy):
     """The compiled v8 strategy; the parameters are those of hinting.strategies.V8, checked there."""
 
@@ -156,31 +163,21 @@ cdef class V8(Strategy):
         self.s.on_free = on_free
         self.s.on_thread = on_thread
         self.s.on_host_done = on_host_done
+        self.s.on_discard = on_discard
         if idle_flush_ns:
             self.s.on_timer = on_timer
         self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
         cdef int i
-        self.v.ncpus = allocator.m.ncpus
-        self.v.cpu = <cpu_state_t *>calloc(self.v.ncpus, sizeof(cpu_state_t))
-        if self.v.cpu == NULL:
-            raise MemoryError()
-        for i in range(self.v.ncpus):
+        for i in range(allocator.m.ncpus):
             self.s.thread_ticket[i] = i
-            self.v.cpu[i].at = -1
-            self.v.cpu[i].hyp = <block_t *>calloc(self.v.entries, sizeof(block_t))
-            if not capture_init(&self.v.cpu[i].kvm_pt, self.v.entries) or self.v.cpu[i].hyp == NULL:
-                raise MemoryError()
+        if not make_arrays(&self.v, allocator.m.ncpus, True):
+            raise MemoryError()
         return 0
 
     def __dealloc__(self):
-        cdef int i
-        if self.v.cpu != NULL:
-            for i in range(self.v.ncpus):
-                capture_free(&self.v.cpu[i].kvm_pt)
-                free(self.v.cpu[i].hyp)
-            free(self.v.cpu)
+        free_arrays(&self.v, True)
 
     def counters(self):
         """The nine counters of the v8-stats build, KiB, under the labels of its sysfs file (one is misspelt there).
@@ -190,12 +187,16 @@ cdef class V8(Strategy):
         values = dict(self.v.c)
         if not self.counted:
             return {}
-        return {label: values[name] for name, label in _LABELS}
+        return {label: values[name] for name, label in LABELS}
 
     def statistics(self):
-        """What the source does not count: scans, wake-ups, thread runs, overflows, the largest isolated array."""
+        """What the source does not count: scans, wake-ups, thread runs, overflows, the largest isolated array.
+
+        not_isolated: pages dropped by the host while not isolated.
+        """
         return {"scans": self.v.scans, "wakes": self.v.wakes, "runs": self.v.runs,
-                "isolated_overflow": self.v.isolated_overflow, "most_isolated": self.v.most_isolated}
+                "isolated_overflow": self.v.isolated_overflow, "most_isolated": self.v.most_isolated,
+                "not_isolated": self.v.not_isolated}
 
     def captured(self, int cpu=0):
         """Entries of a CPU's captured array: [(pfn, order, zone), ...]."""

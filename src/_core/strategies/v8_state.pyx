@@ -6,7 +6,7 @@
 | `isolated` | block by block: cpu, pfn, order |
 | `cpus` | by CPU: n, at, pfn, end, busy, seen of cpu_state_t (n: the kernel's index; at -1: no run under way) |
 | `counters` | the nine counters, KiB, in the order of their names |
-| `statistics` | scans, wakes, runs, isolated_overflow, most_isolated |
+| `statistics` | scans, wakes, runs, isolated_overflow, most_isolated, not_isolated |
 """
 
 from libc.stdint cimport int64_t
@@ -145,4 +145,4 @@ def set_state(V8 strategy not None, values):
         c.kvm_pt.n, c.at, c.pfn, c.end, c.busy, c.seen = cpus[cpu]
     strategy.v.c = dict(zip(sorted(strategy.counters_by_name()), arrays["counters"].tolist()))
     (strategy.v.scans, strategy.v.wakes, strategy.v.runs, strategy.v.isolated_overflow,
-     strategy.v.most_isolated) = arrays["statistics"].tolist()
+     strategy.v.most_isolated, strategy.v.not_isolated) = arrays["statistics"].tolist()

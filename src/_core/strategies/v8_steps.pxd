@@ -88,6 +88,7 @@ ctypedef struct v8_t:
     int64_t runs
     int64_t isolated_overflow
     int64_t most_isolated
+    int64_t not_isolated                # pages that the host dropped while they were not isolated
 
 cdef inline int64_t kib(int order) noexcept nogil:
     return <int64_t>4 << order
@@ -208,8 +209,9 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
         v.c.scanned += kib(0)
         c.pfn += 1
     elif tag_is_buddy(tag) and e.order >= v.isolate_min_order:
-        v.c.scanned += kib(e.order)
         e.kind = isolate_block(v, m, c, cpu, e.head, e.order)
+        if e.kind != V8_OVERFLOW:       # what the source would do to its memory is not counted
+            v.c.scanned += kib(e.order)
         if e.kind == V8_ISOLATED and e.head != c.pfn:
             v.c.tail_isolated += kib(e.order)
         c.pfn = e.head + (<pfn_t>1 << e.order)

@@ -35,7 +35,7 @@ class V8(StrategySpec):
     return_position: str = parameter(
         "head", "where blocks return: by the ordinary rule (head) or to the tail", choices=("head", "tail")
     )
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed",))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
     idle_flush: int = parameter(
