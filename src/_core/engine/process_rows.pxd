@@ -102,6 +102,8 @@ cdef inline bint spawn_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op) noe
         charge_kernel(g, v, g.costs.sched_syscall)
         v.done = 1
     while True:
+        if must_stall(g, v):
+            return False
         result = begin_process(g, v, cpu, p)
         note_wake(g, v, cpu)
         if result == TOUCH_DONE:
@@ -129,6 +131,8 @@ cdef inline bint fork_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         g.forks += 1
         v.done = 1
     while not over:
+        if must_stall(g, v):
+            return False
         result = fork_step(g, v, cpu, parent, child, &over)
         if result != TOUCH_DONE:
             if g.host_oom:
