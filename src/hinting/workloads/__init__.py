@@ -6,9 +6,22 @@
 ('op', 'flags', 'order')
 """
 
-from hinting._core.engine.ops import ALL_FILES, KINDS, NO_THP, OP_DTYPE, OPS, program
+from hinting._core.engine.ops import ALL_FILES, KINDS, NEWEST, NO_THP, OLDEST, OP_DTYPE, OPS, SLAB, program
 from hinting.workloads import registry
 from hinting.workloads.boot import boot
 from hinting.workloads.memhog import memhog
 
-__all__ = ["ALL_FILES", "KINDS", "NO_THP", "OPS", "OP_DTYPE", "boot", "memhog", "program", "registry"]
+__all__ = [
+    "ALL_FILES",
+    "KINDS",
+    "NEWEST",
+    "NO_THP",
+    "OLDEST",
+    "OPS",
+    "OP_DTYPE",
+    "SLAB",
+    "boot",
+    "memhog",
+    "program",
+    "registry",
+]
