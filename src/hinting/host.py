@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from hinting._core.costs import Costs
 from hinting._core.host.host import HostMemory
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
-from hinting.errors import HostError
+from hinting.errors import HostError, SnapshotError
 from hinting.units import PAGE_BYTES, parse_size, size_pages
 
 __all__ = ["DEFAULT_BASE", "Host"]
@@ -54,6 +56,9 @@ class Host:
             thp=thp,
             pt_reclaim=pt_reclaim,
         )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SnapshotError("a host cannot be copied, pickled or saved: make a new one with the same arguments")
 
     def used_bytes(self) -> int:
         """Memory in use: the host's own, and what guests, VMMs and page tables hold."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
-from hinting.errors import HintingError
+from hinting.errors import HintingError, SnapshotError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.units import PAGE_BYTES, parse_duration
@@ -59,6 +59,10 @@ class VM:
         self._simulation = simulation
         self.guest = guest
         self.machine = machine
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SnapshotError("a launched guest cannot be copied, pickled or saved with its programs: guest.snapshot() keeps "
+                            "its memory")
 
     def submit(self, ops: np.ndarray, *, vcpu: int = 0) -> None:
         """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong."""
@@ -139,6 +143,10 @@ class Simulation:
         self._costs = Costs(host.costs)
         self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
         self.vms: list[VM] = []
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SnapshotError("a simulation cannot be copied, pickled or saved: run it again with the same seed, or keep the "
+                            "memory of a guest with guest.snapshot()")
 
     def launch(self, guest: Guest, *, workload: np.ndarray | None = None, boot: bool = True) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0.

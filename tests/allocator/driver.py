@@ -3,8 +3,11 @@
 from collections import deque
 from random import Random
 
+import numpy as np
+
 from allocator.scenario import Scenario, gfp_kinds, orders
-from reference.constants import ISOLATE, MAX_ORDER, MOVABLE
+from hinting._core.mm import steps
+from reference.constants import ISOLATE, MAX_ORDER, MERGEABLE, MOVABLE
 
 __all__ = ["Difference", "Driver", "run"]
 
@@ -21,9 +24,12 @@ class Difference(AssertionError):
 
 
 class Driver:
-    """Plays one seed. `oracle` must be the plain model (the driver looks into it for free blocks)."""
+    """Plays one seed. `oracle` must be the plain model (the driver looks into it for free blocks), `other` the core.
 
-    def __init__(self, kernel: str, seed: int, make_oracle, make_other):
+    record: makes the core's hooks write their calls into a list; half of the seeds have it.
+    """
+
+    def __init__(self, kernel: str, seed: int, make_oracle, make_other, record=None):
         self.random = Random(f"{kernel} {seed}")
         self.kernel = kernel
         self.seed = seed
@@ -36,6 +42,7 @@ class Driver:
             if kernel == "linux-6.12":
                 for zone in scenario.zones:
                     allocator.load_pcp_state(zone["index"], scenario.ncpus - 1, {"flags": cache_flags})
+        self.log = record(self.other) if record is not None and seed % 2 else None
         self.gfps = gfp_kinds(kernel, self.random)
         self.orders = orders(self.random)
         self.patience = self.random.choice((0.8, 0.99))  # chance to go on allocating after a failure
@@ -60,6 +67,10 @@ class Driver:
             self.decay: 1,
             self.kswapd: 1,
             self.offline: 0.5,
+            self.mark: 4,
+            self.rotate: 1,
+            self.drain_remote: 0.5,
+            self.unreserve: 0.5,
         }
         if kernel == "linux-5.0":
             del operations[self.bulk]
@@ -96,11 +107,26 @@ class Driver:
     def both(self, name, *arguments):
         """Call both, expect the same; the result."""
         self.recent.append((name, arguments))
+        self.oracle.log.clear()
         expected = getattr(self.oracle, name)(*arguments)
         got = getattr(self.other, name)(*arguments)
         if expected != got and (name != "bulk" or list(expected) != list(got)):
             self.fail(f"returned {got}, expected {expected}")
+        if self.log is not None:
+            if self.log != self.oracle.log:
+                self.fail(f"called the hooks {self.log}, expected {self.oracle.log}")
+            self.log.clear()
         return expected
+
+    def step(self, name, *arguments):
+        """The same step inside both."""
+        self.recent.append((name, arguments))
+        expected = getattr(self.oracle, name)(*arguments)
+        got = getattr(steps, name)(self.other, *arguments)
+        if expected != got:
+            self.fail(f"returned {got}, expected {expected}")
+        if self.log is not None:
+            self.log.clear()
 
     def cpu(self):
         return int(self.random.random() * self.scenario.ncpus)
@@ -168,21 +194,44 @@ class Driver:
     def fold(self):
         self.both("fold", self.cpu())
 
-    def isolate(self):
+    def free_head(self):
+        """A free block (pfn, order), or None."""
         zone = self.random.choice(self.oracle.zones)
-        if not zone.free or len(self.isolated) > 6:
-            return
+        if not zone.free:
+            return None
         heads = list(zone.free)
         pfn = self.random.choice(heads)
         if self.random.random() < 0.5:  # large blocks more often than their number suggests
             pfn = max(self.random.sample(heads, min(8, len(heads))), key=lambda head: zone.free[head][0])
-        order = zone.free[pfn][0]
-        if self.both("isolate", pfn, order):
-            self.isolated.append((pfn, order))
+        return pfn, zone.free[pfn][0]
+
+    def isolate(self):
+        block = self.free_head()
+        if block and len(self.isolated) <= 6 and self.both("isolate", *block):
+            self.isolated.append(block)
 
     def putback(self):
         if self.isolated:
             self.both("putback", *self.pop(self.isolated))
+
+    def mark(self):
+        """Reported to the host, perhaps not as the block that it is by now."""
+        block = self.free_head()
+        if block:
+            pfn, order = block
+            self.step("mark_reported", pfn, order if self.random.random() < 0.9 or not order else order - 1)
+
+    def rotate(self):
+        block = self.free_head()
+        if block:
+            self.step("rotate_to_front", *block)
+
+    def unreserve(self):
+        index = self.random.choice(self.scenario.zones)["index"]
+        self.step("unreserve_highatomic", index, self.random.choice(MERGEABLE), self.random.random() < 0.5, self.cpu())
+
+    def drain_remote(self):
+        self.step("drain_remote", self.cpu(), self.cpu())
 
     def kswapd(self):
         """kswapd goes to work or to rest, and at rest may take back the boost."""
@@ -213,6 +262,11 @@ class Driver:
         """All lists, block types, sizes and counters."""
         for name in ("free_lists", "pcp_lists"):
             self.compare_lists(name, getattr(self.oracle, name)(), getattr(self.other, name)())
+        self.compare_marks()
+        for name in ("kswapd_wakeups", "allocstall"):
+            expected, got = getattr(self.oracle, name), getattr(self.other, name)
+            if expected != got:
+                self.fail(f"{name} {got}, expected {expected}")
         expected, got = self.oracle.block_types(), self.other.block_types()
         if list(expected) != list(got):
             self.fail(f"block types {list(got)}, expected {expected}")
@@ -235,6 +289,15 @@ class Driver:
             if expected.get(key, []) != list(got.get(key, [])):
                 self.fail(f"{name}{list(key)} {list(got.get(key, []))}, expected {expected.get(key, [])}")
 
+    def compare_marks(self):
+        """Which free blocks were reported."""
+        expected, got = self.oracle.reported(), set()
+        for (_, order, _), pfns in self.other.free_lists().items():
+            marked = self.other.reported_array(np.array(pfns, np.uint32), order)
+            got |= {pfn for pfn, is_marked in zip(pfns, marked, strict=True) if is_marked}
+        if expected != got:
+            self.fail(f"reported blocks {sorted(got)}, expected {sorted(expected)}")
+
     def compare_fields(self, where, fields, expected, got):
         for field in fields:
             if expected[field] != got[field]:
@@ -249,15 +312,15 @@ class Driver:
         raise Difference(f"{self.kernel} seed {self.seed} operation {self.steps}: {what}\nlast operations:\n{done}")
 
 
-def run(kernel: str, seed: int, steps: int, make_oracle, make_other) -> Driver:
+def run(kernel: str, seed: int, steps: int, make_oracle, make_other, record=None) -> Driver:
     """Play a seed; if the states differ somewhere, play it again to name the very operation."""
-    driver = Driver(kernel, seed, make_oracle, make_other)
+    driver = Driver(kernel, seed, make_oracle, make_other, record)
     found = None
     try:
         driver.play(steps)
     except Difference as difference:
         found = difference
     if found:
-        Driver(kernel, seed, make_oracle, make_other).play(driver.steps, compare_every=1)
+        Driver(kernel, seed, make_oracle, make_other, record).play(driver.steps, compare_every=1)
         raise found
     return driver

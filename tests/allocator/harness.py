@@ -5,6 +5,9 @@ Lists are written "order/type": [head ... tail] with the types U, M, R, H, I; pe
 
 from hinting import kernels
 from hinting._core.mm.allocator import Allocator
+from hinting._core.strategies.external import External
+from hinting._core.strategies.python_hooks import PythonHooks
+from hinting.strategies.user import SETTINGS
 from reference import Model
 from reference.constants import GFP, KERNELS
 
@@ -18,6 +21,7 @@ __all__ = [
     "one_zone",
     "pcp_count",
     "pcp_lists",
+    "record_hooks",
     "user_page",
 ]
 
@@ -30,6 +34,31 @@ def make_core(kernel: str, zones: list, ncpus: int = 1) -> Allocator:
 
 def make_reference(kernel: str, zones: list, ncpus: int = 1) -> Model:
     return Model(kernel, zones, ncpus)
+
+
+class Recorder:
+    """A strategy that does nothing but write down each call of a hook."""
+
+    def setup(self, n_cpus):
+        self.calls = []
+
+    def on_free(self, guest, cpu, pfns, orders):
+        self.calls.append(("free", cpu, int(pfns[0]), int(orders[0])))
+
+    def on_alloc(self, guest, cpu, pfns, orders):
+        self.calls.append(("alloc", cpu, int(pfns[0]), int(orders[0])))
+
+    def on_merged(self, guest, cpu, pfns, orders):
+        self.calls.append(("merged", cpu, int(pfns[0]), int(orders[0])))
+
+
+def record_hooks(allocator: Allocator) -> list:
+    """The calls of an allocator's hooks from now on: (hook, cpu, pfn, order)."""
+    settings = {name: default for name, (default, _) in SETTINGS.items()} | {"host_action": 0, "synchronous": False}
+    recorder, core = Recorder(), External("recorder")
+    core.hold(PythonHooks(recorder, 1, 10.0, settings, str))
+    core.attach(allocator)
+    return recorder.calls
 
 
 MAKERS = {"core": make_core, "reference": make_reference}

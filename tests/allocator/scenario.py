@@ -18,6 +18,7 @@ GFP_KINDS = {
     "atomic": (("HIGH", "ATOMIC", "KSWAPD_RECLAIM"), 3),
     "high": (("HIGH", "KSWAPD_RECLAIM", "COMP"), 1),
     "atomic, no reserves": (("HIGH", "ATOMIC", "KSWAPD_RECLAIM", "NOMEMALLOC"), 1),
+    "accounted": (("DIRECT_RECLAIM", "KSWAPD_RECLAIM", "IO", "FS", "ACCOUNT"), 1),
     "swap-out": (("HIGH", "MEMALLOC", "DIRECT_RECLAIM", "KSWAPD_RECLAIM"), 1),
     "dma": (("DMA", "DIRECT_RECLAIM", "KSWAPD_RECLAIM"), 1),
     "dma32": (("DMA32", "DIRECT_RECLAIM", "KSWAPD_RECLAIM"), 1),
@@ -34,7 +35,8 @@ def gfp_kinds(kernel: str, random: Random) -> list[int]:
     bits = GFP[kernel]
     kinds = []
     for names, weight in GFP_KINDS.values():
-        kinds += [sum(bits.get(name, 0) for name in names)] * (weight * random.choice((0, 1, 1, 1, 5)))
+        favourite = 25 if "HIGH" in names else 5
+        kinds += [sum(bits.get(name, 0) for name in names)] * (weight * random.choice((0, 1, 1, 1, favourite)))
     return kinds or [0]
 
 
@@ -69,7 +71,7 @@ class Scenario:
     def _zone(self, random, index, start, end, indices):
         batch = random.choice((1, 2, 3, 4, 7, 15, 31))
         low_mark = random.choice((0, 0, random.randrange(8, 250)))
-        step = low_mark // 4 + random.choice((0, 1, 100, 400)) if low_mark else 0
+        step = low_mark // 4 + random.choice((0, 1, 100, 400, 3000)) if low_mark else 0
         reserve = [random.randrange(80) if len(indices) > 1 and j > index else 0 for j in range(5)]
         zone = {
             "index": index,

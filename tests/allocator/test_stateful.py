@@ -9,7 +9,7 @@ import os
 import pytest
 
 from allocator.driver import run
-from allocator.harness import KERNELS, make_core, make_reference
+from allocator.harness import KERNELS, make_core, make_reference, record_hooks
 
 OPERATIONS = int(os.environ.get("HINTING_OPERATIONS", 1_500_000))
 FIRST_SEED = int(os.environ.get("HINTING_SEED", 0))
@@ -22,4 +22,4 @@ PARTS = 8  # tests a kernel, so that they can run side by side
 def test_random_operations(kernel, part):
     seeds = max(1, OPERATIONS // (STEPS * PARTS * len(KERNELS)))
     for number in range(seeds):
-        run(kernel, FIRST_SEED + number * PARTS + part, STEPS, make_reference, make_core)
+        run(kernel, FIRST_SEED + number * PARTS + part, STEPS, make_reference, make_core, record_hooks)

@@ -36,9 +36,10 @@ def insert(z, pfn, order, mt, tail):
 
 
 def remove(z, pfn):
-    """Take a free block off its list; return its order and list type."""
+    """Take a free block off its list, and its reported mark off it; return its order and list type."""
     order, mt = z.free.pop(pfn)
     z.lists[order, mt].remove(pfn)
+    z.reported.discard(pfn)
     return order, mt
 
 
@@ -75,7 +76,7 @@ def merge_likely(z, pfn, order):
     return is_free_block(z, parent ^ (1 << (order + 1)), order + 1)
 
 
-def free_block(z, cpu, pfn, order, mt, force_tail=False):
+def free_block(z, cpu, pfn, order, mt, force_tail=False, notify=True):
     """Free one block onto the lists of type mt, merging with its buddies (__free_one_page)."""
     if mt != ISOLATE:
         account(z, cpu, 1 << order)
@@ -92,6 +93,8 @@ def free_block(z, cpu, pfn, order, mt, force_tail=False):
         pfn &= buddy
         order += 1
     insert(z, pfn, order, mt, tail=force_tail or merge_likely(z, pfn, order))
+    if notify:
+        z.log.append(("merged", cpu, pfn, order))
 
 
 def expand(z, pfn, high, low, mt):
@@ -114,9 +117,12 @@ def take_smallest(z, cpu, order, mt):
 
 
 def move_tail(z, cpu, pfn, mt):
-    """Move a free block to the tail of another type's list."""
+    """Move a free block to the tail of another type's list. It stays reported if it was."""
+    reported = pfn in z.reported
     order, _ = remove(z, pfn)
     insert(z, pfn, order, mt, tail=True)
+    if reported:
+        z.reported.add(pfn)
     if z.is_6_12():
         account(z, cpu, -(1 << order))
         account(z, cpu, 1 << order)
@@ -187,5 +193,12 @@ def isolate(z, cpu, pfn, order):
 
 
 def putback(z, cpu, pfn, order):
-    """Return an isolated block, always to the tail (__putback_isolated_page)."""
-    free_block(z, cpu, pfn, order, z.block_type(pfn), force_tail=True)
+    """Return an isolated block, always to the tail and without notice (__putback_isolated_page)."""
+    free_block(z, cpu, pfn, order, z.block_type(pfn), force_tail=True, notify=False)
+
+
+def rotate(z, pfn):
+    """Make a free block the first of its list; what was before it follows the end (list_rotate_to_front)."""
+    blocks = z.lists[z.free[pfn]]
+    at = blocks.index(pfn)
+    blocks[:] = blocks[at:] + blocks[:at]

@@ -52,6 +52,7 @@ def check_zone(z):
 def check_free_lists(z):
     heads = {pfn: key for key, blocks in z.lists.items() for pfn in blocks}
     assert heads == z.free, f"zone {z.index}: free lists and free heads differ"
+    assert z.reported <= set(heads), f"zone {z.index}: a block that is not free counts as reported"
     if z.is_6_12():
         for pfn, (order, mt) in z.free.items():
             for page in range(pfn, pfn + (1 << order), 1 << PAGEBLOCK_ORDER):

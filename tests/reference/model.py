@@ -11,7 +11,7 @@ from reference.constants import (
     PAGEBLOCK_PAGES,
     PCP_ORDERS,
 )
-from reference.request import Request, allocate, allocate_bulk
+from reference.request import Request, allocate, allocate_bulk, unreserve_highatomic
 from reference.zone import Zone
 
 
@@ -30,7 +30,10 @@ class Model:
         self.npfn = max(spec["end"] for spec in zones)
         self._block_types = [MOVABLE] * (-(-self.npfn // PAGEBLOCK_PAGES))
         self._movable = bytearray(self.npfn)  # 1: page of a block that was allocated as MOVABLE
-        self.zones = [Zone(kernel, spec, ncpus, self._block_types, self._movable) for spec in zones]
+        self.log = []  # calls of the hooks: (name, cpu, pfn, order)
+        self.kswapd_wakeups = 0
+        self.allocstall = 0  # requests that failed where the kernel would have reclaimed
+        self.zones = [Zone(kernel, spec, ncpus, self._block_types, self._movable, self.log) for spec in zones]
 
     # Loading a state
 
@@ -87,9 +90,10 @@ class Model:
         self._check_cpu(cpu)
         request = Request(self.kernel, self.zones, gfp)
         pfn = allocate(self.kernel, request, cpu, order)
+        self._count(request)
         if pfn is None:
             return -1
-        self._mark_used(pfn, order, request.mt)
+        self._mark_used(pfn, order, request.mt, cpu)
         return pfn
 
     def bulk(self, gfp: int, n: int, cpu: int = 0) -> list:
@@ -105,17 +109,22 @@ class Model:
         pages = []
 
         def hand_out(pfn):
-            self._mark_used(pfn, 0, request.mt)
+            self._mark_used(pfn, 0, request.mt, cpu)
             pages.append(pfn)
 
         allocate_bulk(self.kernel, request, cpu, n, hand_out)
+        self._count(request)
         return pages
+
+    def _count(self, request):
+        self.kswapd_wakeups += request.wakeups
+        self.allocstall += request.stalled
 
     # Freeing
 
     def free(self, pfn: int, order: int, cpu: int = 0) -> None:
         self._check_cpu(cpu)
-        z = self._unmark_used(pfn, order)
+        z = self._unmark_used(pfn, order, cpu)
         self._put(z, cpu, pfn, order, z.block_type(pfn))
 
     def free_list(self, pfns: list, cpu: int = 0) -> None:
@@ -126,20 +135,16 @@ class Model:
             self._used_block(pfn, 0)
         if len(set(pfns)) != len(pfns):
             raise ValueError("a page is twice on the list")
-        if self.kernel == "linux-6.12":
-            for pfn in pfns:
-                self.free(pfn, 0, cpu)
-            return
         prepared = []
         for pfn in pfns:
-            z = self._unmark_used(pfn, 0)
+            z = self._unmark_used(pfn, 0, cpu)
             mt = z.block_type(pfn)
-            if mt == ISOLATE:
+            if mt == ISOLATE and self.kernel != "linux-6.12":
                 self._put(z, cpu, pfn, 0, mt)
             else:
                 prepared.append((z, pfn, mt))
         for z, pfn, mt in prepared:
-            self._put(z, cpu, pfn, 0, mt)
+            self._put(z, cpu, pfn, 0, z.block_type(pfn) if self.kernel == "linux-6.12" else mt)
 
     def _put(self, z, cpu, pfn, order, mt):
         if order in PCP_ORDERS[self.kernel] and mt != ISOLATE:
@@ -162,9 +167,14 @@ class Model:
     def drain(self, cpu: int | None = None) -> None:
         """Return the per-CPU pages of one CPU, or of all CPUs in ascending order."""
         for one in range(self.ncpus) if cpu is None else [cpu]:
-            self._check_cpu(one)
-            for z in self.zones:
-                pcp.drain_zone(z, one)
+            self.drain_remote(one, one)
+
+    def drain_remote(self, cpu: int, by: int) -> None:
+        """Return the per-CPU pages of one CPU, done by another one."""
+        self._check_cpu(cpu)
+        self._check_cpu(by)
+        for z in self.zones:
+            pcp.drain_zone(z, cpu, by)
 
     def decay(self, cpu: int) -> None:
         """One step of the periodic shrinking of the per-CPU lists (6.12)."""
@@ -199,11 +209,32 @@ class Model:
         del z.isolated[pfn]
         buddy.putback(z, 0, pfn, order)
 
+    def mark_reported(self, pfn: int, order: int) -> None:
+        """Note that a free block was reported to the host; nothing happens if it is no longer one of this order."""
+        z = self._zone_of(pfn)
+        if buddy.is_free_block(z, pfn, order):
+            z.reported.add(pfn)
+
+    def unreserve_highatomic(self, zone: int, migratetype: int, force: bool, cpu: int) -> bool:
+        """Give a pageblock of the highatomic reserve back; whether free pages moved."""
+        return unreserve_highatomic(self._zone(zone), cpu, migratetype, force)
+
+    def rotate_to_front(self, pfn: int, order: int) -> None:
+        """Make a free block the first of its list."""
+        z = self._zone_of(pfn)
+        if not buddy.is_free_block(z, pfn, order):
+            raise ValueError(f"pfn {pfn} does not head a free block of order {order}")
+        buddy.rotate(z, pfn)
+
     # Looking
 
     def free_lists(self) -> dict:
         """{(zone index, order, migratetype): [pfns from head to tail]}, without empty lists."""
         return {(z.index, *key): list(blocks) for z in self.zones for key, blocks in z.lists.items() if blocks}
+
+    def reported(self) -> set:
+        """First pfns of all free blocks that carry the reported mark."""
+        return set().union(*(z.reported for z in self.zones))
 
     def pcp_lists(self) -> dict:
         """{(zone index, cpu, list index): [pfns from head to tail]}, without empty lists."""
@@ -284,13 +315,15 @@ class Model:
             raise ValueError(f"pfn {pfn} is not an allocated block of order {order}")
         return z
 
-    def _mark_used(self, pfn, order, mt):
+    def _mark_used(self, pfn, order, mt, cpu):
         self._zone_of(pfn).used[pfn] = order
         if mt == MOVABLE:
             self._movable[pfn : pfn + (1 << order)] = b"\1" * (1 << order)
+        self.log.append(("alloc", cpu, pfn, order))
 
-    def _unmark_used(self, pfn, order):
+    def _unmark_used(self, pfn, order, cpu):
         z = self._used_block(pfn, order)
+        self.log.append(("free", cpu, pfn, order))
         del z.used[pfn]
         self._movable[pfn : pfn + (1 << order)] = bytes(1 << order)
         return z

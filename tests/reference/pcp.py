@@ -200,8 +200,8 @@ def drained_type(z, pcp, pfn):
     return cached
 
 
-def bulk_drain(z, cpu, n, first):
-    """6.1, 6.12: empty one list after the other, oldest page first, beginning with list `first`."""
+def bulk_drain(z, cpu, n, first, by=None):
+    """6.1, 6.12: empty one list after the other, oldest page first, beginning with list `first`. by: who does it."""
     pcp = z.pcps[cpu]
     n = min(n, pcp.count)
     index = first
@@ -213,10 +213,10 @@ def bulk_drain(z, cpu, n, first):
             pfn = pcp.lists[index].pop()
             n -= 1 << order
             pcp.count -= 1 << order
-            buddy.free_block(z, cpu, pfn, order, drained_type(z, pcp, pfn))
+            buddy.free_block(z, cpu if by is None else by, pfn, order, drained_type(z, pcp, pfn))
 
 
-def bulk_drain_5_0(z, cpu, n):
+def bulk_drain_5_0(z, cpu, n, by=None):
     """5.0: round robin over the three lists with a growing quota, beginning with MOVABLE; then free what came out."""
     pcp = z.pcps[cpu]
     n = min(n, pcp.count)
@@ -238,17 +238,17 @@ def bulk_drain_5_0(z, cpu, n):
             if n == 0 or quota == 0 or not pcp.lists[index]:
                 break
     for pfn in out:
-        buddy.free_block(z, cpu, pfn, 0, drained_type(z, pcp, pfn))
+        buddy.free_block(z, cpu if by is None else by, pfn, 0, drained_type(z, pcp, pfn))
 
 
-def drain_zone(z, cpu):
-    """Return all pages of a CPU to the zone (drain_pages_zone)."""
+def drain_zone(z, cpu, by):
+    """Return all pages of a CPU to the zone (drain_pages_zone). by: the CPU that does it, and counts."""
     pcp = z.pcps[cpu]
     if z.is_5_0():
-        bulk_drain_5_0(z, cpu, pcp.count)
+        bulk_drain_5_0(z, cpu, pcp.count, by)
         return
     while pcp.count > 0:
-        bulk_drain(z, cpu, min(pcp.count, pcp.batch << PCP_SCALE_MAX), first=0)
+        bulk_drain(z, cpu, min(pcp.count, pcp.batch << PCP_SCALE_MAX), first=0, by=by)
 
 
 def decay(z, cpu):

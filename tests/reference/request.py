@@ -11,6 +11,7 @@ from reference.constants import (
     HIGHATOMIC_RESERVE,
     HIGHEST_ZONE,
     KSWAPD,
+    MAX_ORDER,
     MERGEABLE,
     MIN_RESERVE,
     NO_WATERMARKS,
@@ -45,6 +46,8 @@ class Request:
             raise ValueError("gfp: MOVABLE and RECLAIMABLE exclude each other")
         candidates = [z for z in zones if z.index <= self.hz and z.managed > 0]
         self.zones = sorted(candidates, key=lambda z: -z.index)
+        self.wakeups = 0  # of kswapd
+        self.stalled = False  # the kernel would have reclaimed directly
 
     def has(self, name: str) -> bool:
         return name in self.names
@@ -83,12 +86,16 @@ def allocate(kernel, request, cpu, order):
     if pfn is not None:
         return pfn
     flags = slow_flags(kernel, request, order)
+    request.wakeups += bool(flags & KSWAPD)
     pfn = scan(request, cpu, order, flags)
     if pfn is not None:
         return pfn
+    request.wakeups += bool(flags & KSWAPD)
     if request.has("MEMALLOC") and not request.has("NOMEMALLOC"):
-        flags = NO_WATERMARKS
-    return scan(request, cpu, order, flags)
+        flags = NO_WATERMARKS | flags & KSWAPD
+    pfn = scan(request, cpu, order, flags)
+    request.stalled = pfn is None and request.has("DIRECT_RECLAIM")
+    return pfn
 
 
 def scan(request, cpu, order, flags):
@@ -97,7 +104,7 @@ def scan(request, cpu, order, flags):
         for z in request.zones:
             if not zone_allows(z, request, order, flags):
                 continue
-            pfn = from_zone(z, cpu, order, request.mt, flags)
+            pfn = from_zone(z, cpu, order, request, flags)
             if pfn is not None:
                 if flags & HIGHATOMIC_RESERVE or (z.is_5_0() and order > 0 and flags & HARDER):
                     reserve_highatomic(z, cpu, pfn, order)
@@ -118,14 +125,16 @@ def zone_allows(z, request, order, flags):
     return watermark_fast(z, order, z.effective_watermark(flags & WM_MASK), request.hz, flags, request.gfp)
 
 
-def from_zone(z, cpu, order, mt, flags):
-    """A block from one zone: per-CPU lists, then buddy lists. Ends the wish to wake kswapd for a boost."""
+def from_zone(z, cpu, order, request, flags):
+    """A block from one zone: per-CPU lists, then buddy lists. Wakes kswapd if this boosted the watermarks."""
     pfn = None
     if order in PCP_ORDERS[z.kernel]:
-        pfn = pcp_alloc(z, cpu, order, mt, flags)
+        pfn = pcp_alloc(z, cpu, order, request.mt, flags)
     if pfn is None and not (z.is_5_0() and order == 0):
-        pfn = from_buddy(z, cpu, order, mt, flags)
-    z.boosted = False
+        pfn = from_buddy(z, cpu, order, request.mt, flags)
+    if z.boosted and (flags & KSWAPD or not z.is_6_12()):
+        z.boosted = False
+        request.wakeups += 1
     return pfn
 
 
@@ -163,6 +172,30 @@ def reserve_highatomic(z, cpu, pfn, order):
     elif buddy.move_block(z, cpu, pfn, HIGHATOMIC) is not None:
         z.set_block_type(pfn, HIGHATOMIC)
         z.nr_reserved_highatomic += PAGEBLOCK_PAGES
+
+
+def unreserve_highatomic(z, cpu, mt, force):
+    """Give a reserved pageblock back to type mt; did free pages move? (unreserve_highatomic_pageblock)"""
+    if not force and z.nr_reserved_highatomic <= PAGEBLOCK_PAGES:
+        return False
+    for order in range(MAX_ORDER + 1):
+        if not z.lists[order, HIGHATOMIC]:
+            continue
+        pfn = z.lists[order, HIGHATOMIC][0]
+        if z.block_type(pfn) == HIGHATOMIC:
+            less = max(PAGEBLOCK_PAGES, 1 << order) if z.is_6_12() else PAGEBLOCK_PAGES
+            z.nr_reserved_highatomic -= min(less, z.nr_reserved_highatomic)
+        if z.is_6_12() and order >= PAGEBLOCK_ORDER:
+            buddy.move_tail(z, cpu, pfn, mt)
+            buddy.set_block_types(z, pfn, order, mt)
+            return True
+        moved = buddy.move_block(z, cpu, pfn, mt)
+        if moved is None:  # the pageblock crosses the zone's edge
+            continue
+        z.set_block_type(pfn, mt)
+        if moved[0]:
+            return True
+    return False
 
 
 def allocate_bulk(kernel, request, cpu, n, hand_out):

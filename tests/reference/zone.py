@@ -49,9 +49,9 @@ class Pcp:
 
 
 class Zone:
-    """One zone: free lists, watermarks, counters. Block types and the movable bits are shared by all zones."""
+    """One zone: free lists, watermarks, counters. Block types, movable bits and the log of hooks are shared by all zones."""
 
-    def __init__(self, kernel: str, spec: dict, ncpus: int, block_types: list, movable: bytearray):
+    def __init__(self, kernel: str, spec: dict, ncpus: int, block_types: list, movable: bytearray, log: list):
         self.kernel = kernel
         self.index = spec["index"]
         self.start = spec["start"]
@@ -71,11 +71,13 @@ class Zone:
         self.diff = [0] * ncpus  # what each CPU has not yet added to the counter
         self.lists = {(order, mt): [] for order in range(MAX_ORDER + 1) for mt in MIGRATETYPES}
         self.free = {}  # head pfn of each free block -> (order, migratetype of its list)
+        self.reported = set()  # heads of free blocks that were reported to the host
         self.isolated = {}  # pfn of each block taken out by isolate -> order
         self.used = {}  # pfn of each allocated block -> order
         self.loaded = 0  # pages ever given to the zone
         self.block_types = block_types
         self.movable = movable
+        self.log = log
         self.pcps = [Pcp(kernel, spec) for _ in range(ncpus)]
 
     def is_5_0(self) -> bool:

@@ -164,6 +164,20 @@ def test_simulation_from_a_snapshot(tmp_path):
         Simulation(Host("4GiB")).launch(guest)
 
 
+def test_simulations_are_not_copied():
+    simulation = Simulation(Host("4GiB"), seed=3)
+    vm = simulation.launch(Guest("1GiB", kernel="linux-6.1", strategy=V8))
+    for what, message in ((simulation, "run it again with the same seed"), (simulation.host, "make a new one"),
+                          (vm, r"guest\.snapshot\(\) keeps")):
+        for act in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(SnapshotError, match=f"cannot be copied, pickled or saved.*{message}"):
+                act(what)
+    vm.run_until_idle("1s")
+    moment = vm.guest.snapshot()
+    assert copy.deepcopy(vm.guest).snapshot() == moment
+    simulation.check()
+
+
 def test_a_guest_in_the_middle_of_a_report_is_not_launched():
     guest, player = used_guest("linux-6.1", MID_REPORT, memory="1GiB")
     play_until_reported(guest, player)

@@ -199,6 +199,19 @@ def test_a_budget_stop_rotates_the_list():
     assert core.is_woken()
 
 
+def test_others_may_take_blocks_between_the_answer_and_the_next_step():
+    """The worker stood at an unreported block when the host's answer came; it is gone when the worker goes on."""
+    allocator, core = guest(8, capacity=4)
+    assert core.run_thread() == [(block << 10, 10) for block in (3, 2, 1, 0)]
+    core.host_done()
+    assert [allocator.alloc(10, USER) for _ in range(3)] == [4 << 10, 5 << 10, 6 << 10]
+    assert core.run_thread() == [(7 << 10, 10)]
+    core.host_done()
+    assert core.run_thread() == []
+    assert reported(allocator, 10) == {block << 10: True for block in (3, 2, 1, 0, 7)}
+    allocator.check()
+
+
 def test_a_split_drops_the_mark_unless_told_otherwise():
     for keep in (False, True):
         allocator, core = guest(40, keep_mark_on_split=keep)

@@ -106,6 +106,7 @@ cdef void no_hooks(mm_t *m) noexcept nogil:
     """Nor a replay's recorded decisions."""
     m.on_free = m.on_alloc = m.on_merged = NULL
     m.hook_self = NULL
+    m.split_keeps_reported = False
     m.claims = NULL
     m.nr_claims = 0
 
@@ -149,5 +150,5 @@ def exchange(Allocator one not None, Allocator other not None):
 
 cdef void keep_hooks(mm_t *m, const mm_t *own) noexcept nogil:
     m.on_free, m.on_alloc, m.on_merged = own.on_free, own.on_alloc, own.on_merged
-    m.hook_self = own.hook_self
+    m.hook_self, m.split_keeps_reported = own.hook_self, own.split_keeps_reported
     m.claims, m.nr_claims = own.claims, own.nr_claims

@@ -22,6 +22,7 @@ from hinting._core.mm.buddy cimport (
     is_mergeable,
     move_block,
     move_tail,
+    pageblock_in_zone,
     set_block_types,
     split_block,
     take_run,
@@ -245,10 +246,13 @@ cdef inline void reserve_highatomic(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int 
 cdef inline bint unreserve_highatomic(
     mm_t *m, zone_t *z, int cpu, int mt, bint force,
 ) noexcept nogil:
-    """Give a reserved pageblock of this zone back to type mt; True if free pages moved."""
+    """Give a reserved pageblock of this zone back to type mt; True if free pages moved.
+
+    6.12 leaves a pageblock that crosses the zone's edge as it is.
+    """
     cdef int order
     cdef pfn_t pfn
-    cdef int64_t movable, less
+    cdef int64_t movable, less, moved
     if not force and z.nr_reserved_highatomic <= PAGEBLOCK_PAGES:
         return False
     for order in range(NR_ORDERS):
@@ -266,6 +270,10 @@ cdef inline bint unreserve_highatomic(
             account_list(m, z, cpu, <int64_t>1 << order, mt)
             set_block_types(m, pfn, order, mt)
             return True
+        if m.k.strict_types and not pageblock_in_zone(z, pfn):
+            continue
+        moved = move_block(m, z, cpu, pfn, mt, &movable)
         set_block_types(m, pfn, 0, mt)
-        return move_block(m, z, cpu, pfn, mt, &movable) > 0
+        if moved:
+            return True
     return False

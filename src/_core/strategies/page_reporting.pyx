@@ -25,6 +25,7 @@ from hinting._core.strategies.hooks cimport (
     block_t,
 )
 from hinting._core.strategies.page_reporting_steps cimport (
+    AT_BLOCK,
     AT_HOST,
     AT_NONE,
     AT_RETURN,
@@ -36,6 +37,7 @@ from hinting._core.strategies.page_reporting_steps cimport (
     begin_pass,
     end_pass,
     host_is_done,
+    look_again,
     reporting_t,
     request_pass,
     step,
@@ -60,6 +62,8 @@ cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
         if r.state != REPORTING_REQUESTED:
             return THREAD_SLEEPS
         begin_pass(r)
+    elif r.place == AT_BLOCK:
+        look_again(r, m)
     while True:
         kind = step(r, m, cpu).kind
         if kind == PR_REPORT or kind == PR_WAITS:

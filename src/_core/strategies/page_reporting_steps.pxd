@@ -136,6 +136,12 @@ cdef inline void find_block(reporting_t *r, mm_t *m, uint32_t node) noexcept nog
         node = links[node].next
     next_list(r)
 
+cdef inline void look_again(reporting_t *r, mm_t *m) noexcept nogil:
+    """Others ran since the blocks went back, and the walk goes on from the first block there is by now."""
+    cdef int64_t probes = r.s.work.probes
+    find_block(r, m, links_of(m, r.order)[list_head(m, r.zone, r.mt, r.order)].next)
+    r.s.work.probes = probes
+
 cdef inline void enter_list(reporting_t *r, mm_t *m) noexcept nogil:
     """Take the lock and go to the first unreported block. An empty list is seen without the lock."""
     cdef uint32_t first = links_of(m, r.order)[list_head(m, r.zone, r.mt, r.order)].next

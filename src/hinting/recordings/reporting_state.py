@@ -8,9 +8,21 @@ from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.page_reporting import PageReporting as PageReportingCore
 from hinting.errors import RecordingError, StrategyError
 from hinting.recordings.reader import Recording
-from hinting.strategies import find
+from hinting.strategies import PageReporting, find
 
-__all__ = ["reporting_differences", "reporting_of"]
+__all__ = ["reporting_differences", "reporting_of", "reporting_spec"]
+
+
+def reporting_spec(recording: Recording) -> PageReporting:
+    """The recorded version, and the recorded order."""
+    name = "page-reporting-" + recording.kernel.removeprefix("linux-")
+    file = recording.path / "meta.json"
+    try:
+        return find(name, {"order": recording.meta["t0"]["globals"]["page_reporting_order"]})  # type: ignore[return-value]
+    except KeyError as error:
+        raise RecordingError(f"{file}: key {error} of the reporting state is missing") from None
+    except StrategyError as error:
+        raise RecordingError(f"{file}: {error}") from None
 
 
 def reporting_of(recording: Recording, allocator: Allocator) -> PageReportingCore:
@@ -19,15 +31,7 @@ def reporting_of(recording: Recording, allocator: Allocator) -> PageReportingCor
     Whether a pass was requested at the start is not recorded: it counts as requested, so that the first recorded start
     of the work is right.
     """
-    name = "page-reporting-" + recording.kernel.removeprefix("linux-")
-    file = recording.path / "meta.json"
-    try:
-        order = recording.meta["t0"]["globals"]["page_reporting_order"]
-        core: PageReportingCore = find(name, {"order": order}).core()  # type: ignore[assignment, union-attr]
-    except KeyError as error:
-        raise RecordingError(f"{file}: key {error} of the reporting state is missing") from None
-    except StrategyError as error:
-        raise RecordingError(f"{file}: {error}") from None
+    core = reporting_spec(recording).core()
     core.attach(allocator)
     return core
 
