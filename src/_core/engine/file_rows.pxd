@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from hinting._core.engine.files cimport (
     FILE_DONE,
     FILE_NO_FRAME,
+    drop_slab_step,
     drop_step,
     read_page,
     truncate_step,
@@ -13,7 +14,7 @@ from hinting._core.engine.files cimport (
 )
 from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.engine.oom cimport out_of_memory
-from hinting._core.engine.ops cimport OP_READ, OP_TRUNCATE, OP_WRITE, op_t
+from hinting._core.engine.ops cimport OP_READ, OP_TRUNCATE, OP_WRITE, OPF_SLAB, op_t
 from hinting._core.engine.schedule cimport note_wake, yields
 from hinting._core.engine.vmm cimport must_stall
 from hinting._core.engine.writeback cimport flush_until, throttle_ns
@@ -48,7 +49,10 @@ cdef inline bint forget_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, in
     cdef bint over = False
     flush_until(g, v.now)
     while not over:
-        over = truncate_step(g, v, cpu, op) if op.op == OP_TRUNCATE else drop_step(g, v, cpu)
+        if op.op == OP_TRUNCATE:
+            over = truncate_step(g, v, cpu, op)
+        else:
+            over = drop_step(g, v, cpu) and (not op.flags & OPF_SLAB or drop_slab_step(g, v, cpu))
         note_wake(g, v, cpu)
         if yields(g, v, until):
             break

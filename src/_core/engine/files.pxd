@@ -6,7 +6,7 @@ from hinting._core.common cimport NO_PFN, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.engine.memory cimport get_pages, use_pages
-from hinting._core.engine.ops cimport op_t
+from hinting._core.engine.ops cimport KIND_RECLAIMABLE, op_t
 from hinting._core.engine.pagecache cimport (
     CACHE_DIRTY,
     cache_add,
@@ -17,6 +17,7 @@ from hinting._core.engine.pagecache cimport (
     mark_accessed,
 )
 from hinting._core.engine.process cimport FOLIO_BATCH, free_gathered_list
+from hinting._core.engine.reclaim cimport shrink_cache
 from hinting._core.engine.writeback cimport note_written, read_ns
 
 cdef enum:
@@ -24,6 +25,8 @@ cdef enum:
 
     INDEX_BITS = 31                     # of a page's number in its file
     MAX_INDEX = 0x7FFFFFFF
+
+    SLAB_BATCH = 128                    # objects that are dropped between two scheduling points
 
     FILE_DONE = 0
     FILE_NO_FRAME = 1                   # the host has no frame: repeat once somebody was killed
@@ -130,3 +133,15 @@ cdef inline bint drop_step(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         forget_batch(g, v, cpu, <uint32_t>file, &index, False)
     v.done = (file << INDEX_BITS) | index
     return file >= g.cache.nr_files
+
+cdef inline bint drop_slab_step(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """What writing 2 there does: the objects of kernel caches that can be shrunk go, some at a time; True when all have."""
+    cdef uint32_t i
+    for i in range(g.nr_slab_caches):
+        if g.slab_cache[i].kind == KIND_RECLAIMABLE and g.slab_cache[i].object.n:
+            shrink_cache(g.mm, cpu, &g.slab_cache[i], SLAB_BATCH)
+            charge_kernel(g, v, SLAB_BATCH * g.costs.guest_pcp_free_hit)
+            charge_lists(g, v)
+            charge_strategy(g, v)
+            return False
+    return True

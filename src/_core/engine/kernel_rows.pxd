@@ -10,6 +10,7 @@ from hinting._core.engine.memory cimport get_pages, use_pages
 from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport KIND_ATOMIC, OPF_KIND, op_t
 from hinting._core.engine.schedule cimport note_wake, yields
+from hinting._core.engine.slab cimport add_object, add_slab, find_place, free_object, retire_current, slab_cache_t
 from hinting._core.engine.vmm cimport must_stall
 from hinting._core.mm.alloc cimport free_pages
 
@@ -34,9 +35,9 @@ cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexc
     s.n += 1
     return True
 
-cdef inline bint may_oom(const op_t *op) noexcept nogil:
-    """Whether the kernel calls its OOM killer before this request fails."""
-    return op.order <= COSTLY_ORDER and (op.flags & OPF_KIND) != KIND_ATOMIC
+cdef inline bint may_oom(int order, int kind) noexcept nogil:
+    """Whether the kernel calls its OOM killer before such a request fails."""
+    return order <= COSTLY_ORDER and kind != KIND_ATOMIC
 
 cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
     cdef slot_t *s = &g.slot[op.proc]
@@ -47,7 +48,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
-                if may_oom(op) and out_of_memory(g, v, cpu):
+                if may_oom(op.order, op.flags & OPF_KIND) and out_of_memory(g, v, cpu):
                     continue
                 g.failed_allocations += 1
             elif hold_block(g, s, pfn, op.order):
@@ -75,3 +76,49 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         if yields(g, v, until):
             break
     return s.n == 0 or (op.b != 0 and v.done >= op.b)
+
+cdef inline bint slab_grow_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
+    """Go on with an OP_SLAB_GROW, object by object; a new slab is written before its first object is there."""
+    cdef slab_cache_t *c = &g.slab_cache[op.proc]
+    cdef pfn_t pfn
+    while v.done < op.a:
+        if must_stall(g, v):
+            return False
+        if not find_place(c):
+            pfn = get_pages(g, v, cpu, c.order, g.gfp_kind[c.kind])
+            if pfn == NO_PFN:
+                if may_oom(c.order, c.kind) and out_of_memory(g, v, cpu):
+                    continue
+                g.failed_allocations += 1
+                return True
+            if not add_slab(c, pfn):
+                g.sim.error = SIM_NO_MEMORY
+                return True
+        if not use_pages(g, v, c.slab[c.current].pfn, <int64_t>1 << c.order):
+            return False
+        if not add_object(c):
+            g.sim.error = SIM_NO_MEMORY
+            return True
+        charge_kernel(g, v, g.costs.guest_pcp_alloc_hit)
+        v.done += 1
+        note_wake(g, v, cpu)
+        if yields(g, v, until):
+            break
+    return v.done >= op.a
+
+cdef inline bint slab_shrink_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
+    """Go on with an OP_SLAB_SHRINK, object by object."""
+    cdef slab_cache_t *c = &g.slab_cache[op.proc]
+    while c.object.n and (op.a == 0 or v.done < op.a):
+        free_object(g.mm, cpu, c, op.flags)
+        charge_kernel(g, v, g.costs.guest_pcp_free_hit)
+        charge_lists(g, v)
+        charge_strategy(g, v)
+        note_wake(g, v, cpu)
+        v.done += 1
+        if yields(g, v, until):
+            break
+    if c.object.n == 0:
+        retire_current(g.mm, cpu, c)
+        return True
+    return op.a != 0 and v.done >= op.a

@@ -11,6 +11,7 @@ from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.engine.sharing cimport split_queue_t
+from hinting._core.engine.slab cimport slab_cache_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport MAX_TICKETS, strategy_t, work_t
@@ -96,6 +97,7 @@ ctypedef struct reclaim_t:              # pages, since launch
     int64_t stolen_kswapd
     int64_t stolen_direct
     int64_t written                     # dirty pages that reclaim had to write
+    int64_t slab                        # pages of kernel caches
     int64_t stalls                      # direct reclaims
 
 ctypedef struct kill_t:                 # by the guest's OOM killer
@@ -127,6 +129,8 @@ ctypedef struct machine_t:
     uint32_t nr_slots
     gather_t gather
     cache_t cache
+    slab_cache_t *slab_cache
+    uint32_t nr_slab_caches
     split_queue_t split_queue           # huge pages of which a part is unmapped
     kswapd_t kswapd
     reclaim_t reclaim

@@ -23,14 +23,19 @@ cdef enum opcode_t:
     OP_FORK = 17                        # process `a` begins as a copy of process `proc`
     OP_EXEC = 18                        # the address space of a process begins anew, empty
     OP_MUNMAP = 19                      # a mapping goes, with its table pages
-    OP_WAIT = 20                        # until mark `a` of this guest was set `b` times (once if b is 0)
-    NR_OPS = 21
+    OP_SLAB_GROW = 20                   # kernel cache `proc` gets `a` objects; `b` objects fit into a slab of `order`
+    OP_SLAB_SHRINK = 21                 # `a` objects of kernel cache `proc` are freed (all if a is 0)
+    OP_WAIT = 22                        # until mark `a` of this guest was set `b` times (once if b is 0)
+    NR_OPS = 23
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE
     OPF_ALL_FILES = 2                   # OP_SYNC: every file
     OPF_SINCE_MARK = 4                  # OP_SLEEP: `a` ns since mark `b` was last set, not from now
-    OPF_KIND = 0x0F                     # OP_ALLOC: KIND_*
+    OPF_OLDEST = 1                      # OP_SLAB_SHRINK: the oldest objects, not scattered ones
+    OPF_NEWEST = 2                      # OP_SLAB_SHRINK: the newest objects
+    OPF_SLAB = 1                        # OP_DROP_CACHES: reclaimable kernel caches too
+    OPF_KIND = 0x0F                     # OP_ALLOC, OP_SLAB_GROW: KIND_*
 
     KIND_KERNEL = 0                     # GFP_KERNEL: unmovable
     KIND_USER = 1                       # GFP_HIGHUSER_MOVABLE

@@ -8,6 +8,9 @@ OPS: dict[str, int]
 NO_THP: int
 SINCE_MARK: int
 ALL_FILES: int
+SLAB: int
+OLDEST: int
+NEWEST: int
 KINDS: dict[str, int]
 MAX_NUMBER: int
 MAX_PAGES: int
@@ -18,6 +21,11 @@ def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
 
 def numbers_used(rows: NDArray[np.void]) -> int:
     """One more than the largest process or slot number of an op array."""
+
+def slab_caches(
+    rows: NDArray[np.void], known: Mapping[int, tuple[int, int, int]]
+) -> dict[int, tuple[int, int, int]]:
+    """{cache: (order, kind, objects of a slab)} of the kernel caches that an op array uses."""
 
 def file_ends(rows: NDArray[np.void]) -> dict[int, int]:
     """{file: one past its last page} of the rows of an op array that use files."""

@@ -40,7 +40,10 @@ READ        read pages [a, a + b) of file `file` through the page cache, ascendi
 WRITE       write whole pages [a, a + b) of file `file` into the page cache, ascending; they are dirty until written back
 SYNC        write the dirty pages of file `file` back and wait for the disk; flags ALL_FILES: of every file
 TRUNCATE    file `file` ends after `a` pages: cached pages beyond are freed, dirty or not; `a` = 0 deletes it
-DROP_CACHES all clean pages of the page cache are freed, as by writing 1 to /proc/sys/vm/drop_caches
+DROP_CACHES all clean pages of the page cache are freed, as by writing 1 to /proc/sys/vm/drop_caches; flags SLAB: reclaimable
+            kernel caches too, as by writing 3
+SLAB_GROW   kernel cache `proc` gets `a` objects, `b` of which fit into a slab of `order`; flags: kernel or reclaimable
+SLAB_SHRINK `a` objects of kernel cache `proc` are freed, all if `a` is 0: here and there, or flags OLDEST, NEWEST
 =========== ==========================================================================================================
 """
 
@@ -50,6 +53,7 @@ import numpy as np
 
 from hinting.errors import OpError
 
+from hinting._core.common cimport COSTLY_ORDER, PAGE_BYTES
 from hinting._core.engine.ops cimport *
 
 #: dtype of an op array, 32 bytes a row.
@@ -65,6 +69,7 @@ OPS = {
     "READ": OP_READ, "WRITE": OP_WRITE, "SYNC": OP_SYNC, "TRUNCATE": OP_TRUNCATE, "DROP_CACHES": OP_DROP_CACHES,
     "WAIT": OP_WAIT,
     "FORK": OP_FORK, "EXEC": OP_EXEC, "MUNMAP": OP_MUNMAP,
+    "SLAB_GROW": OP_SLAB_GROW, "SLAB_SHRINK": OP_SLAB_SHRINK,
 }
 
 #: Flag of MMAP: the mapping never uses huge pages.
@@ -76,14 +81,23 @@ SINCE_MARK = OPF_SINCE_MARK
 #: Flag of SYNC: every file.
 ALL_FILES = OPF_ALL_FILES
 
+#: Flag of DROP_CACHES: kernel caches that can be shrunk, too.
+SLAB = OPF_SLAB
+
+#: Flags of SLAB_SHRINK: which objects go, if not scattered ones.
+OLDEST, NEWEST = OPF_OLDEST, OPF_NEWEST
+
 #: Kinds of kernel memory for ALLOC.
 KINDS = {"kernel": KIND_KERNEL, "user": KIND_USER, "reclaimable": KIND_RECLAIMABLE, "atomic": KIND_ATOMIC}
 
-#: Largest process, mapping, slot or file number.
+#: Largest process, mapping, slot, kernel cache or file number.
 MAX_NUMBER = 1 << 16
 
 #: Largest mapping, pages.
 MAX_PAGES = 1 << 34
+
+#: Smallest object of a kernel cache, bytes.
+MIN_OBJECT_BYTES = 8
 
 #: Largest file, pages.
 MAX_FILE_PAGES = 1 << 30
@@ -133,9 +147,41 @@ def validate(ops, npfn):
     _fail(rows, at("TRUNCATE") & (a > MAX_FILE_PAGES), f"a: a file must not have more than {MAX_FILE_PAGES} pages")
     _fail(rows, at("FORK") & (a > MAX_NUMBER), f"a: a process number must not exceed {MAX_NUMBER}")
     _fail(rows, at("FORK") & (a == rows["proc"]), "a: a process cannot be its own child")
+    _check_slab(rows, at)
+    _fail(rows, at("DROP_CACHES") & (rows["flags"] > OPF_SLAB), "flags must be 0 or SLAB")
     _fail(rows, at("SYNC") & ((rows["flags"] | OPF_ALL_FILES) != OPF_ALL_FILES), "flags must be 0 or ALL_FILES")
     _check_order(rows)
     return rows
+
+
+def _check_slab(rows, at):
+    kinds = (KIND_KERNEL, KIND_RECLAIMABLE)
+    grow = at("SLAB_GROW")
+    _fail(rows, grow & (rows["order"] > COSTLY_ORDER), f"order must be between 0 and {COSTLY_ORDER}")
+    _fail(rows, grow & ~np.isin(rows["flags"], kinds), 'flags must be the kind "kernel" or "reclaimable" of KINDS')
+    most = (PAGE_BYTES // MIN_OBJECT_BYTES) << np.minimum(rows["order"], COSTLY_ORDER).astype(np.int64)
+    _fail(rows, grow & ((rows["b"] < 1) | (rows["b"] > most)),
+          f"b: objects of a slab must be 1 to {PAGE_BYTES // MIN_OBJECT_BYTES} a page")
+    _fail(rows, at("SLAB_SHRINK") & (rows["flags"] > OPF_NEWEST), "flags must be 0, OLDEST or NEWEST")
+
+
+def slab_caches(rows, known):
+    """{cache: (order, kind, objects of a slab)} of the kernel caches that an op array uses.
+
+    known: those that exist already. Raises OpError for a cache that is another one elsewhere, or that never grows.
+    """
+    found = dict(known)
+    grow, shrink = rows["op"] == OP_SLAB_GROW, rows["op"] == OP_SLAB_SHRINK
+    key = (rows["proc"].astype(np.int64) << 32) + (rows["order"].astype(np.int64) << 24)
+    key += (rows["flags"].astype(np.int64) << 16) + np.where(grow, rows["b"], 0)
+    for one in np.unique(key[grow]).tolist():
+        number, kind = one >> 32, (one >> 24 & 0xFF, one >> 16 & 0xFF, one & 0xFFFF)
+        _fail(rows, grow & (key == one) & (found.setdefault(number, kind) != kind),
+              f"proc: kernel cache {number} has (order, kind, objects of a slab) {found[number]}")
+    for number in np.unique(rows["proc"][shrink]).tolist():
+        _fail(rows, shrink & (rows["proc"] == number) & (number not in found),
+              f"proc: kernel cache {number} does not exist: SLAB_GROW it first")
+    return found
 
 
 def numbers_used(rows):

@@ -6,7 +6,7 @@ from libc.stdlib cimport realloc
 from hinting._core.common cimport pfn_t
 from hinting._core.engine.file_rows cimport file_row, forget_row
 from hinting._core.engine.files cimport wait_for_disk
-from hinting._core.engine.kernel_rows cimport alloc_row, free_row
+from hinting._core.engine.kernel_rows cimport alloc_row, free_row, slab_grow_row, slab_shrink_row
 from hinting._core.engine.machine cimport (
     PROGRAM_COMPUTES,
     PROGRAM_ENDED,
@@ -32,6 +32,8 @@ from hinting._core.engine.ops cimport (
     OP_MMAP,
     OP_MUNMAP,
     OP_READ,
+    OP_SLAB_GROW,
+    OP_SLAB_SHRINK,
     OP_SLEEP,
     OP_SPAWN,
     OP_SYNC,
@@ -111,6 +113,10 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         return alloc_row(g, v, cpu, op, until)
     if op.op == OP_FREE:
         return free_row(g, v, cpu, op, until)
+    if op.op == OP_SLAB_GROW:
+        return slab_grow_row(g, v, cpu, op, until)
+    if op.op == OP_SLAB_SHRINK:
+        return slab_shrink_row(g, v, cpu, op, until)
     if op.op == OP_BACK:
         return use_pages(g, v, <pfn_t>op.a, op.b)
     if op.op == OP_SLEEP:

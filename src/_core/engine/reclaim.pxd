@@ -1,16 +1,18 @@
 """Reclaim in the guest: kswapd in the background, direct reclaim by whoever finds no page above the min watermark.
 
-Page cache is given back, and the unmapped parts of huge pages; the guest has no swap, so memory of processes stays. The
-lists are scanned from their old ends at a priority from 12 down, `pages >> priority` a round; the active list gives
-pages up while the inactive one is low. A page that is dirty is written to the disk first, and whoever reclaims waits.
+Page cache, objects of reclaimable kernel caches and unmapped parts of huge pages are taken; the guest has no swap, so
+memory of processes stays. The lists are scanned from their old ends at a priority from 12 down, `pages >> priority` a
+round; the active list gives pages up while the inactive one is low. A page that is dirty is written to the disk first,
+and whoever reclaims waits.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from hinting._core.common cimport NR_ZONES, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy
 from hinting._core.engine.machine cimport NEVER, PROGRAM_COMPUTES, PROGRAM_RUNS, kswapd_t, machine_t, vcpu_t
+from hinting._core.engine.ops cimport KIND_RECLAIMABLE
 from hinting._core.engine.pagecache cimport (
     CACHE_DIRTY,
     LRU_ACTIVE,
@@ -23,6 +25,7 @@ from hinting._core.engine.pagecache cimport (
 )
 from hinting._core.engine.process cimport free_gathered_list
 from hinting._core.engine.sharing cimport split_oldest
+from hinting._core.engine.slab cimport TAKE_OLDEST, free_object, retire_current, slab_cache_t
 from hinting._core.engine.writeback cimport clean, write_ns
 from hinting._core.mm.alloc cimport free_pages
 from hinting._core.mm.state cimport WM_HIGH, mm_t
@@ -80,9 +83,42 @@ cdef inline void shrink_inactive(machine_t *g, int cpu, int64_t n, scan_t *s) no
         s.reclaimed += lot
         n -= lot
 
-cdef inline int64_t reclaimable(const machine_t *g) noexcept nogil:
-    """Whatever reclaim could still take: cached pages, and huge pages of which a part is free."""
-    return cached_pages(&g.cache) + g.split_queue.n
+cdef inline int64_t slab_objects(const machine_t *g) noexcept nogil:
+    """Objects of the kernel caches that can be shrunk."""
+    cdef int64_t n = 0
+    cdef uint32_t i
+    for i in range(g.nr_slab_caches):
+        if g.slab_cache[i].kind == KIND_RECLAIMABLE:
+            n += g.slab_cache[i].object.n
+    return n
+
+cdef inline bint is_reclaimable(const machine_t *g) noexcept nogil:
+    """Whether reclaim could still take something: cached pages, huge pages in part, objects of kernel caches."""
+    return cached_pages(&g.cache) or g.split_queue.n or slab_objects(g)
+
+cdef inline int64_t shrink_cache(mm_t *m, int cpu, slab_cache_t *c, int64_t n) noexcept nogil:
+    """Free the n oldest objects of a kernel cache; returns the pages that went."""
+    cdef int64_t pages = 0
+    while n > 0 and c.object.n:
+        pages += free_object(m, cpu, c, TAKE_OLDEST)
+        n -= 1
+    return pages if c.object.n else pages + retire_current(m, cpu, c)
+
+cdef inline void shrink_slab(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
+    """Take of each kernel cache that can be shrunk twice the share that is scanned of the page cache."""
+    cdef slab_cache_t *c
+    cdef uint32_t i
+    cdef int64_t n, pages
+    for i in range(g.nr_slab_caches):
+        c = &g.slab_cache[i]
+        if c.kind != KIND_RECLAIMABLE or c.object.n == 0:
+            continue
+        n = c.object.n * 2 >> priority
+        n = n if n else 1
+        pages = shrink_cache(g.mm, cpu, c, n)
+        s.reclaimed += pages
+        s.cpu_ns += n * g.costs.guest_pcp_free_hit
+        g.reclaim.slab += pages
 
 cdef inline void shrink_huge(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
     """Split huge pages of which a part is unmapped, oldest first; the free pages go back one by one."""
@@ -112,6 +148,7 @@ cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept
         if inactive == 0:
             inactive = quota(c.lru[LRU_INACTIVE].n, priority)
     shrink_inactive(g, cpu, inactive, s)
+    shrink_slab(g, cpu, priority, s)
     shrink_huge(g, cpu, priority, s)
 
 cdef inline bint is_balanced(mm_t *m) noexcept nogil:
@@ -157,7 +194,7 @@ cdef inline void wake_kswapd(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     g.mm.kswapd_wanted = False
     if g.kswapd_at == NEVER:
         g.kswapd_at = v.now + g.sim.kswapd_ns
-    if k.now != NEVER or reclaimable(g) == 0 or k.failures >= KSWAPD_FAILURES:
+    if k.now != NEVER or not is_reclaimable(g) or k.failures >= KSWAPD_FAILURES:
         return
     k.boost_left = boosts(g.mm)
     if k.boost_left == 0 and is_balanced(g.mm):
@@ -178,7 +215,7 @@ cdef inline void kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef kswapd_t *k = &g.kswapd
     cdef vcpu_t *v = &g.vcpu[k.cpu]
     while k.now < until:
-        if k.boost_left <= 0 and is_balanced(g.mm) or k.priority < 1 or reclaimable(g) == 0:
+        if k.boost_left <= 0 and is_balanced(g.mm) or k.priority < 1 or not is_reclaimable(g):
             k.failures = 0 if k.reclaimed else k.failures + 1
             k.now = NEVER
             return
@@ -207,7 +244,7 @@ cdef inline bint direct_reclaim(machine_t *g, vcpu_t *v, int cpu) noexcept nogil
     cdef scan_t s
     cdef int priority = DEF_PRIORITY
     memset(&s, 0, sizeof(s))
-    while priority >= 0 and s.reclaimed < CLUSTER and reclaimable(g):
+    while priority >= 0 and s.reclaimed < CLUSTER and is_reclaimable(g):
         shrink(g, cpu, priority, &s)
         priority -= 1
     if s.reclaimed == 0:

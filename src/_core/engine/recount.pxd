@@ -15,6 +15,7 @@ from hinting._core.engine.pagecache cimport (
 )
 from hinting._core.engine.process cimport PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.engine.sharing cimport PARTS, QUEUED, WHOLE, huge_head
+from hinting._core.engine.slab cimport slab_cache_t, slab_t
 from hinting._core.mm.pages cimport TAG_ORDER, tag_is_used
 from hinting._core.mm.state cimport link_t, mm_t
 
@@ -28,6 +29,7 @@ cdef enum:
     COUNT_MAPPING = 6                   # a page is mapped otherwise than its counts say
     COUNT_QUEUE = 7                     # a partly unmapped huge page and the queue disagree
     COUNT_RSS = 8                       # a process's own counts; the page is its number
+    COUNT_SLAB = 9                      # a kernel cache's objects or slabs; the page is its number
 
 cdef inline bint is_single(mm_t *m, pfn_t pfn) noexcept nogil:
     """An allocated page of order 0."""
@@ -190,3 +192,27 @@ cdef inline int recount_processes(machine_t *g, census_t *s, pfn_t *bad) noexcep
         if rss != p.rss_pages or tables != p.tables:
             return COUNT_RSS
     return compare_counts(g, s, bad)
+
+cdef inline int recount_slab(machine_t *g, pfn_t *bad) noexcept nogil:
+    """Objects and slabs of all kernel caches."""
+    cdef slab_cache_t *c
+    cdef slab_t *slab
+    cdef uint32_t i
+    cdef int64_t k, objects, live
+    for i in range(g.nr_slab_caches):
+        c = &g.slab_cache[i]
+        objects = 0
+        live = 0
+        for k in range(c.nr_slabs):
+            slab = &c.slab[k]
+            if slab.pfn == 0:
+                continue
+            bad[0] = slab.pfn
+            if not tag_is_used(g.mm.tag[slab.pfn]) or (g.mm.tag[slab.pfn] & TAG_ORDER) != c.order:
+                return COUNT_NOT_USED
+            objects += slab.used
+            live += 1
+        bad[0] = i
+        if objects != c.object.n or live != c.live:
+            return COUNT_SLAB
+    return COUNT_FINE

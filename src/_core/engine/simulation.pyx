@@ -6,7 +6,6 @@ guests interleave on the host in time order. Nothing here draws random numbers: 
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -31,38 +30,27 @@ from hinting._core.engine.machine cimport (
     machine_t,
     sample_t,
     simulation_t,
-    slot_t,
     vcpu_t,
 )
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
-from hinting._core.engine.pagecache cimport (
-    CACHE_FILE,
-    CACHE_FLAGS_SHIFT,
-    LRU_ACTIVE,
-    LRU_INACTIVE,
-    cache_init,
-    cache_t,
-    cached_pages,
-    file_t,
-    owner_t,
-)
-from hinting._core.engine.process cimport drop_process, process_t
+from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.program cimport held_by_guest, run_program, used_by_host
 from hinting._core.engine.reclaim cimport kswapd_slice
-from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes
+from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes, recount_slab
+from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
+from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport fold
-from hinting._core.memory cimport munmap, zero_pages
 from hinting._core.mm.pcp cimport decay_pcp_high
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, file_ends, numbers_used, validate
+from hinting._core.engine.ops import OP_DTYPE, file_ends, numbers_used, slab_caches, validate
 
 
 #: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
@@ -71,7 +59,8 @@ CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags"
 #: What a recount found, by COUNT_*.
 COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
           "the number of cached pages differs", "the number of dirty pages differs", "it is mapped otherwise than counted",
-          "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted")
+          "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted",
+          "(a kernel cache): its objects or slabs are miscounted")
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -255,27 +244,10 @@ cdef class Machine:
     cdef readonly Backing backing
     cdef Costs costs
     cdef list programs
+    cdef dict slab_caches
 
     def __dealloc__(self):
-        cdef unsigned int i
-        if self.g.process != NULL:
-            for i in range(self.g.nr_processes):
-                drop_process(&self.g.process[i])
-            free(self.g.process)
-        if self.g.slot != NULL:
-            for i in range(self.g.nr_slots):
-                free(self.g.slot[i].pfn)
-                free(self.g.slot[i].order)
-            free(self.g.slot)
-        for i in range(self.g.cache.nr_files):
-            free(self.g.cache.file[i].page)
-        free(self.g.cache.file)
-        free(self.g.cache.written)
-        if self.g.cache.owner != NULL:
-            munmap(self.g.cache.owner, self.g.cache.owner_bytes)
-        free(self.g.vcpu)
-        free(self.g.mark)
-        free(self.g.kill)
+        drop_machine(&self.g)
 
     def append(self, ops, int cpu=0):
         """Append rows to a vCPU's program; returns the number of rows that the program now has.
@@ -287,9 +259,13 @@ cdef class Machine:
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
         whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
-        self._room(numbers_used(whole))
-        for number, end in sorted(file_ends(whole).items()):
-            self._file(number, end)
+        caches = slab_caches(whole, self.slab_caches)
+        room_for_numbers(&self.g, numbers_used(whole))
+        for number, (order, kind, places) in caches.items():
+            room_for_slab_cache(&self.g, number, order, kind, places)
+        for number, end in file_ends(whole).items():
+            room_for_file(&self.g, number, end)
+        self.slab_caches = caches
         self.programs[cpu] = whole
         v = &self.g.vcpu[cpu]
         rows = whole
@@ -300,51 +276,6 @@ cdef class Machine:
             if self.g.sim.now > v.now:
                 v.now = self.g.sim.now
         return whole.size
-
-    def _room(self, unsigned int n):
-        """Make room for n process and slot numbers."""
-        cdef void *grown
-        if n <= self.g.nr_processes:
-            return
-        grown = realloc(self.g.process, n * sizeof(process_t))
-        if grown == NULL:
-            raise MemoryError()
-        self.g.process = <process_t *>grown
-        memset(&self.g.process[self.g.nr_processes], 0, (n - self.g.nr_processes) * sizeof(process_t))
-        self.g.nr_processes = n
-        grown = realloc(self.g.slot, n * sizeof(self.g.slot[0]))
-        if grown == NULL:
-            raise MemoryError()
-        self.g.slot = <slot_t *>grown
-        memset(&self.g.slot[self.g.nr_slots], 0, (n - self.g.nr_slots) * sizeof(self.g.slot[0]))
-        self.g.nr_slots = n
-
-    def _file(self, unsigned int number, int64_t pages):
-        """Make room for a file of so many pages."""
-        cdef cache_t *c = &self.g.cache
-        cdef void *grown
-        cdef unsigned int n = number + 1
-        if c.owner == NULL:
-            c.owner_bytes = self.g.mm.npfn * sizeof(owner_t)
-            c.owner = <owner_t *>zero_pages(c.owner_bytes)
-            if c.owner == NULL:
-                raise MemoryError()
-        if n > c.nr_files:
-            grown = realloc(c.file, n * sizeof(file_t))
-            if grown == NULL:
-                raise MemoryError()
-            c.file = <file_t *>grown
-            memset(&c.file[c.nr_files], 0, (n - c.nr_files) * sizeof(file_t))
-            c.nr_files = n
-        if pages > c.file[number].pages:
-            pages = max(pages, 2 * c.file[number].pages)
-            grown = calloc(pages, sizeof(uint32_t))
-            if grown == NULL:
-                raise MemoryError()
-            memcpy(grown, c.file[number].page, c.file[number].end * sizeof(uint32_t))
-            free(c.file[number].page)
-            c.file[number].page = <uint32_t *>grown
-            c.file[number].pages = pages
 
     @property
     def number(self):
@@ -373,34 +304,20 @@ cdef class Machine:
 
     def marks(self):
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
-        return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
-                for i in range(self.g.nr_marks)]
+        return marks_of(&self.g)
 
     def processes(self):
         """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
-        return {i: (self.g.process[i].rss_pages, self.g.process[i].tables)
-                for i in range(self.g.nr_processes) if self.g.process[i].alive}
+        return processes_of(&self.g)
 
     def page_cache(self):
         """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
-        cdef cache_t *c = &self.g.cache
-        cdef int64_t n = 0
-        cdef int i
-        array = np.zeros(cached_pages(c), CACHE_DTYPE)
-        cdef uint32_t[:, ::1] out = array.view(np.uint32).reshape(-1, 4)
-        for i in range(2):
-            pfn = c.lru[i].oldest
-            while pfn != NO_PFN:
-                out[n, 0] = c.owner[pfn].file & CACHE_FILE
-                out[n, 1] = c.owner[pfn].index
-                out[n, 2] = pfn
-                out[n, 3] = c.owner[pfn].file >> CACHE_FLAGS_SHIFT
-                pfn = self.g.mm.link[pfn].prev
-                n += 1
+        array = np.zeros(cached_pages(&self.g.cache), CACHE_DTYPE)
+        list_cache(&self.g, array.view(np.uint32).reshape(-1, 4))
         return array
 
     def check(self):
-        """Verify page cache and processes by a full recount; raises CheckError."""
+        """Verify page cache, processes and kernel caches by a full recount; raises CheckError."""
         cdef uint32_t bad = NO_PFN
         cdef int result
         cdef census_t s
@@ -412,34 +329,18 @@ cdef class Machine:
             result = recount_cache(&self.g, &bad)
             if result == COUNT_FINE:
                 result = recount_processes(&self.g, &s, &bad)
+            if result == COUNT_FINE:
+                result = recount_slab(&self.g, &bad)
         if result != COUNT_FINE:
             raise CheckError(f"guest {self.g.number}, pfn {bad}: {COUNTS[result]}")
 
     def oom_kills(self):
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
-        return [(self.g.kill[i].t_ns, self.g.kill[i].process, self.g.kill[i].rss_pages)
-                for i in range(self.g.guest_oom_kills)]
+        return kills_of(&self.g)
 
     def counts(self):
         """Counts of the guest since its launch; memory in pages."""
-        cdef machine_t *g = &self.g
-        return {
-            "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
-            "thp_mapping_splits": g.thp_mapping_splits, "thp_page_splits": g.thp_page_splits,
-            "thp_split_queue": g.split_queue.n, "forks": g.forks, "cow_pages": g.cow_pages,
-            "passed_over_rows": g.passed_over, "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
-            "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
-            "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
-            "lost_answers": g.lost_answers, "lazy_pages": g.backing.lazy_pages if g.state == GUEST_FINE else 0,
-            "inactive_file_pages": g.cache.lru[LRU_INACTIVE].n, "active_file_pages": g.cache.lru[LRU_ACTIVE].n,
-            "dirty_file_pages": g.cache.dirty, "file_read_pages": g.cache.reads, "file_written_pages": g.cache.writebacks,
-            "workingset_refault_pages": g.cache.refaults, "workingset_activate_pages": g.cache.refault_activations,
-            "kswapd_runs": g.kswapd.runs, "direct_reclaims": g.reclaim.stalls,
-            "pgscan_kswapd_pages": g.reclaim.scanned_kswapd, "pgsteal_kswapd_pages": g.reclaim.stolen_kswapd,
-            "pgscan_direct_pages": g.reclaim.scanned_direct, "pgsteal_direct_pages": g.reclaim.stolen_direct,
-            "reclaim_written_pages": g.reclaim.written,
-            "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
-        }
+        return counts_of(&self.g)
 
 
 cdef class Engine:
@@ -517,6 +418,7 @@ cdef class Engine:
         if g.vcpu == NULL:
             raise MemoryError()
         machine.programs = []
+        machine.slab_caches = {}
         for cpu in range(g.ncpus):
             g.vcpu[cpu].now = self.s.now
             g.vcpu[cpu].program = PROGRAM_ENDED
@@ -525,7 +427,6 @@ cdef class Engine:
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
-            note_wake(g, &g.vcpu[cpu], cpu)     # attaching may have woken a thread
             machine.programs.append(np.zeros(0, OP_DTYPE))
         self.s.machine[self.s.nr_machines] = g
         self.s.nr_machines += 1

@@ -8,7 +8,7 @@ Generators of workloads give one array, or a list with an array for each vCPU; t
 ('op', 'flags', 'order')
 """
 
-from hinting._core.engine.ops import ALL_FILES, KINDS, NO_THP, OP_DTYPE, OPS, SINCE_MARK, program
+from hinting._core.engine.ops import ALL_FILES, KINDS, NEWEST, NO_THP, OLDEST, OP_DTYPE, OPS, SINCE_MARK, SLAB, program
 from hinting.workloads import registry
 from hinting.workloads.boot import boot
 from hinting.workloads.builds import clang_build, kernel_build
@@ -22,7 +22,7 @@ from hinting.workloads.memhog import memhog, test_alloc, write
 from hinting.workloads.phases import spec_blender, spec_phases
 
 __all__ = [
-    "ALL_FILES", "KINDS", "NO_THP", "OPS", "OP_DTYPE", "SINCE_MARK", "boot", "churn", "clang_build", "faas", "file_scan",
-    "hackbench", "kernel_build", "kv_store", "memhog", "page_fault1", "page_fault2", "program", "registry", "spec_blender",
-    "spec_phases", "stress_vm", "test_alloc", "write",
+    "ALL_FILES", "KINDS", "NEWEST", "NO_THP", "OLDEST", "OPS", "OP_DTYPE", "SINCE_MARK", "SLAB", "boot", "churn", "clang_build",
+    "faas", "file_scan", "hackbench", "kernel_build", "kv_store", "memhog", "page_fault1", "page_fault2", "program", "registry",
+    "spec_blender", "spec_phases", "stress_vm", "test_alloc", "write",
 ]  # fmt: skip
