@@ -1,15 +1,21 @@
-"""Write the tables of README.md and docs/exactness.md from runs, between their markers.
+"""Write the tables of README.md and docs from runs, between their markers.
 
 python docs/tables.py [FOLDER OF RECORDINGS]
 """
 
+import io
 import re
 import shutil
 import sys
 from pathlib import Path
 
-from hinting.experiments import run
+from rich.console import Console
+
+from hinting.experiments import compare, run
+from hinting.metrics import metrics, sections, series
 from hinting.recordings import Recording, is_recording, replay
+from hinting.reports.compare_files import write_comparison
+from hinting.reports.compare_text import print_comparison
 from hinting.reports.files import prepare_folder, write_result
 from hinting.units import format_gib
 
@@ -42,6 +48,32 @@ def seed_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def compare_table() -> str:
+    result = compare("seed", ["none", "v8", "v10", "page-reporting"], changes={"max_guests": 3})
+    folder = prepare_folder(ROOT / "out" / "docs-compare")
+    write_comparison(result, folder)
+    for name in ("ranked", "pareto"):
+        shutil.copy(folder / f"{name}.png", ROOT / "docs" / "images" / f"compare-{name}.png")
+    text = io.StringIO()
+    print_comparison(result, Console(file=text, width=110, highlight=False))
+    return "```\n" + "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines()) + "```\n"
+
+
+def metrics_tables() -> str:
+    lines: list[str] = []
+    for section, title in sections().items():
+        lines += [f"## {title}", "", "| metric | unit | definition |", "|---|---|---|"]
+        lines += [f"| `{name}` | {one.unit} | {one.text} |" for name, one in metrics().items() if one.section == section]
+        lines.append("")
+    return "\n" + "\n".join(lines)
+
+
+def series_table() -> str:
+    lines = ["| series | unit | definition |", "|---|---|---|"]
+    lines += [f"| `{name}` | {one.unit} | {one.text} |" for name, one in series().items()]
+    return "\n".join(lines) + "\n"
+
+
 def exactness_table(folder: Path) -> str:
     lines = [
         "| recording | kernel | CPUs | allocations | same page | assisted | free lists | per-CPU lists "
@@ -65,6 +97,9 @@ def exactness_table(folder: Path) -> str:
 
 
 def main() -> None:
+    fill(ROOT / "docs" / "metrics.md", "metrics-table", metrics_tables())
+    fill(ROOT / "docs" / "metrics.md", "series-table", series_table())
+    fill(ROOT / "docs" / "compare.md", "compare-table", compare_table())
     fill(ROOT / "README.md", "seed-table", seed_table())
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "data"
     fill(ROOT / "docs" / "exactness.md", "exactness-table", exactness_table(folder))

@@ -168,6 +168,6 @@ def test_the_driver_loses_answers(lost_answers):
 def test_parameters_are_checked():
     with pytest.raises(StrategyError, match=r"threshold must not be above entries \(16\), got 128"):
         strategies.V9(entries=16)
-    with pytest.raises(StrategyError, match="min_order must be a whole number between 8 and 10, got 11"):
+    with pytest.raises(StrategyError, match="min_order must be a whole number between 8 and 10 \\(order\\), got 11"):
         strategies.V9(min_order=11)
     assert strategies.V9(entries=16, threshold=16).threshold == 16

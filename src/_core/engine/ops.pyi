@@ -16,6 +16,9 @@ MAX_NUMBER: int
 MAX_PAGES: int
 MAX_FILE_PAGES: int
 
+def op_rows(ops: object) -> NDArray[np.void]:
+    """The same array if it is a one-dimensional array of OP_DTYPE; raises OpError."""
+
 def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
     """Check an op array and return it contiguous in OP_DTYPE."""
 

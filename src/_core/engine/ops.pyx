@@ -1,6 +1,7 @@
 """The op array: one structured dtype that workload generators, recordings and other simulators all produce.
 
-A guest executes rows in order on one vCPU. Every row takes emulated time by the cost profile.
+A guest executes rows in order on one vCPU. A process belongs to the vCPU whose program spawns it. Every row
+takes emulated time by the cost profile.
 
 op       meaning of the fields
 ======== ======================================================================================================
@@ -113,6 +114,16 @@ def _fail_at(rows, row, reason):
     raise OpError(f"op array: row {row} ({name}): {reason}; got {dict(zip(OP_DTYPE.names, rows[row].tolist()))}")
 
 
+def op_rows(ops):
+    """The same array if it is a one-dimensional array of OP_DTYPE (a single row counts as one); raises OpError."""
+    if not isinstance(ops, (np.ndarray, np.void)) or ops.dtype != OP_DTYPE:
+        raise OpError(f"op array: expected a structured array of {OP_DTYPE}, got "
+                      f"{f'an array of {ops.dtype}' if isinstance(ops, np.ndarray) else repr(ops)}")
+    if ops.ndim > 1:
+        raise OpError(f"op array: expected one dimension, got shape {ops.shape}")
+    return np.atleast_1d(ops)
+
+
 def validate(ops, npfn):
     """Check an op array and return it contiguous in OP_DTYPE.
 
@@ -120,12 +131,7 @@ def validate(ops, npfn):
     is touched, every range inside its mapping, every page frame of BACK below npfn. Raises OpError naming the first row
     that is wrong.
     """
-    try:
-        rows = np.ascontiguousarray(ops, OP_DTYPE)
-    except (TypeError, ValueError) as error:
-        raise OpError(f"op array: expected a structured array of {OP_DTYPE}: {error}") from None
-    if rows.ndim != 1:
-        raise OpError(f"op array: expected one dimension, got shape {rows.shape}")
+    rows = np.ascontiguousarray(op_rows(ops))
     op, a, b = rows["op"], rows["a"], rows["b"]
 
     def at(*names):
@@ -295,6 +301,13 @@ def _check_order(rows):
         }[wrong])
 
 
+def _field_value(name, field, value):
+    legal = np.iinfo(OP_DTYPE[field])
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not legal.min <= value <= legal.max:
+        raise OpError(f"op {name}: {field} must be a whole number between {legal.min} and {legal.max}, got {value!r}")
+    return value
+
+
 def program(*rows):
     """An op array from rows given as (name, {field: value}) pairs.
 
@@ -309,5 +322,5 @@ def program(*rows):
         for field, value in values.items():
             if field not in OP_DTYPE.names:
                 raise OpError(f"op {name}: unknown field {field!r}, expected one of {', '.join(OP_DTYPE.names)}")
-            out[field][i] = value
+            out[field][i] = _field_value(name, field, value)
     return out

@@ -10,6 +10,7 @@ from hinting._core.engine.charge cimport charge_kernel
 from hinting._core.engine.fork cimport begin_process, fork_step
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, machine_t, vcpu_t
 from hinting._core.engine.memory cimport TOUCH_DONE, touch_page
+from hinting._core.engine.meter cimport begin_exit, end_exit, note_latency
 from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport (
     OP_EXEC,
@@ -51,17 +52,21 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     """Go on with an OP_TOUCH; True when the row is done."""
     cdef process_t *p = &g.process[op.proc]
     cdef region_t *r = region_of(g, op)
-    cdef int64_t n = 0
+    cdef int64_t n = 0, touched
     cdef int result
     if r == NULL:
         return True
     while v.done < op.b:
+        if v.asked_at < 0:
+            v.asked_at = v.now
         if must_stall(g, v):
             return False
+        touched = g.touched_pages
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
+        if result != TOUCH_DONE and g.host_oom:
+            return False
+        note_latency(g, v, g.touched_pages != touched)
         if result != TOUCH_DONE:
-            if g.host_oom:
-                return False
             if not out_of_memory(g, v, cpu) or not p.alive:
                 return True
             continue
@@ -77,6 +82,8 @@ cdef inline bint end_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
     cdef bint over = False
     if p == NULL or not p.alive:
         return True
+    if v.done == 0:
+        begin_exit(g, v)
     v.done = 1
     p.busy = True
     while not over:
@@ -86,6 +93,7 @@ cdef inline bint end_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
             break
     if over:
         p.busy = False
+        end_exit(g, v)
     return over
 
 cdef inline void end_now(machine_t *g, vcpu_t *v, int cpu, process_t *p) noexcept nogil:

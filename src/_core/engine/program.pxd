@@ -8,6 +8,7 @@ from hinting._core.engine.file_rows cimport file_row, forget_row
 from hinting._core.engine.files cimport wait_for_disk
 from hinting._core.engine.kernel_rows cimport alloc_row, free_row, slab_grow_row, slab_shrink_row
 from hinting._core.engine.machine cimport (
+    NEVER,
     PROGRAM_COMPUTES,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
@@ -19,6 +20,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.memory cimport use_pages
+from hinting._core.engine.meter cimport held_by_guest, used_by_host
 from hinting._core.engine.ops cimport (
     OP_ALLOC,
     OP_BACK,
@@ -50,13 +52,6 @@ from hinting._core.engine.process_rows cimport process_row
 from hinting._core.engine.schedule cimport yields
 from hinting._core.engine.writeback cimport flush_until, sync_ns
 
-cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
-    return g.sim.host.frames_total - g.sim.host.frames_free
-
-cdef inline int64_t held_by_guest(machine_t *g) noexcept nogil:
-    """Frames that this guest costs the host."""
-    return g.backing.held_frames + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
-
 cdef inline void wake_waiting(machine_t *g, const vcpu_t *v) noexcept nogil:
     """Let the vCPUs that wait for marks look again, from the moment when this one was set."""
     cdef int cpu
@@ -77,7 +72,7 @@ cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogi
         g.marks_size = g.marks_size * 2 + 16
     g.mark[g.nr_marks].number = number
     g.mark[g.nr_marks].t_ns = v.now
-    g.mark[g.nr_marks].host_used = used_by_host(g)
+    g.mark[g.nr_marks].host_used = used_by_host(g.sim)
     g.mark[g.nr_marks].held = held_by_guest(g)
     g.nr_marks += 1
     wake_waiting(g, v)
@@ -95,6 +90,10 @@ cdef inline int64_t last_set(const machine_t *g, int64_t number, int64_t otherwi
         if g.mark[i].number == number:
             return g.mark[i].t_ns
     return otherwise
+
+cdef inline int64_t later(int64_t t, int64_t ns) noexcept nogil:
+    """t + ns, but before the end of time."""
+    return t + ns if ns < <int64_t>NEVER - t else NEVER - 1
 
 cdef inline void next_row(vcpu_t *v) noexcept nogil:
     v.pc += 1
@@ -118,10 +117,10 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
     if op.op == OP_SLAB_SHRINK:
         return slab_shrink_row(g, v, cpu, op, until)
     if op.op == OP_BACK:
-        return use_pages(g, v, <pfn_t>op.a, op.b)
+        return use_pages(g, v, cpu, <pfn_t>op.a, op.b)
     if op.op == OP_SLEEP:
         v.program = PROGRAM_SLEEPS
-        v.until = op.a + (last_set(g, op.b, v.now) if op.flags & OPF_SINCE_MARK else v.now)
+        v.until = later(last_set(g, op.b, v.now) if op.flags & OPF_SINCE_MARK else v.now, op.a)
     elif op.op == OP_WAIT:
         if not mark_was_set(g, op.a, op.b):
             v.program = PROGRAM_WAITS
@@ -129,7 +128,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
     elif op.op == OP_COMPUTE:
         g.account.guest_user += op.a
         v.program = PROGRAM_COMPUTES
-        v.until = v.now + op.a
+        v.until = later(v.now, op.a)
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
     elif op.op == OP_SYNC:

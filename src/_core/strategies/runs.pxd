@@ -10,7 +10,7 @@ from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.mm.buddy cimport FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL
 from hinting._core.mm.state cimport mm_t, zone_t
 from hinting._core.strategies.capture cimport clear
-from hinting._core.strategies.hooks cimport submit
+from hinting._core.strategies.hooks cimport hold_begins, hold_ends, submit
 from hinting._core.strategies.lists cimport (
     list_is_back,
     list_leaves,
@@ -85,6 +85,8 @@ cdef inline void isolate_entries(runs_t *r, mm_t *m, cpu_state_t *c, int cpu) no
     begin_run(&r.v, c)
     while not is_examined(c):
         if c.kvm_pt.zone[c.at] != zone:
+            hold_ends(r.v.s)
+            hold_begins(r.v.s)
             zone = c.kvm_pt.zone[c.at]
             locks += 1
             barred = r.barrier and free_blocks(&m.zone[zone], r.v.isolate_min_order) < r.barrier
@@ -96,6 +98,7 @@ cdef inline void isolate_entries(runs_t *r, mm_t *m, cpu_state_t *c, int cpu) no
         e = examine(&r.v, m, c, cpu)
         if r.heads_are_tails and e.kind == V8_ISOLATED and e.head == e.page:
             r.v.c.tail_isolated += kib(e.order)
+    hold_ends(r.v.s)
     r.v.s.work.locks = locks            # one hold for each stretch of entries of one zone
 
 cdef inline int run(runs_t *r, mm_t *m, int cpu) noexcept nogil:

@@ -18,14 +18,13 @@ from hinting._core.mm.pages cimport zone_of
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.capture cimport append, capture_t
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_SLEEPS, Strategy, block_t
+from hinting._core.strategies.hooks cimport THREAD_SLEEPS, TRACE_FREE_PAGE, Strategy, block_t, tracepoint
 from hinting._core.strategies.lists cimport free_lists, list_is_back, not_isolated
 from hinting._core.strategies.runs cimport give_back, run_and_send
 from hinting._core.strategies.v8_steps cimport cpu_state_t, kib
 
+from hinting._core.strategies.hooks import ACTIONS
 from hinting._core.strategies.v8 import LABELS
-
-_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
 
 
 cdef inline bint is_noted(const capture_t *c, pfn_t pfn, int64_t *compares) noexcept nogil:
@@ -52,6 +51,7 @@ cdef void on_merged(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept
     if m.merged_from != pfn:
         if is_noted(&c.kvm_pt, pfn, &t.r.v.s.work.compares):
             return
+    tracepoint(t.r.v.s, TRACE_FREE_PAGE, pfn, order)
     append(&c.kvm_pt, pfn, t.min_order, zone_of(m, pfn).index)
     t.r.v.s.work.captured += 1
     t.r.v.c.captured += kib(order)
@@ -115,7 +115,7 @@ cdef class V9(Strategy):
         self.t.r.v.to_tail = return_position == "tail"
         self.t.r.v.s = &self.s
         self.s.self = &self.t
-        self.s.host_action = _ACTION[host_action]
+        self.s.host_action = ACTIONS[host_action]
         self.s.call_pages = call_pages
         self.s.wake_latency_ns = wake_latency_ns
         self.s.descriptors = 1          # it points to the whole list
@@ -155,6 +155,10 @@ cdef class V9(Strategy):
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
             "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
         }
+
+    def kernel_bytes(self):
+        """The captured arrays of all CPUs; a list of isolated blocks is allocated for each run."""
+        return (8 * self.t.r.v.entries + 8) * self.t.r.v.ncpus
 
     def captured(self, int cpu=0):
         """Blocks noted for a CPU: [pfn, ...]."""

@@ -23,10 +23,11 @@ class V9(StrategySpec):
 
     name: ClassVar[str] = "v9"
     source: ClassVar[str] = '"[RFC][Patch v9 0/6] KVM: Guest Free Page Hinting", Nitesh Narayan Lal, 6 March 2019'
+    reports_from: ClassVar[str] = "min_order"
 
     entries: int = parameter(256, "blocks noted for each CPU (MAX_FGPT_ENTRIES)", unit="blocks", low=1, high=1 << 16)
     threshold: int = parameter(128, "noted blocks that start a run (HINTING_THRESHOLD)", unit="blocks", low=1, high=1 << 16)
-    min_order: int = parameter(10, "smallest order that is noted and isolated", low=8, high=10)
+    min_order: int = parameter(10, "smallest order that is noted and isolated", unit="order", low=8, high=10)
     barrier: int = parameter(0, "free blocks of that order that a zone must have to be hinted (follow-up: 256)",
                              unit="blocks", low=0, high=1 << 20)
     run_in: str = parameter("inline", "who works the array off: the freeing context, or a thread of this CPU",
@@ -34,7 +35,7 @@ class V9(StrategySpec):
     lost_answers: bool = parameter(True, "adding a list throws away answers whose interrupt has not come, and an interrupt "
                                          "delivers one (source)", choices=(False, True))
     return_position: str = parameter("head", "where blocks return: head or tail of their list", choices=("head", "tail"))
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
 
