@@ -119,7 +119,7 @@ def programs(
     source = parts(build.read // PAGE_BYTES - headers, build.jobs)
     at = headers + np.cumsum(source) - source
     pages, times = draw(rng, build.links, build.link_size, build.link_time)
-    links = Jobs(pages, times, np.maximum(1, pages // 8), build.jobs + np.arange(build.links))
+    links = Jobs(pages, times, np.maximum(1, pages // 32), build.jobs + np.arange(build.links))
     objects = np.arange(build.links)[:, None] * (build.jobs // max(1, build.links)) + np.arange(build.jobs // max(1, build.links))
     whose_link = share(links.time, threads)
     files = rows("TRUNCATE", build.jobs + build.links, file=1 + np.arange(build.jobs + build.links))
@@ -214,8 +214,8 @@ def clang_build(
     work: Annotated[int, _WORK] = 12 * 2300 * 10**9,
     smallest: Annotated[int, Bytes("memory of the smallest job")] = 200 * 2**20,
     largest: Annotated[int, Bytes("memory of the largest job; sizes are log-uniform")] = 2 * 2**30,
-    read: Annotated[int, _READ] = 2 * 2**30,
-    written: Annotated[int, _WRITTEN] = 10 * 2**30,
+    read: Annotated[int, _READ] = 3 * 2**29,
+    written: Annotated[int, _WRITTEN] = 5 * 2**30,
     links: Annotated[int, Whole("programs linked at the end", low=0, high=1000)] = 36,
     clean: Annotated[bool, _CLEAN] = True,
     settle: Annotated[int, _SETTLE] = 200_000_000_000,
@@ -229,6 +229,6 @@ def clang_build(
     """
     build = Build(
         units, (min(smallest, largest), largest), (5 * 10**9, 60 * 10**9), work, read, written,
-        links, (2**30, 2 * 2**30), (20 * 10**9, 60 * 10**9),
+        links, (2**29, 2 * 2**30), (20 * 10**9, 60 * 10**9),
     )  # fmt: skip
     return programs(build, jobs, seed, repeat=repeat, period=period, clean=clean, settle=settle)
