@@ -37,7 +37,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, last_change, note, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.program cimport run_program
