@@ -9,9 +9,9 @@ import numpy as np
 
 from hinting import gfp, kernels
 from hinting._core.costs import Costs
-from hinting._core.engine.simulation import Engine, Machine
+from hinting._core.engine.simulation import EXIT_DTYPE, Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
-from hinting.errors import HintingError, SnapshotError
+from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.units import PAGE_BYTES, parse_duration
@@ -124,8 +124,9 @@ class VM:
 class Simulation:
     """Virtual time over one host and the guests launched on it.
 
-    host: a Host. seed: of the guests' boots (guest i gets an own stream). The run is deterministic: same arguments,
-    same results.
+    host: a Host. seed: of the guests' boots (guest i gets an own stream). resolution: changes of memory that are closer
+    share a row of the series, 0 for a row each; scalars are exact whatever it is. The run is deterministic: same
+    arguments, same results.
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -135,14 +136,20 @@ class Simulation:
     60.0
     """
 
-    def __init__(self, host: Host, *, seed: int = 0) -> None:
+    def __init__(self, host: Host, *, seed: int = 0, resolution: int | str = SLICE_NS) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
         self._seeds = np.random.SeedSequence(int(seed))
         self._costs = Costs(host.costs)
-        self.engine = Engine(host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS)
+        self.engine = Engine(
+            host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS, resolution_ns=parse_duration(resolution, "resolution")
+        )
         self.vms: list[VM] = []
+        #: Host memory in use before the first launch.
+        self.used_bytes_at_start = host.used_bytes()
+        #: Launches for which the host had no memory.
+        self.failed_launches = 0
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SnapshotError("a simulation cannot be copied, pickled or saved: run it again with the same seed, or keep the "
@@ -155,7 +162,11 @@ class Simulation:
         """
         guest.check_launchable()
         vmm = vmm_memory_frames(self._costs, guest.vcpus)
-        backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
+        try:
+            backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
+        except HostError:
+            self.failed_launches += 1
+            raise
         kernel = guest.allocator.kernel
         requests = {
             "user": gfp.HIGHUSER_MOVABLE,
@@ -226,27 +237,77 @@ class Simulation:
             vm.machine.check()
 
     def timeline(self) -> pa.Table:
-        """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change."""
+        """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change.
+
+        guest: whose memory changed, -1 for the host's own needs.
+        """
         import pyarrow as pa
 
-        samples = self.engine.samples()
+        rows = self.engine.rows()
+        rows = rows[rows["held"] != 0]
+        rows = rows[np.argsort(rows["t_ns"], kind="stable")]
+        held = np.zeros(len(rows), np.int64)
+        for guest in np.unique(rows["guest"][rows["guest"] >= 0]):
+            mine = rows["guest"] == guest
+            held[mine] = np.cumsum(rows["held"][mine], dtype=np.int64)
+        used = np.cumsum(rows["held"], dtype=np.int64)
         return pa.table(
             {
-                "t_ns": samples[:, 0],
-                "guest": samples[:, 1],
-                "guest_held_bytes": samples[:, 2] * PAGE_BYTES,
-                "host_used_bytes": samples[:, 3] * PAGE_BYTES,
+                "t_ns": rows["t_ns"],
+                "guest": rows["guest"].astype(np.int64),
+                "guest_held_bytes": held * PAGE_BYTES,
+                "host_used_bytes": used * PAGE_BYTES + self.used_bytes_at_start,
             }
         )
 
-    def metrics(self) -> pa.Table:
-        """Scalars as a tidy Arrow table: guest (-1: the host), metric, value, unit."""
+    def metrics(self, *, slow: int | str = "1ms") -> pa.Table:
+        """All metrics as an Arrow table: a row for the host (guest -1) and one a guest, a column a metric.
+
+        The metadata of a column's field has its unit and definition; hinting.metrics.tidy makes a long table of it, and
+        hinting.metrics.metrics() lists the names. slow: an allocation that takes longer breaks the SLA.
+        """
+        from hinting.metrics import scalars_table
+
+        return scalars_table(self, parse_duration(slow, "slow"))
+
+    def series(self) -> pa.Table:
+        """Memory over time as a tidy Arrow table: t_ns, guest (-1: the host), metric, value; a row at each change.
+
+        A value holds until the next row of the same guest and metric. Changes that are closer than the simulation's
+        resolution share a row.
+        """
+        from hinting.metrics import series_table
+
+        return series_table(self)
+
+    def exits(self) -> pa.Table:
+        """What processes freed when they ended, and when it was given back, as an Arrow table: a row an exit.
+
+        guest, begin_ns, end_ns, freed_bytes (that the host backed), returned_bytes, first_ns, last_ns (of the discards),
+        and return_50_ns, return_90_ns, return_99_ns: from the end until so much was given back. Nothing for times that
+        have not come.
+        """
+        import pyarrow as pa
+
+        parts = [(vm.number, vm.machine.exits()) for vm in self.vms]
+        rows = np.concatenate([np.empty(0, EXIT_DTYPE), *(part for _, part in parts)])
+        numbers = np.repeat(np.array([number for number, _ in parts], np.int32), [len(part) for _, part in parts])
+        columns: dict[str, pa.Array] = {"guest": numbers}
+        times = {"begin_ns": rows["begin"], "end_ns": rows["end"], "first_ns": rows["first"], "last_ns": rows["last"]}
+        times |= {f"return_{percent}_ns": rows["reached"][:, i] for i, percent in enumerate((50, 90, 99))}
+        columns |= {"freed_bytes": rows["freed"] * PAGE_BYTES, "returned_bytes": rows["given"] * PAGE_BYTES}
+        columns |= {name: pa.array(values, mask=values < 0) for name, values in times.items()}
+        return pa.table(columns)
+
+    def counters(self) -> pa.Table:
+        """Everything that is counted, as a tidy Arrow table: guest (-1: the host), counter, value, unit.
+
+        The host's counters are named as in /proc/vmstat, a strategy's as in its kernel.
+        """
         import pyarrow as pa
 
         rows: list[tuple[int, str, float, str]] = [
-            (-1, "host_used", float(self.host.used_bytes()), "bytes"),
-            (-1, "oom_kills", float(self.engine.oom_kills), "count"),
-            *((-1, name, float(value), "count") for name, value in self.host.vmstat().items()),
+            (-1, name, float(value), "count") for name, value in self.host.vmstat().items()
         ]
         for vm in self.vms:
             rows += [
@@ -255,5 +316,5 @@ class Simulation:
             ]
             rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
             rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
-        guest, metric, value, unit = zip(*rows, strict=True)
-        return pa.table({"guest": guest, "metric": metric, "value": value, "unit": unit})
+        guest, counter, value, unit = zip(*rows, strict=True)
+        return pa.table({"guest": guest, "counter": counter, "value": value, "unit": unit})

@@ -26,7 +26,7 @@ def test_small_recordings_are_identical(name, level):
 
 
 def test_v8_decides_like_the_patched_kernel():
-    result = replay(Recording.open(DATA / "v8-test-5g-1cpu"), "hinting")
+    result = replay(Recording.open(DATA / "v8-test-5g-1cpu"), "hinting", check_every=997)
     assert result.decisions == result.decisions_same > 20000
     assert result.hinting_differences == ()
     assert result.is_identical
@@ -45,7 +45,6 @@ def test_full_recordings(path):
     else:
         assert result.identical >= 0.99 * result.allocations
         assert result.assisted > 0
-        assert result.first_difference is not None
 
 
 @pytest.fixture

@@ -221,16 +221,16 @@ def test_a_strategy_without_a_state_says_so():
     import hinting
 
     @hinting.strategy(numba=False)
-    class CountFrees:
+    class CountWithoutState:
         def setup(self, n_cpus):
             self.pages = 0
 
         def on_free(self, guest, cpu, pfns, orders):
             self.pages += pfns.size
 
-    guest = Guest("512MiB", strategy=CountFrees())
+    guest = Guest("512MiB", strategy=CountWithoutState())
     for act in (guest.snapshot, lambda: copy.copy(guest), lambda: pickle.dumps(guest)):
-        with pytest.raises(StrategyError, match=r"strategy count-frees: .* cannot be copied or saved: .* no state\(\)"):
+        with pytest.raises(StrategyError, match=r"strategy count-without-state: .* cannot be copied or saved: .* no state\(\)"):
             act()
 
 

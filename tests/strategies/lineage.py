@@ -59,7 +59,8 @@ def all_unused(allocator: Allocator) -> int:
 SMALL = (
     strategies.V1(entries=8, threshold=3), strategies.V7(entries=8),
     strategies.V8Posted(entries=8), strategies.V8Stats(entries=8), strategies.V8Stats(entries=8, isolation_cap=3),
-    strategies.V8Early(entries=8), strategies.V8MaxOrder(entries=4), strategies.V8Async(entries=4, min_order=9),
+    strategies.V8Transition(entries=8), strategies.V8Early(entries=8), strategies.V8MaxOrder(entries=4),
+    strategies.V8Async(entries=4, min_order=9),
     strategies.V9(entries=4, threshold=2), strategies.V9(entries=8, threshold=4, min_order=9),
     strategies.V9Stats(entries=4, threshold=2), strategies.V10(threshold=3, batch=2), strategies.V11(threshold=2, batch=3),
     strategies.V12(threshold=3, batch=2), strategies.V12Stats(threshold=2, batch=2, min_order=8),

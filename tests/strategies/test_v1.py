@@ -70,6 +70,34 @@ def test_the_description_keeps_what_was_not_sent():
     assert core.captured() == []
 
 
+@pytest.mark.parametrize(("threshold", "reports", "kept"), [
+    (3, [[(2, 1), (8, 0), (16, 0), (32, 1)]], []),      # (a) enough runs: sent, and the list is empty
+    (5, [], [(2, 2), (8, 1), (16, 1), (32, 2)]),        # (b) too few: they return to the CPU's array
+])  # fmt: skip
+def test_outcomes_a_and_b_of_the_descriptions(threshold, reports, kept):
+    allocator, core, _ = singles(entries=6, threshold=threshold, remainder="kept", track_run=True)
+    for pfn in (8, 2, 16, 3, 32, 33):
+        allocator.free(pfn, 0)
+    assert sent(core) == reports
+    assert core.captured() == kept
+
+
+def test_outcome_c_of_the_descriptions():
+    """Too few runs, but the CPU's array is not exhausted: filling goes on behind the compressed part."""
+    allocator, core, _ = held(strategies.V7(entries=4, threshold=3), 1, order=2)
+    user = gfp.value(USER, allocator.kernel)
+    allocator.free(64, 2)               # two of its pages are taken again: runs 64 (freed again) and 66-67
+    assert allocator.alloc(0, user) == 64
+    assert allocator.alloc(0, user) == 65
+    allocator.free(64, 0)
+    for pfn in (16, 8):
+        allocator.split(pfn, 2)
+        allocator.free(pfn, 0)          # 16 takes the last slot; compressed to three runs, 8 comes behind them
+    assert core.statistics()["compressions"] == 2
+    assert sent(core) == [[(8, 0), (16, 0), (64, 0), (66, 1)]]
+    assert core.captured() == []
+
+
 def test_duplicates_are_merged_by_compression():
     spec = strategies.V1(entries=4, threshold=3)
     allocator, core, _ = held(spec, 1, order=2)

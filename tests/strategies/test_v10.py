@@ -215,7 +215,7 @@ def test_busy_waits_spin_and_events_do_not():
 
 
 @pytest.mark.parametrize(("parameters", "message"), [
-    ({"min_order": 7}, "min_order must be a whole number between 8 and 10, got 7"),
+    ({"min_order": 7}, r"min_order must be a whole number between 8 and 10 \(order\), got 7"),
     ({"threshold": 0}, "threshold must be a whole number between 1"),
     ({"batch": 0}, "batch must be a whole number between 1"),
     ({"worker_delay": -1}, "worker_delay must be a whole number between 0"),

@@ -49,6 +49,26 @@ def test_early_frees_go_through_the_hook_while_the_array_is_full():
     assert len(after) == 10
 
 
+def test_transition_isolates_everything_and_reports_block_by_block():
+    allocator, core, blocks = held(strategies.V8Transition(entries=3), 4, order=9)
+    for pfn in (blocks[4], blocks[0], blocks[1]):
+        allocator.free(pfn, 9)
+    assert core.is_woken()
+    allocator.free(blocks[2], 9)        # lost
+    assert core.run_thread() == [(blocks[4], 9)]
+    assert outside(allocator) == 512 + 1024
+    assert core.work["locks"] == 1
+    core.host_done()
+    assert outside(allocator) == 1024
+    assert core.run_thread() == [(blocks[0], 10)]
+    core.host_done()
+    assert core.run_thread() == []
+    assert outside(allocator) == 0
+    assert core.counters() == {}
+    assert core.statistics()["captured"] == 3
+    allocator.check()
+
+
 @pytest.mark.parametrize("spec", [strategies.V8MaxOrder, strategies.V8Async])
 def test_only_merged_blocks_of_order_10_are_captured(spec):
     allocator, core, blocks = held(spec(entries=2), 3, order=9)
@@ -68,8 +88,9 @@ def test_only_merged_blocks_of_order_10_are_captured(spec):
 
 
 @pytest.mark.parametrize("thp", ["always", "never"])
-@pytest.mark.parametrize("spec", [strategies.V8Early(), strategies.V8MaxOrder(entries=50), strategies.V8Async(entries=50)],
-                         ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [
+    strategies.V8Early(), strategies.V8Transition(entries=100), strategies.V8MaxOrder(entries=50), strategies.V8Async(entries=50),
+], ids=lambda spec: spec.name)
 def test_in_a_guest(spec, thp):
     sim = h.Simulation(h.Host("4GiB"), seed=1)
     vm = sim.launch(h.Guest("1GiB", strategy=spec, thp=thp), workload=h.workloads.memhog("300MiB", repeat=3))
@@ -84,7 +105,8 @@ def test_in_a_guest(spec, thp):
 
 
 def test_every_strategy_is_found_without_a_list():
-    for name in ("v1", "v7", "v8-early", "v8.5-max-order", "v8.9-async", "v9", "v9-stats", "v10", "v11", "v12", "v12-stats"):
+    for name in ("v1", "v7", "v8-transition", "v8-early", "v8.5-max-order", "v8.9-async", "v9", "v9-stats", "v10", "v11", "v12",
+                 "v12-stats"):
         spec = strategies.find(name)
         assert getattr(strategies, type(spec).__name__) is type(spec)
         assert type(spec).__name__ in strategies.__all__

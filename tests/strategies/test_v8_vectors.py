@@ -2,47 +2,9 @@
 
 import pytest
 
-from hinting import gfp, kernels, strategies
+from hinting import strategies
 from hinting._core.mm.allocator import Allocator
-
-KERNEL = kernels.load("linux-5.0")
-USER = gfp.value(gfp.HIGHUSER_MOVABLE, KERNEL)
-
-
-def zone(pages, watermark=(0, 0, 0)):
-    return {
-        "index": 2, "start": 0, "end": pages, "managed": pages, "watermark": watermark, "lowmem_reserve": [0] * 5,
-        "batch": 63, "high": 378, "threshold": 0,
-    }  # fmt: skip
-
-
-def guest(blocks, *, take=10, watermark=(0, 0, 0), **parameters):
-    """An allocator of so many 4 MiB blocks, all allocated in blocks of order `take`, and a v8 on it."""
-    allocator = Allocator(KERNEL, [zone(blocks << 10, watermark)])
-    for block in range(blocks):
-        allocator.add_free(block << 10, 10)
-    held = [allocator.alloc(take, USER) for _ in range(blocks << (10 - take))]
-    core = strategies.V8(**parameters).core()
-    core.attach(allocator)
-    return allocator, core, sorted(held)
-
-
-def singles(blocks, **parameters):
-    allocator, core, held = guest(blocks, **parameters)
-    for pfn in held:
-        allocator.split(pfn, 10)
-    return allocator, core
-
-
-def free_in_lists(allocator, first, end, lists=(8, *[510] * 19), stop=lambda: False):
-    """Free pages [first, end) as a process's exit does, until `stop`; returns the next page."""
-    while first < end:
-        for size in lists:
-            allocator.free_list(range(first, min(end, first + size)))
-            first = min(end, first + size)
-            if first == end or stop():
-                return first
-    return first
+from tests.strategies.v8_harness import KERNEL, USER, free_in_lists, guest, run, singles, zone
 
 
 def test_t1_capture():
@@ -60,7 +22,10 @@ def test_t2_dedup():
     allocator, core = singles(1)
     for pfn in range(1000):
         allocator.free(pfn, 0)
-    assert len(core.captured()) == 9
+    heads = [(0, 9), (512, 8), (768, 7), (896, 6), (960, 5), (992, 2), (996, 1), (998, 0)]
+    assert [pfn for pfn, _, _ in core.captured()] == [*(pfn for pfn, _ in heads), 999]
+    assert [allocator.page(pfn) for pfn, _ in heads] == [f"free (a block of order {order})" for _, order in heads]
+    assert allocator.page(999) == "free (on a per-CPU list)"
     assert not core.is_woken()
 
 
@@ -68,7 +33,9 @@ def test_t3_list_freeing():
     allocator, core = singles(1)
     allocator.free_list(range(510))
     allocator.free_list(range(510, 1000))
-    assert len(core.captured()) == 498
+    captured = [pfn for pfn, _, _ in core.captured()]
+    assert captured == [0, 256, 384, 448, 480, 496, 504, 508, *range(510, 1000)]
+    assert not core.is_woken()
 
 
 def test_t4_thp():
@@ -93,18 +60,31 @@ def test_t4b_list_freeing_of_4_kib_pages():
     assert end - 510 < 499191 <= end
 
 
+def test_t4b_the_thread_served_at_once():
+    allocator, core = singles(1024)
+    free_in_lists(allocator, 0, 1 << 20, stop=core.is_woken)
+    pages = [allocator.page(pfn) for pfn, _, _ in core.captured()]
+    assert pages.count("free (on a per-CPU list)") == 316
+    assert sum(page.startswith("free (a block") for page in pages) == 684
+    isolated = len(run(core))
+    counters = core.counters()
+    assert isolated + counters["failed_isolation_memory"] // 4 == 493  # the zone's very last free page is refused
+    assert counters["free_non_buddy_memory"] == (1000 - 493) * 4  # the other 191 lie in blocks isolated before
+    allocator.check()
+
+
 def test_t4c_single_frees_of_4_kib_pages():
     allocator, core = singles(1024)
-    left, free, scans = [], allocator.free, 0
-    for pfn in range(1_013_000):
-        free(pfn, 0)
-    for pfn in range(1_013_000, 1_013_760):
-        assert not core.is_woken()
-        free(pfn, 0)
+    for pfn in range(1013700):
+        allocator.free(pfn, 0)
+    left, scans = [], core.statistics()["scans"]
+    while not core.is_woken():
+        pfn += 1
+        allocator.free(pfn, 0)
         if core.statistics()["scans"] > scans:
-            scans = core.statistics()["scans"]
+            scans += 1
             left.append(len(core.captured()))
-    assert core.is_woken()
+    assert pfn + 1 == 1013760
     assert left[-3:] == [998, 999, 1000]
 
 
@@ -118,12 +98,11 @@ def test_t5_loss():
     after = core.counters()
     assert after["captued_memory"] == before["captued_memory"]
     assert after["total_freed_memory"] == before["total_freed_memory"] + 10 * 2048
-
-
-def run(core):
-    blocks = core.run_thread()
-    core.host_done()
-    return blocks
+    reported = {pfn + page for pfn, order in run(core) for page in range(0, 1 << order, 512)}
+    assert core.counters()["guest_returned_memory"] == core.counters()["total_isolated_memory"]
+    assert reported.isdisjoint(held[2000:2008])
+    assert core.captured() == []
+    assert run(core) == []
 
 
 def test_t6_tail():

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from hinting._core.costs cimport costs_t
 from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.hooks cimport work_t
+from hinting._core.strategies.hooks cimport strategy_t, work_t
 
 cdef enum:
     COST_BATCH = 63                     # pages of the batch that the cost profile speaks of
@@ -16,6 +16,13 @@ cdef inline void advance(vcpu_t *v, double ns) noexcept nogil:
     cdef int64_t whole = <int64_t>t
     v.now += whole
     v.carry = t - whole
+
+cdef inline void price_holds(strategy_t *s, const costs_t *c) noexcept nogil:
+    """Tell a strategy what its holds of the zone lock cost."""
+    s.entry_ns = c.guest_scan_free_list_entry
+    s.lock_ns = c.guest_zone_lock_uncontended
+    s.isolate_ns = c.guest_isolate_page
+    s.put_back_ns = c.guest_putback_page
 
 cdef inline double work_ns(const work_t *now, const work_t *before, const costs_t *c) noexcept nogil:
     """Guest CPU time of the work done between two counts."""
@@ -39,10 +46,12 @@ cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
         g.charged = g.strategy.work
         g.account.guest_report += ns
         advance(v, ns)
+        g.mm.times.now = v.now
 
 cdef inline void charge_kernel(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
     g.account.guest_kernel += ns
     advance(v, ns)
+    g.mm.times.now = v.now
 
 cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
     """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 pages."""

@@ -54,7 +54,7 @@ cdef inline int read_page(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint3
         pfn = read_in(g, v, cpu, file, index)
         if pfn == NO_PFN:
             return FILE_NO_PAGE
-    if not use_pages(g, v, pfn, 1):
+    if not use_pages(g, v, cpu, pfn, 1):
         return FILE_NO_FRAME
     g.cache.read_file = file
     g.cache.read_index = index + 1
@@ -71,7 +71,7 @@ cdef inline int write_page(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint
         if pfn == NO_PFN:
             return FILE_NO_PAGE
         cache_add(g.mm, c, file, index, pfn)
-    if not use_pages(g, v, pfn, 1):
+    if not use_pages(g, v, cpu, pfn, 1):
         return FILE_NO_FRAME
     if not c.owner[pfn].file & CACHE_DIRTY and note_written(g, file, index, v.now):
         c.owner[pfn].file |= CACHE_DIRTY

@@ -7,6 +7,7 @@ from hinting._core.common cimport COSTLY_ORDER, NO_PFN, pfn_t
 from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, machine_t, slot_t, vcpu_t
 from hinting._core.engine.memory cimport get_pages, use_pages
+from hinting._core.engine.meter cimport note_latency
 from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport KIND_ATOMIC, OPF_KIND, op_t
 from hinting._core.engine.schedule cimport note_wake, yields
@@ -44,6 +45,8 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     cdef pfn_t pfn
     while v.done < op.b:
         if not v.unwritten:
+            if v.asked_at < 0:
+                v.asked_at = v.now
             if must_stall(g, v):
                 return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
@@ -51,13 +54,15 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 if may_oom(op.order, op.flags & OPF_KIND) and out_of_memory(g, v, cpu):
                     continue
                 g.failed_allocations += 1
+                v.asked_at = -1
             elif hold_block(g, s, pfn, op.order):
                 charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
                 v.unwritten = True
         if v.unwritten:
-            if not use_pages(g, v, s.pfn[s.n - 1], <int64_t>1 << op.order):
+            if not use_pages(g, v, cpu, s.pfn[s.n - 1], <int64_t>1 << op.order):
                 return False
             v.unwritten = False
+            note_latency(g, v, True)
         v.done += 1
         if yields(g, v, until):
             break
@@ -94,7 +99,7 @@ cdef inline bint slab_grow_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op,
             if not add_slab(c, pfn):
                 g.sim.error = SIM_NO_MEMORY
                 return True
-        if not use_pages(g, v, c.slab[c.current].pfn, <int64_t>1 << c.order):
+        if not use_pages(g, v, cpu, c.slab[c.current].pfn, <int64_t>1 << c.order):
             return False
         if not add_object(c):
             g.sim.error = SIM_NO_MEMORY

@@ -3,7 +3,7 @@
 All times are emulated nanoseconds. Each guest has one account per kind of CPU time; every charge goes to exactly one.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.costs cimport costs_t
@@ -12,6 +12,7 @@ from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.engine.sharing cimport split_queue_t
 from hinting._core.engine.slab cimport slab_cache_t
+from hinting._core.histogram cimport hist_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport MAX_TICKETS, strategy_t, work_t
@@ -30,6 +31,9 @@ cdef enum:
 
     GUEST_FINE = 0
     GUEST_LOST = 1                      # killed by the host's OOM killer
+
+    NR_QUANTILES = 3                    # 50, 90 and 99 %
+    NR_WINDOWS = 3                      # 1, 10 and 60 s
 
 ctypedef struct accounts_t:             # ns
     double guest_user
@@ -65,6 +69,8 @@ ctypedef struct vcpu_t:
     int64_t interrupt_at                # when answers to submitted reports are delivered; NEVER: none is due
     int64_t next_timer
     int64_t next_second                 # when the CPU folds its counters
+    int64_t exit                        # the process exit under way, -1: none
+    int64_t asked_at                    # when the request under way began, -1: none
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
@@ -109,6 +115,39 @@ ctypedef struct mark_t:
     int64_t host_used                   # frames
     int64_t held                        # frames this guest costs the host
 
+ctypedef struct exit_t:                 # a process that ended; pages that the host still backed
+    int64_t begin                       # ns
+    int64_t end                         # -1: under way
+    int64_t freed
+    int64_t given                       # of these, given back so far
+    int64_t first                       # ns, first and last time that some were given back; -1: none yet
+    int64_t last
+    int64_t reached[NR_QUANTILES]       # ns from the end until 50, 90, 99 % were given back; -1: not yet
+
+ctypedef struct meter_t:                # what is measured of a guest; meter.pxd is its owner
+    int64_t launched_at
+    int64_t held                        # as last noted: frames, and the backing's counters
+    int64_t discarded
+    int64_t refaulted
+    int64_t isolated
+    double held_time                    # sum of the changes of `held`, each times when it happened: frames x ns
+    int64_t row                         # the guest's last row of the time line, -1: none
+    int64_t row_since                   # time of its first change
+    int row_clock
+    exit_t *exit
+    int64_t nr_exits
+    int64_t exits_size
+    int64_t first_discard               # ns, -1: none
+    int64_t last_discard
+    int64_t refaults[NR_WINDOWS]        # pages backed again less than 1, 10, 60 s after their discard
+    double fault_ns                     # in second-level faults
+    double refault_ns                   # the part for discarded pages
+    double cleared_again_ns             # of it, the host's clearing of pages that the guest clears too
+    hist_t lag                          # from a page's free to its discard
+    hist_t after_exit                   # from the end of the process exit that freed a page to its discard
+    hist_t latency                      # of a guest's allocation, its first touch included
+    int64_t failed_while_isolated       # allocations that found nothing while reported blocks were isolated
+
 ctypedef struct machine_t:
     int number
     int state                           # GUEST_*
@@ -144,6 +183,7 @@ ctypedef struct machine_t:
     work_t charged                      # the strategy's work that has been charged
     int64_t refilled_charged            # pages of refills and drains that have been charged
     int64_t drained_charged
+    int quiet_ticks                     # ticks of timers since anything else happened in an idle guest
     int64_t kswapd_at                   # when kswapd ends a boost
     mark_t *mark
     int64_t nr_marks
@@ -168,12 +208,15 @@ ctypedef struct machine_t:
     int64_t in_flight                   # pages isolated and reported, not yet answered
     int64_t max_isolated                # most of them at once
     bint host_oom                       # the last fault found no frame
+    meter_t meter
 
-ctypedef struct sample_t:
+ctypedef struct row_t:                  # what changed at a time
     int64_t t_ns
-    int64_t guest                       # whose slice changed it
-    int64_t held                        # frames this guest costs the host, its VMM and tables included
-    int64_t host_used                   # frames
+    int32_t guest                       # -1: the host's own needs
+    int32_t held                        # frames the guest costs the host, its VMM and tables included
+    int32_t discarded                   # pages that the host backed and discarded
+    int32_t refaulted                   # discarded pages that it backed again
+    int32_t isolated                    # pages reported and not yet answered
 
 ctypedef struct simulation_t:
     host_t *host
@@ -183,9 +226,11 @@ ctypedef struct simulation_t:
     int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
     int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
     int64_t oom_kills
-    sample_t *sample
-    int64_t nr_samples
-    int64_t samples_size
+    row_t *row                          # the time line, in the order in which things were emulated
+    int64_t nr_rows
+    int64_t rows_size
+    int64_t resolution_ns               # changes of one clock that are closer share a row
+    int64_t used_noted                  # frames of the host that the rows account for
     int error                           # SIM_*
 
 cdef enum:

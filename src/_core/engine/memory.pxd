@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
 from hinting._core.engine.machine cimport machine_t, vcpu_t
+from hinting._core.engine.meter cimport note_touched
 from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.engine.reclaim cimport direct_reclaim, wake_kswapd
 from hinting._core.engine.sharing cimport huge_head, mappings, sole_whole, unmap_counted, unmap_whole
@@ -18,9 +19,10 @@ cdef enum:
     TOUCH_NO_FRAME = 1                  # the host has no frame: repeat once somebody was killed
     TOUCH_NO_PAGE = 2                   # the guest has no page: its OOM killer acts
 
-cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexcept nogil:
+cdef inline bint use_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
     cdef double ns = 0
+    cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
     if n == 1:
         if backing_is_mapped(g.backing, pfn):
             return True
@@ -28,8 +30,11 @@ cdef inline bint use_pages(machine_t *g, vcpu_t *v, pfn_t pfn, int64_t n) noexce
             g.host_oom = True
     elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, &ns) != HOST_OK:
         g.host_oom = True
-    g.account.guest_stall += ns
-    advance(v, ns)
+    if ns > 0:
+        g.account.guest_stall += ns
+        advance(v, ns)
+        refaulted = g.backing.n.refaulted_pages - refaulted
+        note_touched(g, v, cpu, pfn, n, ns, refaulted, g.backing.rss_pages - backed)
     return not g.host_oom
 
 cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil:
@@ -57,6 +62,8 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         for other in range(g.ncpus):
             drain_cpu(g.mm, other, cpu)
         pfn = alloc_pages(g.mm, cpu, order, gfp)
+    if pfn == NO_PFN and g.in_flight:
+        g.meter.failed_while_isolated += 1
     if g.mm.kswapd_wanted:
         wake_kswapd(g, v, cpu)
     charge_alloc(g, v, order)
@@ -65,13 +72,13 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
 cdef inline int get_kernel_page(machine_t *g, vcpu_t *v, int cpu, uint32_t gfp, pfn_t *page) noexcept nogil:
     """A cleared page of the kernel's own, where `page` has none yet."""
     if page[0]:
-        return TOUCH_DONE if use_pages(g, v, page[0], 1) else TOUCH_NO_FRAME
+        return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
     page[0] = get_pages(g, v, cpu, 0, gfp)
     if page[0] == NO_PFN:
         page[0] = 0
         return TOUCH_NO_PAGE
     charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if use_pages(g, v, page[0], 1) else TOUCH_NO_FRAME
+    return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
 
 cdef inline int get_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, pfn_t *page) noexcept nogil:
     cdef bint is_new = page[0] == 0
@@ -164,7 +171,7 @@ cdef inline int touch_huge(
     if result == TOUCH_DONE and r.pte[index * TABLE_PAGES] & PTE_SHARED:
         result = own_huge(g, v, cpu, r, index)
     still_huge[0] = (r.table[index] & TABLE_HUGE) != 0
-    if result == TOUCH_DONE and still_huge[0] and not use_pages(g, v, r.pte[index * TABLE_PAGES], PAGEBLOCK_PAGES):
+    if result == TOUCH_DONE and still_huge[0] and not use_pages(g, v, cpu, r.pte[index * TABLE_PAGES], PAGEBLOCK_PAGES):
         result = TOUCH_NO_FRAME
     return result
 
@@ -205,7 +212,7 @@ cdef inline int touch_page(
         result = own_page(g, v, cpu, r, page)
         if result != TOUCH_DONE:
             return result
-    if not use_pages(g, v, r.pte[page] & ~<uint32_t>PTE_SHARED, 1):
+    if not use_pages(g, v, cpu, r.pte[page] & ~<uint32_t>PTE_SHARED, 1):
         return TOUCH_NO_FRAME
     n[0] = 1
     return TOUCH_DONE

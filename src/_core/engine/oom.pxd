@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport realloc
 
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, kill_t, machine_t, vcpu_t
+from hinting._core.engine.meter cimport begin_exit, end_exit
 from hinting._core.engine.process cimport process_t
 from hinting._core.engine.schedule cimport note_wake
 from hinting._core.engine.teardown cimport teardown_step
@@ -44,7 +45,9 @@ cdef inline bint out_of_memory(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         return False
     p.at_region = 0
     p.at_page = 0
+    begin_exit(g, v)
     while not teardown_step(g, v, cpu, p):
         pass
+    end_exit(g, v)
     note_wake(g, v, cpu)
     return True

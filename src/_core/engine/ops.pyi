@@ -15,8 +15,14 @@ MAX_NUMBER: int
 MAX_PAGES: int
 MAX_FILE_PAGES: int
 
+def op_rows(ops: object) -> NDArray[np.void]:
+    """The same array if it is a one-dimensional array of OP_DTYPE; raises OpError."""
+
 def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
     """Check an op array and return it contiguous in OP_DTYPE."""
+
+def begun(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Numbers of the processes that begin in an op array."""
 
 def numbers_used(rows: NDArray[np.void]) -> int:
     """One more than the largest process or slot number of an op array."""

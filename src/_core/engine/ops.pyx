@@ -1,6 +1,7 @@
 """The op array: one structured dtype that workload generators, recordings and other simulators all produce.
 
-A guest executes rows in order on one vCPU. Every row takes emulated time by the cost profile.
+A guest executes rows in order on one vCPU. A process belongs to the vCPU whose program spawns it. Every row
+takes emulated time by the cost profile.
 
 =========== ==========================================================================================================
 op          meaning of the fields
@@ -87,18 +88,24 @@ def _fail(rows, bad, reason):
         raise OpError(f"op array: row {row} ({name}): {reason}; got {dict(zip(OP_DTYPE.names, rows[row].tolist()))}")
 
 
+def op_rows(ops):
+    """The same array if it is a one-dimensional array of OP_DTYPE (a single row counts as one); raises OpError."""
+    if not isinstance(ops, (np.ndarray, np.void)) or ops.dtype != OP_DTYPE:
+        raise OpError(f"op array: expected a structured array of {OP_DTYPE}, got "
+                      f"{f'an array of {ops.dtype}' if isinstance(ops, np.ndarray) else repr(ops)}")
+    if ops.ndim > 1:
+        raise OpError(f"op array: expected one dimension, got shape {ops.shape}")
+    return np.atleast_1d(ops)
+
+
 def validate(ops, npfn):
     """Check an op array and return it contiguous in OP_DTYPE.
 
-    Every process must be spawned before its rows, every mapping made before it is touched, every range inside its
-    mapping, every page frame of BACK below npfn. Raises OpError naming the first row that is wrong.
+    Every process must be spawned before its rows and ended before its number is used again, every mapping made before
+    it is touched, every range inside its mapping, every page frame of BACK below npfn. Raises OpError naming the first
+    row that is wrong.
     """
-    try:
-        rows = np.ascontiguousarray(ops, OP_DTYPE)
-    except (TypeError, ValueError) as error:
-        raise OpError(f"op array: expected a structured array of {OP_DTYPE}: {error}") from None
-    if rows.ndim != 1:
-        raise OpError(f"op array: expected one dimension, got shape {rows.shape}")
+    rows = np.ascontiguousarray(op_rows(ops))
     op, a, b = rows["op"], rows["a"], rows["b"]
 
     def at(*names):
@@ -154,6 +161,11 @@ def slab_caches(rows, known):
     return found
 
 
+def begun(rows):
+    """Numbers of the processes that begin in an op array."""
+    return np.unique(np.concatenate([rows["proc"][rows["op"] == OP_SPAWN], rows["a"][rows["op"] == OP_FORK]]))
+
+
 def numbers_used(rows):
     """One more than the largest process or slot number of an op array."""
     forks = rows["a"][rows["op"] == OP_FORK]
@@ -179,6 +191,8 @@ def _check_order(rows):
         bad = np.zeros(len(rows), bool)
         bad[row] = True
         if op == OP_SPAWN:
+            if proc in mapped:
+                _fail(rows, bad, f"process {proc} lives already: EXIT it first")
             mapped[proc] = {}
         elif proc not in mapped:
             _fail(rows, bad, f"process {proc} does not exist here: SPAWN it first")
@@ -203,6 +217,13 @@ def _check_order(rows):
             _fail(rows, bad, f"pages beyond the mapping's {mapped[proc][region]}")
 
 
+def _field_value(name, field, value):
+    legal = np.iinfo(OP_DTYPE[field])
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not legal.min <= value <= legal.max:
+        raise OpError(f"op {name}: {field} must be a whole number between {legal.min} and {legal.max}, got {value!r}")
+    return value
+
+
 def program(*rows):
     """An op array from rows given as (name, {field: value}) pairs.
 
@@ -217,5 +238,5 @@ def program(*rows):
         for field, value in values.items():
             if field not in OP_DTYPE.names:
                 raise OpError(f"op {name}: unknown field {field!r}, expected one of {', '.join(OP_DTYPE.names)}")
-            out[field][i] = value
+            out[field][i] = _field_value(name, field, value)
     return out

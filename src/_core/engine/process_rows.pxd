@@ -10,6 +10,7 @@ from hinting._core.engine.charge cimport charge_kernel
 from hinting._core.engine.fork cimport begin_process, fork_step
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, machine_t, vcpu_t
 from hinting._core.engine.memory cimport TOUCH_DONE, touch_page
+from hinting._core.engine.meter cimport begin_exit, end_exit, note_latency
 from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport (
     OP_EXEC,
@@ -51,14 +52,19 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     """Go on with an OP_TOUCH; True when the row is done."""
     cdef process_t *p = &g.process[op.proc]
     cdef region_t *r = region_of(g, op)
-    cdef int64_t n = 0
+    cdef int64_t n = 0, touched
     cdef int result
     if r == NULL:
         return True
     while v.done < op.b:
+        if v.asked_at < 0:
+            v.asked_at = v.now
         if must_stall(g, v):
             return False
+        touched = g.touched_pages
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
+        if not g.host_oom:
+            note_latency(g, v, g.touched_pages != touched)
         if result != TOUCH_DONE:
             if g.host_oom:
                 return False
@@ -76,7 +82,10 @@ cdef inline bint end_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
     cdef process_t *p = &g.process[op.proc] if v.done else process_of(g, op)
     cdef bint over = False
     if p == NULL or not p.alive:
+        end_exit(g, v)                  # nothing, or what began here was finished by the OOM killer
         return True
+    if v.done == 0 and op.op == OP_EXIT:
+        begin_exit(g, v)
     v.done = 1
     p.busy = True
     while not over:
@@ -85,6 +94,7 @@ cdef inline bint end_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         if yields(g, v, until):
             break
     if over:
+        end_exit(g, v)
         p.busy = False
     return over
 

@@ -8,6 +8,7 @@ from hinting._core.engine.file_rows cimport file_row, forget_row
 from hinting._core.engine.files cimport wait_for_disk
 from hinting._core.engine.kernel_rows cimport alloc_row, free_row, slab_grow_row, slab_shrink_row
 from hinting._core.engine.machine cimport (
+    NEVER,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
@@ -17,6 +18,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.memory cimport use_pages
+from hinting._core.engine.meter cimport held_by_guest, used_by_host
 from hinting._core.engine.ops cimport (
     OP_ALLOC,
     OP_BACK,
@@ -46,13 +48,6 @@ from hinting._core.engine.process_rows cimport process_row
 from hinting._core.engine.schedule cimport yields
 from hinting._core.engine.writeback cimport flush_until, sync_ns
 
-cdef inline int64_t used_by_host(machine_t *g) noexcept nogil:
-    return g.sim.host.frames_total - g.sim.host.frames_free
-
-cdef inline int64_t held_by_guest(machine_t *g) noexcept nogil:
-    """Frames that this guest costs the host."""
-    return g.backing.held_frames + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
-
 cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogil:
     cdef mark_t *grown
     if g.nr_marks == g.marks_size:
@@ -64,7 +59,7 @@ cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogi
         g.marks_size = g.marks_size * 2 + 16
     g.mark[g.nr_marks].number = number
     g.mark[g.nr_marks].t_ns = v.now
-    g.mark[g.nr_marks].host_used = used_by_host(g)
+    g.mark[g.nr_marks].host_used = used_by_host(g.sim)
     g.mark[g.nr_marks].held = held_by_guest(g)
     g.nr_marks += 1
 
@@ -102,10 +97,10 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
     if op.op == OP_COMPUTE:
         return compute_row(g, v, op, until)
     if op.op == OP_BACK:
-        return use_pages(g, v, <pfn_t>op.a, op.b)
+        return use_pages(g, v, cpu, <pfn_t>op.a, op.b)
     if op.op == OP_SLEEP:
         v.program = PROGRAM_SLEEPS
-        v.until = v.now + op.a
+        v.until = v.now + op.a if op.a < <int64_t>NEVER - v.now else NEVER - 1
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
     elif op.op == OP_SYNC:

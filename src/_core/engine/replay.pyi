@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,5 +23,16 @@ class Events:
 def effect_order(events: Events, ncpus: int) -> NDArray[np.int64]:
     """Row numbers in the order in which the rows change the lists."""
 
-def request_level(allocator: Allocator, events: Events, stop: int = -1, pressure: bool = False) -> dict[str, int]:
-    """Replay at request level; returns the tally."""
+class Replay:
+    """A replay under way. Its level is the class; `advance` goes on row by row, `result` says what came of it so far."""
+
+    def __init__(self, allocator: Allocator, events: Events) -> None: ...
+    @property
+    def at(self) -> int:
+        """Rows before this one have been replayed."""
+
+    def advance(self, stop: int = -1) -> None:
+        """Replay up to the row `stop` (in the order of the events given), -1: to the end."""
+
+    def result(self) -> dict[str, Any]:
+        """The tally so far, by name."""

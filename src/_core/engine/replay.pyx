@@ -1,4 +1,4 @@
-"""Replay at request level: requests, frees and what came from outside go in, the allocator chooses every page."""
+"""A recording's rows for the cores, the order in which they take effect, and what all levels of replay have in common."""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
@@ -6,10 +6,7 @@ from libc.string cimport memset
 import numpy as np
 
 from hinting._core.common cimport MAX_CPUS
-from hinting._core.engine.replay_pressure cimport pressed_row, pressure_t
-from hinting._core.engine.replay_steps cimport request_row, tally_t
 from hinting._core.mm.allocator cimport Allocator
-from hinting._core.mm.state cimport mm_t
 
 #: Event types that a replay looks at; all others are answers or marks.
 _ROWS = {
@@ -17,8 +14,8 @@ _ROWS = {
     "DRAIN": ROW_DRAIN, "MOVE": ROW_MOVE, "SETPB": ROW_SETPB, "ISOLATE": ROW_ISOLATE, "PUTBACK": ROW_PUTBACK,
     "ROTATE": ROW_ROTATE, "VMFOLD": ROW_VMFOLD, "DECAY": ROW_DECAY, "HINT_RETURN": ROW_RETURN,
     "ALLOC_FAIL": ROW_ALLOC_FAIL, "LEAVE": ROW_LEAVE, "REPORT": ROW_REPORT, "REPORT_WORK": ROW_REPORT_WORK,
-    "EXTFRAG": ROW_EXTFRAG,
-    "COMPACT_BEGIN": ROW_COMPACT, "COMPACT_END": ROW_COMPACT,
+    "EXTFRAG": ROW_EXTFRAG, "STEAL": ROW_STEAL, "INSERT": ROW_INSERT,
+    "COMPACT_BEGIN": ROW_COMPACT, "COMPACT_END": ROW_COMPACT_END,
     "HINT_FREE": ROW_HINT_FREE, "HINT_DRAIN": ROW_HINT_DRAIN,
     "HINT_DRAIN_END": ROW_HINT_DRAIN_END, "HINT_SCAN": ROW_HINT_SCAN, "HINT_DROP": ROW_HINT_DROP,
     "HINT_REPLACE": ROW_HINT_REPLACE, "HINT_SCAN_END": ROW_HINT_SCAN_END, "HINT_WAKE": ROW_HINT_WAKE,
@@ -53,9 +50,9 @@ cdef class Events:
         _tell_overflows(data["kind"], columns["cpu"], columns["aux"])
         for name in ("cpu", "zone", "pfn", "order", "mt", "aux", "gfp", "aflags", "a", "b", "c"):
             data[name] = columns[name]
-        data["e"] = columns.get("e", np.full(len(columns["type"]), -1, np.int64))
-        if order is not None:
-            data = {name: np.ascontiguousarray(values[order]) for name, values in data.items()}
+        for name in ("e", "f"):
+            data[name] = columns.get(name, np.broadcast_to(np.int64(-1), len(columns["type"])))
+        data = {name: np.ascontiguousarray(values if order is None else values[order]) for name, values in data.items()}
         self.keep = data
         cdef const uint8_t[::1] kind = data["kind"]
         cdef const uint8_t[::1] cpu = data["cpu"]
@@ -70,6 +67,7 @@ cdef class Events:
         cdef const int64_t[::1] b = data["b"]
         cdef const int64_t[::1] c = data["c"]
         cdef const int64_t[::1] counter = data["e"]
+        cdef const int64_t[::1] marks = data["f"]
         self.e.n = kind.shape[0]
         if self.e.n:
             self.e.kind = &kind[0]
@@ -85,6 +83,7 @@ cdef class Events:
             self.e.b = &b[0]
             self.e.c = &c[0]
             self.e.e = &counter[0]
+            self.e.f = &marks[0]
 
     def __len__(self):
         return self.e.n
@@ -99,8 +98,8 @@ def effect_order(Events events not None, int ncpus):
     """Row numbers in the order in which the rows change the lists.
 
     With several CPUs the order in which the zone lock was taken decides: a request that refills its list takes effect
-    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained;
-    everything else where it is recorded.
+    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained, a pass of
+    page reporting at its first block; everything else where it is recorded.
     """
     cdef events_t *e = &events.e
     cdef int64_t i
@@ -108,6 +107,7 @@ def effect_order(Events events not None, int ncpus):
     cdef int64_t[::1] refill = np.full(ncpus, -1, np.int64)
     cdef int64_t[::1] waiting = np.full(ncpus, -1, np.int64)
     cdef int64_t[::1] freed = np.full(ncpus, -1, np.int64)
+    cdef int64_t work = -1
     cdef int cpu
     position = np.arange(e.n, dtype=np.int64)
     at = position
@@ -116,6 +116,10 @@ def effect_order(Events events not None, int ncpus):
         if e.kind[i] == ROW_RMQ and e.aux[i] == 1:
             if refill[cpu] < 0:
                 refill[cpu] = i
+            at[i] = refill[cpu]
+        elif e.kind[i] == ROW_EXTFRAG or e.kind[i] == ROW_STEAL:
+            if refill[cpu] >= 0:
+                at[i] = refill[cpu]
         elif e.kind[i] == ROW_ALLOC:
             if refill[cpu] >= 0:
                 at[i] = refill[cpu]
@@ -126,38 +130,40 @@ def effect_order(Events events not None, int ncpus):
             waiting[cpu] = i
         elif e.kind[i] == ROW_OVERFLOW:
             waiting[cpu] = freed[cpu]
+            freed[cpu] = i              # the overflow itself follows its free
         elif e.kind[i] == ROW_DRAINED and waiting[cpu] >= 0:
             at[waiting[cpu]] = i
+            if e.kind[waiting[cpu]] == ROW_FREE:
+                at[freed[cpu]] = i
             waiting[cpu] = -1
+        elif e.kind[i] == ROW_REPORT_WORK:
+            work = i
+        elif work >= 0 and e.kind[i] == ROW_ISOLATE and e.a[i] == BY_REPORTING:
+            at[work] = i
+            work = -1
     return np.argsort(position, kind="stable")
 
 
-def request_level(Allocator allocator not None, Events events not None, int64_t stop=-1, bint pressure=False):
-    """Replay at request level; returns the tally as a dict.
+cdef class Replay:
+    """A replay under way. Its level is the class; `advance` goes on row by row, `result` says what came of it so far."""
 
-    stop: row to stop before (in the order of the events given), -1 for all rows. pressure: reclaim or compaction acted,
-    take their recorded effects as inputs.
-    """
-    cdef mm_t *m = &allocator.m
-    cdef events_t *e = &events.e
-    cdef tally_t t
-    cdef pressure_t p
-    cdef int64_t i
-    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
-    cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
-    memset(&t, 0, sizeof(t))
-    memset(&p, 0, sizeof(p))
-    t.first_row = -1
-    with nogil:
-        for i in range(n):
-            if e.kind[i] == ROW_OTHER:
-                continue
-            if pressure:
-                pressed_row(m, e, &t, &p, &actual[0], i)
-            else:
-                request_row(m, e, &t, &actual[0], i)
-    effects = {"zones": p.zones, "drains": p.drains, "claims": p.claims, "blocks": p.blocks, "unreserved": p.unreserved,
-               "rotations": p.rotations}
-    return {"rows": t.rows, "allocations": t.allocations, "identical": t.identical, "refused": t.refused,
-            "assisted": t.assisted + sum(effects.values()), "first_row": t.first_row, "first_expected": t.first_expected,
-            "first_chosen": t.first_chosen, "effects": effects if pressure else {}}
+    def __init__(self, Allocator allocator not None, Events events not None):
+        """allocator: in the recording's state at the start; the replay works on it."""
+        self.allocator = allocator
+        self.events = events
+
+    cdef void rows(self, int64_t stop) noexcept nogil:
+        """Replay rows at..stop-1."""
+        return
+
+    def advance(self, int64_t stop=-1):
+        """Replay up to the row `stop` (in the order of the events given), -1: to the end."""
+        cdef int64_t end = self.events.e.n if stop < 0 or stop > self.events.e.n else stop
+        with nogil:
+            if end > self.at:
+                self.rows(end)
+                self.at = end
+
+    def result(self):
+        """The tally so far, by name."""
+        raise NotImplementedError(f"{type(self).__name__} has no result()")

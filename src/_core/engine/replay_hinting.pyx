@@ -5,12 +5,10 @@ the emulated one take its next step, and both are compared.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memset
-
-import numpy as np
 
 from hinting._core.common cimport MAX_CPUS, NO_PFN, pfn_t
 from hinting._core.engine.replay cimport (
+    BY_HINTING,
     FREE_DIRECT,
     ROW_DRAIN,
     ROW_FREE,
@@ -36,7 +34,9 @@ from hinting._core.engine.replay cimport (
     events_t,
 )
 from hinting._core.engine.replay_answers cimport answers_t, judge
-from hinting._core.engine.replay_steps cimport mapped, request_row, tally_t
+from hinting._core.engine.replay_pressure cimport plain_row, pressed_put, pressure_t
+from hinting._core.engine.replay_request cimport RequestReplay
+from hinting._core.engine.replay_steps cimport mapped, tally_t
 from hinting._core.mm.alloc cimport carve_used, free_direct, free_prepared
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport FPI_NONE
@@ -99,13 +99,15 @@ cdef void hint_free(v8_t *v, mm_t *m, events_t *e, progress_t *t, const uint32_t
     judge(&t.answers, i, same, NO_PFN)
 
 
-cdef bint put(mm_t *m, events_t *e, const uint32_t *actual, int64_t i) noexcept nogil:
+cdef bint put(mm_t *m, events_t *e, pressure_t *p, const uint32_t *actual, int64_t i) noexcept nogil:
     """A page that passed the hook reaches its list; False if it did not pass the hook."""
     cdef pfn_t pfn = mapped(actual, <pfn_t>e.pfn[i])
     cdef int order = e.order[i]
     if pfn >= m.npfn or tag_get(m, pfn, order) != (TAG_PREPARED | order):
         return False
-    if e.aux[i] == FREE_DIRECT:
+    if p != NULL:
+        pressed_put(m, e, p, i, pfn)
+    elif e.aux[i] == FREE_DIRECT:
         free_direct(m, zone_of(m, pfn), e.cpu[i], pfn, order, FPI_NONE)
     else:
         free_prepared(m, zone_of(m, pfn), e.cpu[i], pfn, order, block_type(m, pfn))
@@ -207,7 +209,9 @@ cdef void hint_return(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) n
     judge(&t.answers, i, same, NO_PFN)
 
 
-cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, progress_t *t, uint32_t *actual, int64_t i) noexcept nogil:
+cdef void hint_row(
+    v8_t *v, mm_t *m, events_t *e, tally_t *requests, pressure_t *pressure, progress_t *t, uint32_t *actual, int64_t i,
+) noexcept nogil:
     cdef int kind = e.kind[i]
     cdef int cpu = e.cpu[i]
     cdef cpu_state_t *c = &v.cpu[cpu]
@@ -217,8 +221,8 @@ cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, progress_t 
     if kind == ROW_HINT_FREE:
         hint_free(v, m, e, t, changed, i)
     elif kind == ROW_FREE:
-        if not put(m, e, changed, i):
-            request_row(m, e, requests, actual, i)
+        if not put(m, e, pressure, changed, i):
+            plain_row(m, e, requests, pressure, actual, i)
         else:
             requests.rows += 1
     elif kind == ROW_HINT_DRAIN:
@@ -254,37 +258,40 @@ cdef void hint_row(v8_t *v, mm_t *m, events_t *e, tally_t *requests, progress_t 
         judge(&t.answers, i, c.at >= 0 and is_examined(c) and t.returned[cpu] == c.hyp_idx == e.a[i], NO_PFN)
         c.hyp_idx = 0
         end_run(c)
-    elif kind != ROW_ISOLATE:
-        request_row(m, e, requests, actual, i)
+    elif kind != ROW_ISOLATE or e.a[i] != BY_HINTING:
+        plain_row(m, e, requests, pressure, actual, i)
 
 
-def hinting_level(Allocator allocator not None, V8 strategy not None, Events events not None, int64_t stop=-1):
-    """Replay at hinting level; returns (tally of the requests, answers) as dicts.
+cdef class HintingReplay(RequestReplay):
+    """strategy: attached to the allocator and loaded with the captured array of the start."""
 
-    strategy: attached to the allocator and loaded with the captured array of the start. answers: how many decisions
-    were recorded, how many of ours were the same, and the first that was not.
-    """
-    cdef mm_t *m = &allocator.m
-    cdef v8_t *v = &strategy.v
-    cdef events_t *e = &events.e
-    cdef tally_t requests
-    cdef progress_t t
-    cdef int64_t i
-    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
-    cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
-    memset(&requests, 0, sizeof(requests))
-    memset(&t, 0, sizeof(t))
-    requests.first_row = t.answers.first_row = t.answers.first_pfn = -1
-    for i in range(MAX_CPUS):
-        t.scan[i].at = -1
-    m.on_free = NULL                    # the rows drive the strategy step by step
-    with nogil:
-        for i in range(n):
+    cdef V8 strategy
+    cdef progress_t steps
+
+    def __init__(self, Allocator allocator not None, V8 strategy not None, Events events not None, *, bint pressure=False):
+        cdef int cpu
+        super().__init__(allocator, events, pressure=pressure)
+        self.strategy = strategy
+        self.steps.answers.first_row = self.steps.answers.first_pfn = -1
+        for cpu in range(MAX_CPUS):
+            self.steps.scan[cpu].at = -1
+        allocator.m.on_free = NULL          # the rows drive the strategy step by step
+
+    cdef void rows(self, int64_t stop) noexcept nogil:
+        cdef mm_t *m = &self.allocator.m
+        cdef events_t *e = &self.events.e
+        cdef v8_t *v = &self.strategy.v
+        cdef int64_t i
+        for i in range(self.at, stop):
             if e.kind[i] != ROW_OTHER:
-                hint_row(v, m, e, &requests, &t, &actual[0], i)
-    return (
-        {"rows": requests.rows, "allocations": requests.allocations, "identical": requests.identical,
-         "refused": requests.refused, "assisted": requests.assisted + t.assisted, "first_row": requests.first_row,
-         "first_expected": requests.first_expected, "first_chosen": requests.first_chosen},
-        dict(t.answers),
-    )
+                hint_row(v, m, e, &self.t, self.p, &self.steps, self.actual, i)
+
+    def result(self):
+        """The tally of the requests; assisted also counts moments that only the recording tells."""
+        tally = super().result()
+        tally["assisted"] += self.steps.assisted
+        return tally
+
+    def answers(self):
+        """How many decisions were recorded, how many of ours were the same, and the first that was not."""
+        return dict(self.steps.answers)

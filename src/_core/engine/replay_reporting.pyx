@@ -1,20 +1,19 @@
-"""Replay at hinting level of mainline page reporting: every decision of its worker is held against the kernel's.
+"""Replay of mainline page reporting: its worker is the emulated one; inputs are the requests, the frees and its moments.
 
-Inputs are the requests, the frees and the moments of the worker: its start (REPORT_WORK), and its return from the host
-(the first PUTBACK of a report). Each recorded decision makes the emulated worker take its next step, at the moment of
-the recorded one. A pass whose remaining decisions the recording does not have is run to its end at its last row; what
-it decides there is counted as different.
+Those are its start (REPORT_WORK) and its return from the host (the first PUTBACK of a report). At request level the
+worker runs from there to its next report, or to the end of the pass, by itself. At hinting level each recorded decision
+makes it take its next step, at the moment of the recorded one, and both are compared; so it does with several CPUs,
+where others may change the lists between two steps. A pass whose remaining decisions the recording does not have is
+run to its end at its last row; what it decides there is counted as different.
 
 Up to the first REPORT_WORK the rows of a pass that was under way at the start are taken as recorded.
 """
 
-from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memset
-
-import numpy as np
+from libc.stdint cimport int64_t
 
 from hinting._core.common cimport NO_PFN, PAGE_BYTES, pfn_t
 from hinting._core.engine.replay cimport (
+    BY_REPORTING,
     ROW_ISOLATE,
     ROW_OTHER,
     ROW_PUTBACK,
@@ -25,7 +24,8 @@ from hinting._core.engine.replay cimport (
     events_t,
 )
 from hinting._core.engine.replay_answers cimport answers_t, judge
-from hinting._core.engine.replay_steps cimport request_row, tally_t
+from hinting._core.engine.replay_pressure cimport plain_row
+from hinting._core.engine.replay_request cimport RequestReplay
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.pages cimport block_type
 from hinting._core.mm.state cimport mm_t
@@ -50,9 +50,6 @@ from hinting._core.strategies.page_reporting_steps cimport (
     step,
 )
 
-cdef enum:
-    BY_REPORTING = 1                    # ISOLATE.a
-
 
 cdef bint is_out(const reporting_t *r, pfn_t pfn) noexcept nogil:
     """The block is in a slot, isolated."""
@@ -72,11 +69,18 @@ cdef bint is_workers(const events_t *e, int64_t i) noexcept nogil:
 
 
 cdef bint pass_goes_on(const events_t *e, int64_t i) noexcept nogil:
-    """The recording has another decision of the pass that row i belongs to."""
+    """The recording has another decision of the pass that row i belongs to, or ends before that is known."""
     cdef int64_t k = i + 1
     while k < e.n and not is_workers(e, k):
         k += 1
-    return k < e.n and e.kind[k] != ROW_REPORT_WORK
+    return k == e.n or e.kind[k] != ROW_REPORT_WORK
+
+
+cdef void run_to_report(reporting_t *r, mm_t *m, int cpu) noexcept nogil:
+    """Let the worker go on until it waits for the host, or to the end of the pass."""
+    while r.place != AT_NONE and r.place != AT_HOST:
+        if step(r, m, cpu).kind == PR_DONE:
+            end_pass(r)
 
 
 cdef void run_out(reporting_t *r, mm_t *m, answers_t *t, int cpu, int64_t i) noexcept nogil:
@@ -134,45 +138,64 @@ cdef void decide(reporting_t *r, mm_t *m, events_t *e, answers_t *t, int64_t i) 
     settle(r, m, e, t, i)
 
 
-cdef void one_row(
-    reporting_t *r, mm_t *m, events_t *e, tally_t *requests, answers_t *t, uint32_t *actual, bint *started, int64_t i,
-) noexcept nogil:
-    cdef int kind = e.kind[i]
-    if kind == ROW_REPORT_WORK:
-        started[0] = True
-        work_begins(r, m, e, t, i)
-    elif started[0] and (is_workers(e, i) or kind == ROW_PUTBACK and is_out(r, <pfn_t>e.pfn[i])):
-        decide(r, m, e, t, i)
-    else:
-        request_row(m, e, requests, actual, i)
+cdef class ReportingReplay(RequestReplay):
+    """strategy: attached to the allocator. step_by_step: the recorded decisions set the pace and are judged."""
 
+    cdef PageReporting strategy
+    cdef bint step_by_step
+    cdef bint started                   # the worker is ours since the first REPORT_WORK
+    cdef bint answered                  # the host has answered the last report
+    cdef answers_t decided
 
-def reporting_level(Allocator allocator not None, PageReporting strategy not None, Events events not None,
-                    int64_t stop=-1):
-    """Replay at hinting level; returns (tally of the requests, answers) as dicts.
+    def __init__(self, Allocator allocator not None, PageReporting strategy not None, Events events not None, *,
+                 bint step_by_step, bint pressure=False):
+        super().__init__(allocator, events, pressure=pressure)
+        self.strategy = strategy
+        self.step_by_step = step_by_step
+        self.decided.first_row = self.decided.first_pfn = -1
+        self.t.reporting = True
 
-    strategy: attached to the allocator. answers: how many decisions were recorded, how many of ours were the same, and
-    the first that was not. stop: row to stop before, -1 for all rows.
-    """
-    cdef mm_t *m = &allocator.m
-    cdef reporting_t *r = &strategy.r
-    cdef events_t *e = &events.e
-    cdef tally_t requests
-    cdef answers_t t
-    cdef bint started = False
-    cdef int64_t i
-    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
-    cdef uint32_t[::1] actual = np.zeros(m.span + 1, np.uint32)
-    memset(&requests, 0, sizeof(requests))
-    memset(&t, 0, sizeof(t))
-    requests.first_row = t.first_row = t.first_pfn = -1
-    with nogil:
-        for i in range(n):
-            if e.kind[i] != ROW_OTHER:
-                one_row(r, m, e, &requests, &t, &actual[0], &started, i)
-    return (
-        {"rows": requests.rows, "allocations": requests.allocations, "identical": requests.identical,
-         "refused": requests.refused, "assisted": requests.assisted, "first_row": requests.first_row,
-         "first_expected": requests.first_expected, "first_chosen": requests.first_chosen},
-        dict(t),
-    )
+    cdef void by_itself(self, reporting_t *r, mm_t *m, events_t *e, int64_t i) noexcept nogil:
+        """A row of the worker at request level: only its moments count."""
+        cdef int kind = e.kind[i], cpu = e.cpu[i]
+        if kind == ROW_REPORT_WORK:
+            while r.place != AT_NONE:
+                if r.place == AT_HOST:
+                    host_is_done(r)
+                run_to_report(r, m, cpu)
+            begin_pass(r)
+            run_to_report(r, m, cpu)
+        elif kind == ROW_REPORT:
+            self.answered = False
+        elif kind == ROW_PUTBACK and not self.answered:
+            self.answered = True
+            if r.place == AT_HOST:
+                host_is_done(r)
+                run_to_report(r, m, cpu)
+
+    cdef void rows(self, int64_t stop) noexcept nogil:
+        cdef mm_t *m = &self.allocator.m
+        cdef events_t *e = &self.events.e
+        cdef reporting_t *r = &self.strategy.r
+        cdef int64_t i
+        cdef int kind
+        for i in range(self.at, stop):
+            kind = e.kind[i]
+            if kind == ROW_OTHER:
+                continue
+            if kind == ROW_REPORT_WORK:
+                self.started = True
+            if not self.started or not is_workers(e, i) and kind != ROW_PUTBACK:
+                plain_row(m, e, &self.t, self.p, self.actual, i)
+            elif not self.step_by_step:
+                self.by_itself(r, m, e, i)
+            elif kind == ROW_REPORT_WORK:
+                work_begins(r, m, e, &self.decided, i)
+            elif kind != ROW_PUTBACK or is_out(r, <pfn_t>e.pfn[i]):
+                decide(r, m, e, &self.decided, i)
+            else:
+                plain_row(m, e, &self.t, self.p, self.actual, i)
+
+    def answers(self):
+        """How many decisions were recorded, how many of ours were the same, and the first that was not."""
+        return dict(self.decided)

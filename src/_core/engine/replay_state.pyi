@@ -1,5 +1,7 @@
-from hinting._core.engine.replay import Events
+from hinting._core.engine.replay import Events, Replay
 from hinting._core.mm.allocator import Allocator
 
-def state_level(allocator: Allocator, events: Events, stop: int = -1) -> dict[str, int]:
-    """Replay at state level; returns the tally."""
+class StateReplay(Replay):
+    """reporting: the recording has page reporting, whose put backs mark blocks."""
+
+    def __init__(self, allocator: Allocator, events: Events, *, reporting: bool = False) -> None: ...

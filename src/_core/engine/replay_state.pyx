@@ -1,17 +1,20 @@
 """Replay at state level: the recorded choices are forced row by row, and only the lists must come out right."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memset
 
-from hinting._core.common cimport MAX_CPUS, MT_MOVABLE, MT_PCPTYPES, NR_MIGRATETYPES, pfn_t
+from hinting._core.common cimport MAX_CPUS, MT_MOVABLE, MT_PCPTYPES, NR_MIGRATETYPES, PAGEBLOCK_ORDER, pfn_t
 from hinting._core.engine.replay cimport (
+    BY_COMPACTION,
+    BY_OTHERS,
     FREE_DIRECT,
     PATH_BULK,
+    PATH_CAPTURED,
     PATH_PCP,
     ROW_ALLOC,
     ROW_DRAIN,
     ROW_DRAINED,
     ROW_FREE,
+    ROW_INSERT,
     ROW_ISOLATE,
     ROW_LEAVE,
     ROW_MOVE,
@@ -22,8 +25,10 @@ from hinting._core.engine.replay cimport (
     ROW_ROTATE,
     ROW_SETPB,
     Events,
+    Replay,
     events_t,
 )
+from hinting._core.engine.replay_steps cimport insert_row
 from hinting._core.mm.alloc cimport carve_used, prepare
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport (
@@ -35,6 +40,7 @@ from hinting._core.mm.buddy cimport (
     free_block,
     list_del,
     mark_reported,
+    move_block,
     move_tail,
     rotate_to_front,
 )
@@ -57,12 +63,13 @@ from hinting._core.mm.pages cimport (
 from hinting._core.mm.pcp cimport mark_pcp, pindex, ring_at, ring_pop_head, ring_pop_tail, ring_push_head, ring_push_tail
 from hinting._core.mm.state cimport link_t, mm_t, pcp_t, ring_t, zone_t
 
-ctypedef struct tally_t:
+ctypedef struct forced_t:
     int64_t rows                        # rows that changed the state
     int64_t allocations
     int64_t identical                   # pages that were where an allocation takes them from
     int64_t refused                     # rows that the state could not follow
     int64_t first_row                   # first row that found its page elsewhere or not at all, -1
+    bint reporting                      # put backs are those of page reporting: they mark
     int drains[MAX_CPUS]                # CPU whose page lists the last drain of each CPU works on
 
 
@@ -111,6 +118,8 @@ cdef bint take_block(mm_t *m, events_t *e, int64_t i) noexcept nogil:
     if not tag or high < order:
         return False
     lt = list_type(m, pfn, high, &is_first)
+    if m.k.strict_types:
+        lt = block_type(m, pfn)         # the rest of a claimed pageblock has its new type
     list_del(m, z, pfn, high)
     expand(m, z, pfn, high, order, lt)
     account_list(m, z, cpu, -(<int64_t>1 << order), lt)
@@ -140,6 +149,8 @@ cdef bint hand_out(mm_t *m, events_t *e, int64_t i) noexcept nogil:
         elif not remove_from(r, pfn):
             return False
         p.count -= <int64_t>1 << order
+    elif e.aux[i] == PATH_CAPTURED and tag_is_buddy(tag_get(m, pfn, order)):
+        fine = leave(m, e, i, TAG_USED)
     tag_set(m, pfn, order, TAG_USED | (TAG_MOVABLE if e.mt[i] == MT_MOVABLE else 0))
     return fine
 
@@ -187,19 +198,29 @@ cdef bint drain_one(mm_t *m, events_t *e, int64_t i, int owner) noexcept nogil:
 
 
 cdef bint give_back(mm_t *m, events_t *e, int64_t i, bint reported) noexcept nogil:
-    """PUTBACK, HINT_RETURN: an isolated block returns."""
+    """PUTBACK (to the tail), HINT_RETURN: an isolated block returns."""
     cdef pfn_t pfn = <pfn_t>e.pfn[i]
-    if tag_get(m, pfn, e.order[i]) != (TAG_ISOLATED | e.order[i]):
+    cdef uint8_t tag = tag_get(m, pfn, e.order[i])
+    cdef int fpi = FPI_TO_TAIL | FPI_SKIP_REPORT_NOTIFY if e.kind[i] == ROW_PUTBACK else FPI_NONE
+    if tag != (TAG_ISOLATED | e.order[i]) and not (tag_is_used(tag) and (tag & TAG_ORDER) == e.order[i]):
         return False
-    free_block(m, zone_of(m, pfn), e.cpu[i], pfn, e.order[i], e.mt[i],
-               FPI_TO_TAIL | FPI_SKIP_REPORT_NOTIFY if reported else FPI_NONE)
+    free_block(m, zone_of(m, pfn), e.cpu[i], pfn, e.order[i], e.mt[i], fpi)
     if reported:
         mark_reported(m, pfn, e.order[i])
     return True
 
 
+cdef void set_type(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """SETPB. In 6.12 a block's list is always that of its pageblock's type, so the free blocks go along."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int64_t movable
+    if m.k.strict_types and block_type(m, pfn) != e.mt[i] and zone_of(m, pfn) != NULL:
+        move_block(m, zone_of(m, pfn), e.cpu[i], pfn, e.mt[i], &movable)
+    m.pageblock[pfn >> PAGEBLOCK_ORDER] = <uint8_t>e.mt[i]
+
+
 cdef bint leave(mm_t *m, events_t *e, int64_t i, uint8_t kind) noexcept nogil:
-    """ISOLATE, LEAVE: a whole block leaves the free lists."""
+    """ISOLATE, LEAVE: a whole block leaves the free lists. kind: what it is then."""
     cdef pfn_t pfn = <pfn_t>e.pfn[i]
     cdef zone_t *z = zone_of(m, pfn)
     cdef uint8_t tag = head_tag(m, pfn)
@@ -213,10 +234,11 @@ cdef bint leave(mm_t *m, events_t *e, int64_t i, uint8_t kind) noexcept nogil:
     return True
 
 
-cdef bint one_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
+cdef bint one_row(mm_t *m, events_t *e, forced_t *t, int64_t i) noexcept nogil:
     cdef int kind = e.kind[i]
     cdef pfn_t pfn = <pfn_t>e.pfn[i]
     cdef uint8_t tag
+    cdef bint used
     if kind == ROW_ALLOC:
         return hand_out(m, e, i)
     if kind == ROW_FREE:
@@ -234,14 +256,17 @@ cdef bint one_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
             move_tail(m, zone_of(m, pfn), pfn, tag & TAG_ORDER, e.mt[i])
         return tag != 0
     if kind == ROW_SETPB:
-        m.pageblock[pfn >> 9] = <uint8_t>e.mt[i]
+        set_type(m, e, i)
         return True
     if kind == ROW_ISOLATE:
-        return e.aux[i] == 0 or leave(m, e, i, TAG_ISOLATED)
+        used = e.a[i] == BY_COMPACTION or e.a[i] == BY_OTHERS
+        return e.aux[i] == 0 or leave(m, e, i, TAG_USED | TAG_MOVABLE if used else TAG_ISOLATED)
     if kind == ROW_LEAVE:
-        return leave(m, e, i, TAG_USED)
+        return leave(m, e, i, TAG_USED | TAG_MOVABLE)
+    if kind == ROW_INSERT:
+        return insert_row(m, e, i)
     if kind == ROW_PUTBACK or kind == ROW_RETURN:
-        return give_back(m, e, i, kind == ROW_PUTBACK)
+        return give_back(m, e, i, kind == ROW_PUTBACK and t.reporting)
     if kind == ROW_ROTATE:
         tag = head_tag(m, pfn)
         if tag:
@@ -251,19 +276,24 @@ cdef bint one_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
     return True
 
 
-def state_level(Allocator allocator not None, Events events not None, int64_t stop=-1):
-    """Replay at state level; returns the tally as a dict. stop: row to stop before, -1 for all rows."""
-    cdef mm_t *m = &allocator.m
-    cdef events_t *e = &events.e
-    cdef tally_t t
-    cdef int64_t i
-    cdef int64_t n = e.n if stop < 0 or stop > e.n else stop
-    cdef bint fine
-    memset(&t, 0, sizeof(t))
-    t.first_row = -1
-    with nogil:
-        for i in range(n):
-            fine = one_row(m, e, &t, i)
+cdef class StateReplay(Replay):
+    """reporting: the recording has page reporting, whose put backs mark blocks."""
+
+    cdef forced_t t
+
+    def __init__(self, Allocator allocator not None, Events events not None, *, bint reporting=False):
+        super().__init__(allocator, events)
+        self.t.first_row = -1
+        self.t.reporting = reporting
+
+    cdef void rows(self, int64_t stop) noexcept nogil:
+        cdef mm_t *m = &self.allocator.m
+        cdef events_t *e = &self.events.e
+        cdef forced_t *t = &self.t
+        cdef int64_t i
+        cdef bint fine
+        for i in range(self.at, stop):
+            fine = one_row(m, e, t, i)
             t.rows += 1
             if e.kind[i] == ROW_ALLOC:
                 t.allocations += 1
@@ -272,5 +302,8 @@ def state_level(Allocator allocator not None, Events events not None, int64_t st
                 t.refused += 1
             if not fine and t.first_row < 0:
                 t.first_row = i
-    return {"rows": t.rows, "allocations": t.allocations, "identical": t.identical, "refused": t.refused,
-            "first_row": t.first_row}
+
+    def result(self):
+        """The tally: rows that changed the state, pages found where they should be, rows that were not possible."""
+        return {"rows": self.t.rows, "allocations": self.t.allocations, "identical": self.t.identical,
+                "refused": self.t.refused, "first_row": self.t.first_row}

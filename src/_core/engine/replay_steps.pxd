@@ -28,13 +28,18 @@ from hinting._core.mm.alloc cimport (
     take_from_zone,
 )
 from hinting._core.engine.replay cimport (
+    BY_COMPACTION,
+    BY_OTHERS,
     FREE_DIRECT,
     PATH_BULK,
     ROW_ALLOC,
+    ROW_ALLOC_FAIL,
     ROW_DECAY,
     ROW_DRAIN,
     ROW_FREE,
+    ROW_INSERT,
     ROW_ISOLATE,
+    ROW_LEAVE,
     ROW_PUTBACK,
     ROW_RETURN,
     ROW_ROTATE,
@@ -45,20 +50,20 @@ from hinting._core.mm.buddy cimport (
     FPI_NONE,
     FPI_SKIP_REPORT_NOTIFY,
     FPI_TO_TAIL,
-    expand,
-    free_block,
+    account_list,
     isolate,
+    list_add,
     list_del,
     mark_reported,
-    move_block,
-    move_tail,
     put_back,
     rotate_to_front,
 )
-from hinting._core.mm.counter cimport account, fold, pcp_of
+from hinting._core.mm.counter cimport fold, pcp_of
 from hinting._core.mm.pages cimport (
     TAG_ISOLATED,
+    TAG_MOVABLE,
     TAG_ORDER,
+    TAG_USED,
     block_type,
     covering,
     tag_get,
@@ -67,31 +72,22 @@ from hinting._core.mm.pages cimport (
     tag_set,
     zone_of,
 )
-from hinting._core.mm.pcp cimport (
-    bulk_drain,
-    decayed_excess,
-    drained,
-    mark_pcp,
-    pindex,
-    ring_at,
-    ring_pop_head,
-    ring_pop_tail,
-    ring_push_head,
-    ring_push_tail,
-)
-from hinting._core.mm.state cimport mm_t, pcp_t, ring_t, zone_t
+from hinting._core.mm.pcp cimport bulk_drain, decayed_excess, pindex, ring_push_head
+from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
 from hinting._core.mm.watermark cimport ALLOC_WMARK_MASK, wm_fast, wmark
 
 ctypedef struct tally_t:
     int64_t rows                        # rows that were inputs
     int64_t allocations
     int64_t identical
-    int64_t refused                     # frees and isolations that the emulated state could not follow
+    int64_t refused                     # rows that the emulated state could not follow
     int64_t first_row                   # first row where the choice differs, -1
     int64_t first_expected
     int64_t first_chosen                # -1: no page
     int64_t assisted                    # requests whose zone was taken from the recording: two CPUs raced
     int64_t decaying[MAX_CPUS]          # 6.12: pages that the decay running on a CPU has yet to drain
+    bint failing[MAX_CPUS]              # a pass over the zones found nothing for the request under way on a CPU
+    bint reporting                      # put backs are those of page reporting: they mark
 
 cdef inline pfn_t mapped(const uint32_t *actual, pfn_t pfn) noexcept nogil:
     """The emulated page that stands for a recorded one since a choice differed."""
@@ -158,6 +154,29 @@ cdef inline pfn_t alloc_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcep
         mark_used(m, pfn, &r)
     return pfn
 
+cdef inline bint fail_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
+    """A pass over the zones found nothing (aux 0), or the request failed (aux 1); False if it would not fail here.
+
+    A request that fails without such a pass had its page already, which another row frees: a charge was refused.
+    """
+    cdef int cpu = e.cpu[i]
+    cdef bint failing = t.failing[cpu]
+    cdef request_t r
+    cdef pfn_t pfn
+    t.failing[cpu] = e.aux[i] == 0
+    if e.aux[i] == 0 or not failing:
+        return True
+    r = request(m, e.order[i], e.gfp[i])
+    r.mt = e.mt[i]
+    pfn = scan_zones(m, cpu, &r, fast_flags(m, &r))
+    if pfn == NO_PFN:
+        pfn = alloc_slow(m, cpu, &r)
+    if pfn == NO_PFN:
+        return True
+    mark_used(m, pfn, &r)
+    free_direct(m, zone_of(m, pfn), cpu, pfn, r.order, FPI_NONE)
+    return False
+
 cdef inline bint free_row(mm_t *m, events_t *e, int64_t i, const uint32_t *actual) noexcept nogil:
     cdef pfn_t pfn = mapped(actual, <pfn_t>e.pfn[i])
     cdef int order = e.order[i]
@@ -181,16 +200,53 @@ cdef inline bint free_row(mm_t *m, events_t *e, int64_t i, const uint32_t *actua
         free_prepared(m, z, cpu, pfn, order, block_type(m, pfn))
     return True
 
-cdef inline bint isolate_row(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
-    cdef uint8_t tag = tag_get(m, pfn, order)
-    if not tag_is_buddy(tag) or (tag & TAG_ORDER) != order:
-        return False
-    return isolate(m, zone_of(m, pfn), cpu, pfn, order)
+cdef inline bint leave_row(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """A free block leaves its list for others than a request: its pages are in use from now on.
 
-cdef inline bint return_row(mm_t *m, events_t *e, int64_t i, int fpi) noexcept nogil:
+    Compaction does so with its migration targets. The row need not say the order.
+    """
+    cdef pfn_t pfn = <pfn_t>e.pfn[i], head = NO_PFN
+    cdef uint8_t tag = covering(m, pfn, &head)
+    cdef int order = tag & TAG_ORDER
+    cdef zone_t *z = zone_of(m, pfn)
+    if z == NULL or not tag_is_buddy(tag) or head != pfn or e.order[i] >= 0 and e.order[i] != order:
+        return False
+    account_list(m, z, e.cpu[i], -(<int64_t>1 << order), block_type(m, pfn))
+    list_del(m, z, pfn, order)
+    tag_set(m, pfn, order, TAG_USED | TAG_MOVABLE)
+    return True
+
+cdef inline bint insert_row(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """A block in use enters a free list as it is, at the head."""
     cdef pfn_t pfn = <pfn_t>e.pfn[i]
     cdef int order = e.order[i]
-    if tag_get(m, pfn, order) != (TAG_ISOLATED | order):
+    cdef int mt = e.mt[i] if e.mt[i] >= 0 else block_type(m, pfn)
+    if order < 0 or order > MAX_ORDER or mt > MT_ISOLATE or pfn & ((<pfn_t>1 << order) - 1) or not carve_used(m, pfn, order):
+        return False
+    account_list(m, zone_of(m, pfn), e.cpu[i], <int64_t>1 << order, mt)
+    list_add(m, zone_of(m, pfn), pfn, order, mt, False)
+    return True
+
+cdef inline bint isolate_row(mm_t *m, events_t *e, int64_t i) noexcept nogil:
+    """A free block is isolated: page reporting and hinting put it back, compaction uses its pages."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i]
+    cdef uint8_t tag
+    if e.aux[i] == 0:
+        return True
+    if e.a[i] == BY_COMPACTION or e.a[i] == BY_OTHERS:
+        return leave_row(m, e, i)
+    if order < 0 or order > MAX_ORDER or pfn & ((<pfn_t>1 << order) - 1):
+        return False
+    tag = tag_get(m, pfn, order)
+    return tag_is_buddy(tag) and (tag & TAG_ORDER) == order and isolate(m, zone_of(m, pfn), e.cpu[i], pfn, order)
+
+cdef inline bint return_row(mm_t *m, events_t *e, int64_t i, int fpi) noexcept nogil:
+    """A block that was isolated, or left its list in another way, goes back."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i]
+    cdef int order = e.order[i]
+    cdef uint8_t tag = tag_get(m, pfn, order)
+    if tag != (TAG_ISOLATED | order) and not (tag_is_used(tag) and (tag & TAG_ORDER) == order):
         return False
     put_back(m, zone_of(m, pfn), e.cpu[i], pfn, order, fpi)
     return True
@@ -221,22 +277,30 @@ cdef inline void request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual,
     cdef int cpu = e.cpu[i]
     cdef bint fine = True
     if kind == ROW_ALLOC:
+        t.failing[cpu] = False
         compare(m, e, t, actual, i, alloc_row(m, e, t, i))
     elif kind == ROW_DRAIN:
         outside_drain(m, e, t, i)
     elif kind == ROW_FREE:
         fine = free_row(m, e, i, actual if t.first_row >= 0 else NULL)
     elif kind == ROW_ISOLATE:
-        fine = e.aux[i] == 0 or isolate_row(m, cpu, <pfn_t>e.pfn[i], e.order[i])
+        fine = isolate_row(m, e, i)
     elif kind == ROW_PUTBACK:
         fine = return_row(m, e, i, FPI_TO_TAIL | FPI_SKIP_REPORT_NOTIFY)
-        mark_reported(m, <pfn_t>e.pfn[i], e.order[i])
+        if fine and t.reporting:
+            mark_reported(m, <pfn_t>e.pfn[i], e.order[i])
     elif kind == ROW_RETURN:
         fine = return_row(m, e, i, FPI_NONE)
     elif kind == ROW_ROTATE:
         fine = rotate_row(m, <pfn_t>e.pfn[i])
     elif kind == ROW_VMFOLD:
         fold(m, cpu)
+    elif kind == ROW_ALLOC_FAIL:
+        fine = fail_row(m, e, t, i)
+    elif kind == ROW_LEAVE:
+        fine = leave_row(m, e, i)
+    elif kind == ROW_INSERT:
+        fine = insert_row(m, e, i)
     elif kind == ROW_DECAY:
         t.decaying[cpu] = decayed_excess(pcp_of(m, &m.zone[e.zone[i]], e.aux[i]), &m.k)
     else:

@@ -84,3 +84,4 @@ cdef inline void drop_machine(machine_t *g) noexcept:
     free(g.vcpu)
     free(g.mark)
     free(g.kill)
+    free(g.meter.exit)

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
 
 CACHE_DTYPE: np.dtype[np.void]
+EXIT_DTYPE: np.dtype[np.void]
+ROW_DTYPE: np.dtype[np.void]
 
 class Machine:
     """A guest on a host: an allocator, a strategy, a backing and one program a vCPU. Made by Engine.add."""
@@ -55,6 +58,14 @@ class Machine:
 
     def oom_kills(self) -> list[tuple[int, int, int]]:
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
+    def measured(self, until: int) -> dict[str, Any]:
+        """What the meter of this guest has counted up to a time: pages, frames and ns; -1 for times that have not come."""
+
+    def exits(self) -> NDArray[np.void]:
+        """Processes that ended, in order: times in ns (-1: not yet), pages that the host backed."""
+
+    def durations(self, name: str) -> NDArray[np.int64]:
+        """A histogram as (value in ns, count), shape (n, 2): "lag", "after_exit" or "latency"."""
 
     def counts(self) -> dict[str, int]:
         """Counts of the guest since its launch; memory in pages."""
@@ -66,7 +77,7 @@ class Engine:
     def host(self) -> HostMemory: ...
     @property
     def machines(self) -> list[Machine]: ...
-    def __init__(self, host: HostMemory, *, slice_ns: int, kswapd_ns: int) -> None: ...
+    def __init__(self, host: HostMemory, *, slice_ns: int, kswapd_ns: int, resolution_ns: int) -> None: ...
     def add(
         self,
         allocator: Allocator,
@@ -99,5 +110,9 @@ class Engine:
     def oom_kills(self) -> int:
         """Guests that the host's OOM killer ended."""
 
-    def samples(self) -> NDArray[np.int64]:
-        """Host memory over time, shape (n, 4): t_ns, guest, frames of that guest, frames used on the host."""
+    @property
+    def reached(self) -> int:
+        """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
+
+    def rows(self) -> NDArray[np.void]:
+        """The time line as a structured array in the order of emulation: times, guests, and the changes."""

@@ -6,13 +6,15 @@ guests interleave on the host in time order. Nothing here draws random numbers: 
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import CheckError, GuestError, HintingError, StrategyError
+from hinting.errors import CheckError, GuestError, HintingError, OpError, StrategyError
 
 from hinting._core.common cimport NO_PFN
 from hinting._core.costs cimport Costs
+from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
@@ -25,14 +27,18 @@ from hinting._core.engine.machine cimport (
     SIM_NO_MEMORY,
     THREAD_IDLE,
     THREAD_WAITS,
+    exit_t,
     machine_t,
-    sample_t,
+    meter_t,
+    row_t,
     simulation_t,
     vcpu_t,
 )
+from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
+from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, last_change, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
-from hinting._core.engine.program cimport held_by_guest, run_program, used_by_host
+from hinting._core.engine.program cimport run_program
 from hinting._core.engine.reclaim cimport kswapd_slice
 from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes, recount_slab
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
@@ -40,15 +46,19 @@ from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
+from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
-from hinting._core.mm.counter cimport fold
+from hinting._core.common cimport NR_ORDERS
+from hinting._core.mm.counter cimport fold, pcp_of
 from hinting._core.mm.pcp cimport decay_pcp_high
+from hinting._core.mm.state cimport mm_t
+from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, file_ends, numbers_used, slab_caches, validate
+from hinting._core.engine.ops import OP_DTYPE, begun, file_ends, numbers_used, op_rows, slab_caches, validate
 
 
 #: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
@@ -59,6 +69,16 @@ COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "it
           "the number of cached pages differs", "the number of dirty pages differs", "it is mapped otherwise than counted",
           "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted",
           "(a kernel cache): its objects or slabs are miscounted")
+
+#: dtype of a process exit.
+EXIT_DTYPE = np.dtype([
+    ("begin", "i8"), ("end", "i8"), ("freed", "i8"), ("given", "i8"), ("first", "i8"), ("last", "i8"), ("reached", "i8", 3),
+])
+
+#: dtype of a row of the time line.
+ROW_DTYPE = np.dtype([
+    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
+], align=True)
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -84,6 +104,22 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     if v.interrupt_at < t:
         t = v.interrupt_at
     return t if t > v.now else v.now
+
+
+cdef bint is_idle(const machine_t *g) noexcept nogil:
+    """No vCPU has a row left to run, no thread has work, no report is under way."""
+    cdef int cpu
+    if g.vmm.queued:
+        return False
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program != PROGRAM_ENDED or g.vcpu[cpu].thread != THREAD_IDLE or g.vcpu[cpu].interrupt_at != NEVER:
+            return False
+    return True
+
+
+cdef bint ticks_only(const machine_t *g) noexcept nogil:
+    """The guest is idle, and its timers have nothing to do: each vCPU's ticked once since the last thing happened."""
+    return g.quiet_ticks >= g.ncpus and is_idle(g)
 
 
 cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -113,8 +149,10 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
+    cdef bint ticked = False
     if due > v.now and not (v.thread == THREAD_WAITS and g.strategy.synchronous):
         v.now = due
+    g.mm.times.now = v.now
     if v.thread == THREAD_WAITS and (g.strategy.synchronous or v.thread_at <= v.now):
         host_answered(g, v, cpu)
     elif v.interrupt_at <= v.now:
@@ -124,6 +162,7 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
     elif v.next_timer <= v.now:
         v.next_timer = v.now + g.strategy.timer_ns
         g.strategy.on_timer(g.strategy.self, g.mm, cpu)
+        ticked = True
     else:
         if v.program == PROGRAM_SLEEPS and v.until <= v.now:
             v.program = PROGRAM_RUNS
@@ -131,32 +170,10 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
         if v.program != PROGRAM_RUNS:
             fold(g.mm, cpu)
     note_wake(g, v, cpu)
+    g.quiet_ticks = g.quiet_ticks + 1 if ticked and is_idle(g) else 0
     if v.now >= v.next_second:
         once_a_second(g, v, cpu)
     end_boost(g, v.now)
-
-
-cdef void take_sample(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
-    """Note what the host and this guest use, if it changed since the guest's last sample."""
-    cdef sample_t *grown
-    cdef sample_t *last
-    cdef int64_t used = used_by_host(g)
-    if s.nr_samples:
-        last = &s.sample[s.nr_samples - 1]
-        if last.host_used == used and last.guest == g.number:
-            return
-    if s.nr_samples == s.samples_size:
-        grown = <sample_t *>realloc(s.sample, (s.samples_size * 2 + 1024) * sizeof(sample_t))
-        if grown == NULL:
-            s.error = SIM_NO_MEMORY
-            return
-        s.sample = grown
-        s.samples_size = s.samples_size * 2 + 1024
-    s.sample[s.nr_samples].t_ns = t
-    s.sample[s.nr_samples].guest = g.number
-    s.sample[s.nr_samples].held = held_by_guest(g) if g.state == GUEST_FINE else 0
-    s.sample[s.nr_samples].host_used = used
-    s.nr_samples += 1
 
 
 cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
@@ -172,7 +189,7 @@ cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
             s.machine[i].state = GUEST_LOST
             s.machine[i].lost_at = t
             s.oom_kills += 1
-            take_sample(s, s.machine[i], t)
+            note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
             return
 
 
@@ -184,7 +201,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     cdef int64_t t, first = NEVER, limit
     for i in range(s.nr_machines):
         g = s.machine[i]
-        if g.state != GUEST_FINE:
+        if g.state != GUEST_FINE or until == NEVER and ticks_only(g):
             continue
         if g.vmm.queued and g.vmm.now < first:
             first = g.vmm.now
@@ -209,7 +226,6 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         limit = until
     if who == VMM:
         vmm_slice(chosen, limit)
-        take_sample(s, chosen, chosen.vmm.now)
     elif who == KSWAPD:
         kswapd_slice(chosen, limit)
         note_wake(chosen, &chosen.vcpu[chosen.kswapd.cpu], chosen.kswapd.cpu)
@@ -217,11 +233,27 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
             settle_oom(s, chosen, chosen.vcpu[who].now)
-        if chosen.state == GUEST_FINE:
-            take_sample(s, chosen, chosen.vcpu[who].now)
     if chosen.mm.error:
         s.error = SIM_GUEST
     return True
+
+
+cdef int64_t free_in_guest(mm_t *m) noexcept nogil:
+    """Pages on free lists and per-CPU lists."""
+    cdef int64_t pages = 0
+    cdef int i, order, cpu
+    for i in range(4):
+        if m.zone[i].populated:
+            for order in range(NR_ORDERS):
+                pages += m.zone[i].nr_free[order] << order
+            for cpu in range(m.ncpus):
+                pages += pcp_of(m, &m.zone[i], cpu).count
+    return pages
+
+
+cdef void begin_times(machine_t *g, int64_t ram) noexcept nogil:
+    g.mm.times.now = g.sim.now
+    note_used(g.mm.times, ram - free_in_guest(g.mm))
 
 
 cdef class Machine:
@@ -247,7 +279,8 @@ cdef class Machine:
         cdef vcpu_t *v
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
-        whole = validate(np.concatenate([self.programs[cpu], np.atleast_1d(ops)]), self.allocator.npfn)
+        whole = validate(np.concatenate([self.programs[cpu], op_rows(ops)]), self.allocator.npfn)
+        self._own_processes(whole, cpu)
         caches = slab_caches(whole, self.slab_caches)
         room_for_numbers(&self.g, numbers_used(whole))
         for number, (order, kind, places) in caches.items():
@@ -260,11 +293,21 @@ cdef class Machine:
         rows = whole
         v.ops = &rows[0] if whole.size else NULL
         v.nr_ops = whole.size
+        self.g.quiet_ticks = 0
         if v.program == PROGRAM_ENDED and v.pc < v.nr_ops:
             v.program = PROGRAM_RUNS
             if self.g.sim.now > v.now:
                 v.now = self.g.sim.now
         return whole.size
+
+    def _own_processes(self, rows, int cpu):
+        """Refuse processes that another vCPU's program spawns."""
+        for other in range(self.g.ncpus):
+            theirs = self.programs[other]
+            shared = np.intersect1d(begun(rows), begun(theirs))
+            if other != cpu and shared.size:
+                raise OpError(f"op array: process {shared[0]} belongs to vCPU {other}: "
+                              f"give the processes of vCPU {cpu} other numbers")
 
     @property
     def number(self):
@@ -284,10 +327,7 @@ cdef class Machine:
     @property
     def is_idle(self):
         """No vCPU has a row left to run and no report is under way."""
-        return self.g.state == GUEST_LOST or self.g.vmm.queued == 0 and all(
-            self.g.vcpu[cpu].program == PROGRAM_ENDED and self.g.vcpu[cpu].thread == THREAD_IDLE
-            and self.g.vcpu[cpu].interrupt_at == NEVER
-            for cpu in range(self.g.ncpus))
+        return self.g.state == GUEST_LOST or is_idle(&self.g)
 
     def accounts(self):
         """CPU time by account, ns."""
@@ -329,6 +369,61 @@ cdef class Machine:
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
         return kills_of(&self.g)
 
+    def measured(self, int64_t until):
+        """What the meter of this guest has counted: pages, frames and ns; -1 for times that have not come.
+
+        until: where sums over time end, if the guest lives; Engine.reached.
+        """
+        cdef machine_t *g = &self.g
+        cdef meter_t *m = &g.meter
+        cdef free_memory_t f
+        cdef int64_t end = g.lost_at if g.state == GUEST_LOST else until
+        memset(&f, 0, sizeof(f))
+        with nogil:
+            if g.state == GUEST_FINE:
+                count_free_memory(g, &f)
+        return {
+            "launched_at": m.launched_at, "ended_at": end,
+            "held": m.held, "held_time": m.held * <double>end - m.held_time,
+            "used": g.mm.times.used, "used_time": g.mm.times.used * <double>end - g.mm.times.used_time,
+            "discarded": m.discarded, "refaulted": m.refaulted,
+            "first_discard": m.first_discard, "last_discard": m.last_discard, "refaults": list(m.refaults),
+            "fault_ns": m.fault_ns, "refault_ns": m.refault_ns, "cleared_again_ns": m.cleared_again_ns,
+            "failed_while_isolated": m.failed_while_isolated, "freed": g.mm.times.freed,
+            "free_backed": list(f.backed), "free_given": f.given,
+            "backed_blocks": backed_blocks(g) if g.state == GUEST_FINE else 0, "huge_blocks": g.backing.huge_blocks,
+            "ram": g.backing.ram_frames, "vcpus": g.ncpus,
+            "lock_hold_ns": g.strategy.hold_sum_ns if g.strategy != NULL else 0.0,
+            "longest_lock_hold_ns": g.strategy.hold_most_ns if g.strategy != NULL else 0.0,
+        }
+
+    def exits(self):
+        """Processes that ended, in order, as a structured array: times in ns (-1: not yet), pages that the host backed."""
+        cdef int64_t n = self.g.meter.nr_exits
+        array = np.empty(n, EXIT_DTYPE)
+        cdef exit_t[::1] out = array
+        if n:
+            memcpy(&out[0], self.g.meter.exit, n * sizeof(exit_t))
+        return array
+
+    def durations(self, name):
+        """A histogram as (value in ns, count), int64 of shape (n, 2), ascending.
+
+        name: "lag" (free to discard, pages), "after_exit" (end of the exit that freed it to discard, pages) or "latency"
+        (of an allocation with its first touch). Values are exact below 256 ns, else to 0.4 %.
+        """
+        cdef hist_t *h
+        cdef int i
+        if name == "lag":
+            h = &self.g.meter.lag
+        elif name == "after_exit":
+            h = &self.g.meter.after_exit
+        elif name == "latency":
+            h = &self.g.meter.latency
+        else:
+            raise HintingError(f"durations: expected lag, after_exit or latency, got {name!r}")
+        return np.array([(hist_value(i), h.bucket[i]) for i in range(HIST_SIZE) if h.bucket[i]], np.int64).reshape(-1, 2)
+
     def counts(self):
         """Counts of the guest since its launch; memory in pages."""
         return counts_of(&self.g)
@@ -338,25 +433,29 @@ cdef class Engine:
     """Virtual time over one host and its guests.
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
-    kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost.
+    kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
+    that are closer share a row of the time line, 0: each has its own.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
 
-    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns):
-        if slice_ns < 1 or kswapd_ns < 0:
-            raise HintingError(f"slice_ns must be positive and kswapd_ns not negative, got {slice_ns} and {kswapd_ns}")
+    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns):
+        if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
+            raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
+                               f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
         self.host = host
         self.machines = []
         self.s.host = &host.h
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
+        self.s.resolution_ns = resolution_ns
+        self.s.used_noted = used_by_host(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
-        free(self.s.sample)
+        free(self.s.row)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
             gfp, bint thp, bint thp_cow_copies):
@@ -391,6 +490,8 @@ cdef class Engine:
         cache_init(&g.cache)
         split_queue_init(&g.split_queue)
         g.vmm.at = -1
+        g.meter.launched_at = self.s.now
+        g.meter.row = g.meter.first_discard = g.meter.last_discard = -1
         g.gfp_user = gfp["user"]
         g.gfp_huge = gfp["huge"]
         g.gfp_table = gfp["table"]
@@ -402,12 +503,16 @@ cdef class Engine:
         g.gfp_kind[KIND_ATOMIC] = gfp["atomic"]
         if strategy is not None:
             g.strategy = &strategy.s
+            price_holds(g.strategy, &costs.c)
             if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
                 raise MemoryError()
             g.charged = strategy.s.work
+        if allocator.m.times == NULL:
+            allocator.m.times = times_new(allocator.m.npfn)
         g.vcpu = <vcpu_t *>calloc(g.ncpus, sizeof(vcpu_t))
-        if g.vcpu == NULL:
+        if g.vcpu == NULL or allocator.m.times == NULL:
             raise MemoryError()
+        begin_times(g, backing.b.ram_frames)
         machine.programs = []
         machine.slab_caches = {}
         for cpu in range(g.ncpus):
@@ -415,6 +520,7 @@ cdef class Engine:
             g.vcpu[cpu].program = PROGRAM_ENDED
             g.vcpu[cpu].next_second = self.s.now + SECOND
             g.vcpu[cpu].next_timer = NEVER
+            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = -1
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
@@ -422,10 +528,14 @@ cdef class Engine:
         self.s.machine[self.s.nr_machines] = g
         self.s.nr_machines += 1
         self.machines.append(machine)
+        note(g, self.s.now, VMM_CLOCK)
         return machine
 
     def run(self, int64_t until):
-        """Run to the time `until` (ns), or until nobody has anything left to do before it."""
+        """Run to the time `until` (ns), or until nobody has anything left to do before it.
+
+        NEVER as `until`: timers that have found nothing to do since the last thing happened count for nothing.
+        """
         cdef simulation_t *s = &self.s
         with nogil:
             while step(s, until) and s.error == 0:
@@ -439,14 +549,9 @@ cdef class Engine:
         cdef simulation_t *s = &self.s
         cdef machine_t *g = &machine.g
         cdef bint idle = False
-        cdef int cpu
         with nogil:
             while not idle and step(s, until) and s.error == 0:
-                idle = g.vmm.queued == 0
-                for cpu in range(g.ncpus):
-                    idle = (idle and g.vcpu[cpu].program == PROGRAM_ENDED and g.vcpu[cpu].thread == THREAD_IDLE
-                            and g.vcpu[cpu].interrupt_at == NEVER)
-                idle = idle or g.state == GUEST_LOST
+                idle = is_idle(g) or g.state == GUEST_LOST
         self._no_error()
 
     def step(self):
@@ -462,7 +567,7 @@ cdef class Engine:
         cdef int i, cpu
         cdef int64_t t, first = NEVER
         for i in range(self.s.nr_machines):
-            if self.s.machine[i].state != GUEST_FINE:
+            if self.s.machine[i].state != GUEST_FINE or ticks_only(self.s.machine[i]):
                 continue
             if self.s.machine[i].vmm.queued:
                 first = min(first, self.s.machine[i].vmm.now)
@@ -491,14 +596,25 @@ cdef class Engine:
         """Guests that the host's OOM killer ended."""
         return self.s.oom_kills
 
-    def samples(self):
-        """Host memory over time as an int64 array (n, 4): t_ns, guest, frames of that guest, frames used on the host."""
-        cdef int64_t i
-        array = np.empty((self.s.nr_samples, 4), np.int64)
-        cdef int64_t[:, ::1] out = array
-        for i in range(self.s.nr_samples):
-            out[i, 0] = self.s.sample[i].t_ns
-            out[i, 1] = self.s.sample[i].guest
-            out[i, 2] = self.s.sample[i].held
-            out[i, 3] = self.s.sample[i].host_used
+    @property
+    def reached(self):
+        """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
+        cdef int64_t t = self.s.now
+        cdef int i, cpu
+        for i in range(self.s.nr_machines):
+            t = max(t, self.s.machine[i].vmm.now)
+            for cpu in range(self.s.machine[i].ncpus):
+                t = max(t, self.s.machine[i].vcpu[cpu].now)
+        return t
+
+    def rows(self):
+        """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.
+
+        held: frames that the guest costs the host. discarded, refaulted: pages. isolated: pages reported and not yet
+        answered. Values over time are running sums over the rows sorted by time.
+        """
+        array = np.empty(self.s.nr_rows, ROW_DTYPE)
+        cdef row_t[::1] out = array
+        if self.s.nr_rows:
+            memcpy(&out[0], self.s.row, self.s.nr_rows * sizeof(row_t))
         return array

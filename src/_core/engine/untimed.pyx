@@ -11,15 +11,16 @@ import numpy as np
 from hinting.errors import PageError, StrategyError
 
 from hinting._core.common cimport pfn_t
-from hinting._core.host.backing cimport HOST_OK, backing_discard, backing_touch
+from hinting._core.host.backing cimport HOST_OK, backing_discard, backing_touch, lazy_init
 from hinting._core.costs cimport costs_t
 from hinting._core.host.host cimport Backing
+from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.alloc cimport alloc_several, free_pages
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.drive cimport AHEAD, __builtin_prefetch, fit_for_free
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, THREAD_REPORTS, Strategy, block_t, strategy_t
+from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, Strategy, block_t, strategy_t
 
 from hinting._core.mm.allocator import _integer
 
@@ -40,6 +41,8 @@ cdef class Untimed:
             raise PageError(f"the backing must have at least the guest's {allocator.m.npfn} pages, "
                             f"it has {backing.b.npfn}")
         self.allocator, self.strategy, self.backing = allocator, strategy, backing
+        if strategy is not None and strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
+            raise MemoryError()
 
     cdef void _answer(self, int cpu, int ticket) noexcept nogil:
         """The host drops the blocks of a report, and the strategy hears of it."""
@@ -50,8 +53,14 @@ cdef class Untimed:
         for i in range(n):
             pages = <int64_t>1 << blocks[i].order
             self.o.reported_pages += pages
+            if s.on_discard != NULL:
+                s.on_discard(s.self, &self.allocator.m, blocks[i].pfn, blocks[i].order)
             if s.host_action == HOST_DONTNEED:
                 backing_discard(
+                    &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
+                    s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)
+            elif s.host_action == HOST_FREE:
+                backing_free_lazily(
                     &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
                     s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)
         self.o.reports += 1

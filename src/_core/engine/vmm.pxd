@@ -1,6 +1,6 @@
 """A report's way to the host: the strategy's thread, the virtqueue, the VMM's main loop, and the answer."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.engine.charge cimport advance, charge_strategy
 from hinting._core.engine.machine cimport (
@@ -12,6 +12,7 @@ from hinting._core.engine.machine cimport (
     request_t,
     vcpu_t,
 )
+from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, block_t
@@ -27,6 +28,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thre
     g.in_flight += pages
     if g.in_flight > g.max_isolated:
         g.max_isolated = g.in_flight
+    note(g, v.now, cpu)
     g.reports += 1
     g.reported_blocks += n
     g.reported_pages += pages
@@ -167,6 +169,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef request_t r = g.vmm.queue[0]
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
+    cdef uint64_t seen[SEEN_WORDS]
     if g.vmm.at < 0:
         vmm_charge(g, g.costs.virt_vq_pop_element
                    + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
@@ -180,6 +183,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         before = g.backing.held_frames
         if g.strategy.on_discard != NULL:
             g.strategy.on_discard(g.strategy.self, g.mm, blocks[g.vmm.at].pfn, blocks[g.vmm.at].order)
+        look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
         if g.strategy.host_action == HOST_DONTNEED:
             backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
                             g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
@@ -191,11 +195,16 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)
+        if g.strategy.host_action == HOST_DONTNEED:
+            note_discarded(g, blocks[g.vmm.at].pfn, pages, seen, g.vmm.now)
+        else:
+            note(g, g.vmm.now, VMM_CLOCK)
         g.vmm.at += 1
     vmm_charge(g, g.costs.virt_vq_push_notify)
     for i in range(n):
         all_pages += <int64_t>1 << blocks[i].order
     g.in_flight -= all_pages
+    note(g, g.vmm.now, VMM_CLOCK)
     g.vmm.queued -= 1
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]

@@ -222,4 +222,6 @@ cdef inline void backing_discard(
             at += call_pages if call_pages < end - at else end - at
     b.n.discard_calls += z.calls
     b.n.discard_pages += npages
+    if running_vcpus > 0:
+        b.n.flush_exits += z.hits * running_vcpus
     price_zap(c, &z, running_vcpus, host_ns, stolen_ns)

@@ -103,7 +103,7 @@ cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
     give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
     b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
     b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0
-    b.deferred_head = b.deferred_tail = b.lazy_head = b.lazy_tail = 0
+    b.deferred_head = b.deferred_tail = b.lazy_head = b.lazy_tail = b.dropped_head = 0
     b.lazy_pages = 0
     b.attached = False
     h.nr_guests -= 1

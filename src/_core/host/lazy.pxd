@@ -135,6 +135,10 @@ cdef inline int64_t drop_block(host_t *h, backing_t *b, uint64_t i) noexcept nog
     if n == 0:
         return 0
     b.n.lazily_dropped += n
+    if not b.lazy[i].dropped:
+        b.lazy[i].dropped = True
+        b.lazy[i].next_dropped = b.dropped_head
+        b.dropped_head = <uint32_t>i + 1
     if block.pmd == PMD_HUGE:
         zap_huge(h, b, i)
         return n

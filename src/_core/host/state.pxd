@@ -50,7 +50,9 @@ ctypedef struct block_t:                # 208 bytes, 0.41 a page
 ctypedef struct lazy_t:                 # of a block
     uint64_t pages[BLOCK_WORDS]         # page was freed lazily and not touched since: has a frame, is not mapped
     uint32_t next                       # queue of blocks with such pages: block number + 1, 0 at its end
+    uint32_t next_dropped               # blocks that reclaim took such pages of and that were not looked at yet
     bint queued
+    bint dropped
 
 ctypedef struct counters_t:             # of one guest, since its start
     uint64_t faults_4k                  # second-level faults that took a frame
@@ -61,6 +63,7 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t discard_calls              # madvise calls
     uint64_t discard_pages              # pages these calls named
     uint64_t discarded_pages            # of these, pages that were backed
+    uint64_t flush_exits                # running vCPUs that such a call took out of guest mode
     uint64_t lazily_dropped             # lazily freed pages whose frames reclaim took
     uint64_t thp_splits                 # huge folios this guest lost to a partial discard
     uint64_t folio_splits               # huge folios split under pressure
@@ -89,6 +92,7 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     int64_t lazy_pages                  # lazily freed pages that still have their frames
     uint32_t lazy_head                  # block number + 1: next to lose them
     uint32_t lazy_tail
+    uint32_t dropped_head               # block number + 1
     counters_t n
 
 ctypedef struct vmstat_t:               # named as in /proc/vmstat

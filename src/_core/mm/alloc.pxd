@@ -53,6 +53,7 @@ from hinting._core.mm.state cimport (
     ring_t,
     zone_t,
 )
+from hinting._core.mm.times cimport note_freed, note_used
 from hinting._core.mm.watermark cimport (
     ALLOC_HIGHATOMIC,
     ALLOC_KSWAPD,
@@ -232,6 +233,8 @@ cdef inline pfn_t alloc_request(mm_t *m, int cpu, const request_t *r, uint32_t f
         if pfn == NO_PFN:
             return NO_PFN
     mark_used(m, pfn, r)
+    if unlikely(m.times != NULL):
+        note_used(m.times, <int64_t>1 << r.order)
     if m.on_alloc != NULL:
         m.on_alloc(m.hook_self, m, cpu, pfn, r.order)
     return pfn
@@ -280,6 +283,8 @@ cdef inline int64_t alloc_listed(
     for i in range(n):
         out[i] = ring_pop_head(list)
         mark_used(m, out[i], r)
+    if unlikely(m.times != NULL):
+        note_used(m.times, n << r.order)
     return n
 
 cdef inline int64_t alloc_several(mm_t *m, int cpu, int order, uint32_t gfp, int64_t n, pfn_t *out) noexcept nogil:
@@ -309,6 +314,8 @@ cdef inline pfn_t bulk_one(mm_t *m, zone_t *z, int cpu, const request_t *r) noex
     cdef pfn_t pfn = pcp_take(m, z, pcp_of(m, z, cpu), cpu, 0, r.mt, WM_LOW)
     if pfn != NO_PFN:
         mark_used(m, pfn, r)
+        if unlikely(m.times != NULL):
+            note_used(m.times, 1)
         if m.on_alloc != NULL:
             m.on_alloc(m.hook_self, m, cpu, pfn, 0)
     return pfn
@@ -348,6 +355,8 @@ cdef inline void free_prepared(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order
 cdef inline void prepare(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     """Checks are over, the hook runs; the page is on no list yet."""
     tag_set(m, pfn, order, TAG_PREPARED)
+    if unlikely(m.times != NULL):
+        note_freed(m.times, pfn, order)
     if m.on_free != NULL:
         m.on_free(m.hook_self, m, cpu, pfn, order)
 

@@ -39,6 +39,9 @@ class Allocator:
     def drain(self, cpu: int | None = None) -> None:
         """Empty the per-CPU lists of one CPU, or of all CPUs in ascending order."""
 
+    def raise_errors(self) -> None:
+        """Raise what went wrong inside and was not raised yet: a strategy that was stopped, or no memory."""
+
     def decay(self, cpu: int) -> None:
         """The once-a-second decay of a CPU's page lists (6.12)."""
 

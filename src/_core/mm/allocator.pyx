@@ -37,6 +37,7 @@ from hinting._core.mm.pcp cimport decay_pcp_high, mark_pcp, pindex_order, ring_a
 from hinting._core.mm.state cimport (
     MM_NO_MEMORY, MM_STRATEGY, WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t,
     pcp_t, zone_t)
+from hinting._core.mm.times cimport times_free
 
 
 def _integer(name, value, low, high):
@@ -99,6 +100,7 @@ cdef class Allocator:
 
     def __dealloc__(self):
         unmap_arrays(&self.m)
+        times_free(self.m.times)
 
     cdef zone_t *zone_at(self, pfn_t pfn) noexcept nogil:
         return zone_of(&self.m, pfn)

@@ -103,11 +103,13 @@ cdef void take_arrays(mm_t *to, const mm_t *m) noexcept nogil:
 
 
 cdef void no_hooks(mm_t *m) noexcept nogil:
-    """Nor a replay's recorded decisions."""
+    """Nor a replay's recorded decisions, nor the times of a guest that runs."""
     m.on_free = m.on_alloc = m.on_merged = NULL
+    m.on_unlock = NULL
     m.hook_self = NULL
     m.split_keeps_reported = False
     m.claims = NULL
+    m.times = NULL
     m.nr_claims = 0
 
 
@@ -149,6 +151,7 @@ def exchange(Allocator one not None, Allocator other not None):
 
 
 cdef void keep_hooks(mm_t *m, const mm_t *own) noexcept nogil:
-    m.on_free, m.on_alloc, m.on_merged = own.on_free, own.on_alloc, own.on_merged
+    m.on_free, m.on_alloc, m.on_merged, m.on_unlock = own.on_free, own.on_alloc, own.on_merged, own.on_unlock
     m.hook_self, m.split_keeps_reported = own.hook_self, own.split_keeps_reported
     m.claims, m.nr_claims = own.claims, own.nr_claims
+    m.times = own.times

@@ -75,20 +75,34 @@ cdef inline int64_t alike_pages(int mt, int old, int64_t free, int64_t movable) 
         return movable
     return PAGEBLOCK_PAGES - (free + movable) if old == MT_MOVABLE else 0
 
-cdef inline bint is_claimed(mm_t *m, int mt, int old, int64_t free, int64_t movable) noexcept nogil:
-    """Whether a pageblock whose free pages were moved takes on type mt: half of it must suit."""
-    if m.claims != NULL and m.nr_claims > 0:
+cdef inline bint is_claimed(mm_t *m, int mt, int old, int64_t free, int64_t movable, int recorded) noexcept nogil:
+    """Whether a pageblock takes on type mt: half of it must suit. recorded: what the kernel did, -1: not known."""
+    cdef bint claimed = free + alike_pages(mt, old, free, movable) >= PAGEBLOCK_PAGES // 2
+    if recorded < 0:
+        return claimed
+    m.overruled += claimed != recorded
+    return recorded
+
+cdef inline int recorded_claim(const mm_t *m, int order) noexcept nogil:
+    """In a replay: whether the fallback at hand claimed a pageblock (6.12: at this order), -1 if not known."""
+    if m.claims == NULL or m.nr_claims == 0:
+        return -1
+    return m.claims[0] & 1 and (m.k.fallback != FALLBACK_CLAIM_OR_STEAL or m.claims[0] >> 1 == order)
+
+cdef inline void next_claim(mm_t *m) noexcept nogil:
+    """A fallback is over."""
+    if m.nr_claims:
         m.nr_claims -= 1
         m.claims += 1
-        return (m.claims - 1)[0]
-    return free + alike_pages(mt, old, free, movable) >= PAGEBLOCK_PAGES // 2
 
 cdef inline void steal(
     mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int mt, bint whole, uint32_t flags,
 ) noexcept nogil:
     """Move a foreign block, or its whole pageblock, to the lists of type mt (5.0, 6.1)."""
     cdef int old = block_type(m, pfn)
+    cdef int recorded = recorded_claim(m, order)
     cdef int64_t free, movable
+    next_claim(m)
     if old == MT_HIGHATOMIC:
         move_tail(m, z, pfn, order, mt)
         return
@@ -100,7 +114,7 @@ cdef inline void steal(
     if whole:
         free = move_block(m, z, cpu, pfn, mt, &movable)
         if free:
-            if is_claimed(m, mt, old, free, movable):
+            if is_claimed(m, mt, old, free, movable, recorded):
                 set_block_types(m, pfn, order, mt)
             return
     move_tail(m, z, pfn, order, mt)
@@ -142,6 +156,7 @@ cdef inline pfn_t claim(mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t
         if old == MT_HIGHATOMIC:
             continue
         if high >= PAGEBLOCK_ORDER:
+            next_claim(m)
             account_list(m, z, cpu, -(<int64_t>1 << high), old)
             set_block_types(m, pfn, high, mt)
             split_block(m, z, pfn, high, order, mt)
@@ -149,8 +164,9 @@ cdef inline pfn_t claim(mm_t *m, zone_t *z, int cpu, int order, int mt, uint32_t
             return pfn
         boost_watermark(m, z, flags)
         free = count_block(m, z, pfn, &movable)
-        if free < 0 or not is_claimed(m, mt, old, free, movable):
+        if free < 0 or not is_claimed(m, mt, old, free, movable, recorded_claim(m, high)):
             continue
+        next_claim(m)
         move_block(m, z, cpu, pfn, mt, &movable)
         set_block_types(m, pfn, high, mt)
         return take_and_account(m, z, cpu, order, mt)
@@ -170,6 +186,7 @@ cdef inline pfn_t steal_one(mm_t *m, zone_t *z, int cpu, int order, int mt) noex
     for high in range(order, NR_ORDERS):
         f = find_fallback(z, high, mt, &whole)
         if f >= 0:
+            next_claim(m)
             pfn = list_first(m, z.index, f, high)
             split_block(m, z, pfn, high, order, f)
             account_list(m, z, cpu, -(<int64_t>1 << order), f)

@@ -197,32 +197,26 @@ cdef inline int64_t auto_tuned_high(zone_t *z, pcp_t *p, bint free_high) noexcep
             p.high = clamp(need, p.high_min, p.high_max)
     return high
 
-cdef inline void overflow_fixed(mm_t *m, zone_t *z, pcp_t *p, int cpu) noexcept nogil:
-    if p.count >= p.high:
-        bulk_drain_round_robin(m, z, p, cpu, p.batch)
-
-cdef inline void overflow_free_factor(mm_t *m, zone_t *z, pcp_t *p, int cpu, int order, int index) noexcept nogil:
+cdef inline int64_t overflow_free_factor(mm_t *m, zone_t *z, pcp_t *p, int order) noexcept nogil:
     cdef bint free_high = p.free_factor > 0 and 1 <= order <= 3
     cdef int64_t high = 0
     cdef int64_t n
     if p.high != 0 and not free_high:
         high = lowest(4 * p.batch, p.high) if z.flags & ZONE_RECLAIM_ACTIVE else p.high
     if p.count < high:
-        return
+        return 0
     if free_high:
-        n = p.count
-    elif high < p.batch:
-        n = 1
-    else:
-        n = <int64_t>p.batch << p.free_factor
-        if n < high - p.batch and p.free_factor < m.k.pcp_scale_max:
-            p.free_factor += 1
-        n = clamp(n, p.batch, high - p.batch)
-    bulk_drain(m, z, p, cpu, n, index)
+        return p.count
+    if high < p.batch:
+        return 1
+    n = <int64_t>p.batch << p.free_factor
+    if n < high - p.batch and p.free_factor < m.k.pcp_scale_max:
+        p.free_factor += 1
+    return clamp(n, p.batch, high - p.batch)
 
-cdef inline void overflow_auto_tuned(mm_t *m, zone_t *z, pcp_t *p, int cpu, int order, int index) noexcept nogil:
+cdef inline int64_t overflow_auto_tuned(mm_t *m, zone_t *z, pcp_t *p, int order) noexcept nogil:
     cdef bint free_high = False
-    cdef int64_t high, n
+    cdef int64_t high
     if 1 <= order <= 3:
         free_high = (p.free_count >= p.batch and p.flags & PCP_PREV_FREE_HIGH_ORDER != 0
                      and (not p.flags & PCP_FREE_HIGH_BATCH or p.count >= p.batch))
@@ -233,15 +227,40 @@ cdef inline void overflow_auto_tuned(mm_t *m, zone_t *z, pcp_t *p, int cpu, int 
         p.free_count += 1 << order
     high = auto_tuned_high(z, p, free_high)
     if p.count < high:
-        return
+        return 0
     if free_high:
-        n = lowest(p.count, <int64_t>p.batch << m.k.pcp_scale_max)
-    elif high < p.batch:
-        n = 1
-    else:
-        n = clamp(p.free_count, p.batch, high - p.batch)
+        return lowest(p.count, <int64_t>p.batch << m.k.pcp_scale_max)
+    if high < p.batch:
+        return 1
+    return clamp(p.free_count, p.batch, high - p.batch)
+
+cdef inline int pcp_list_of(int mt, int order) noexcept nogil:
+    """Index of the list that a freed block goes to. mt: its pageblock's type."""
+    return pindex(mt if mt < MT_PCPTYPES else MT_MOVABLE, order)
+
+cdef inline bint pcp_push(mm_t *m, pcp_t *p, pfn_t pfn, int order, int mt) noexcept nogil:
+    """Put a freed block at the head of its list, whatever the list holds; False if it could not grow."""
+    if m.k.pcp_tuning == PCP_AUTO_TUNED:
+        p.alloc_factor >>= 1
+    if not ring_push_head(m, &p.list[pcp_list_of(mt, order)], pfn):
+        return False
+    mark_pcp(m, pfn, order, mt)
+    p.count += <int64_t>1 << order
+    return True
+
+cdef inline int64_t pcp_overflow(mm_t *m, zone_t *z, pcp_t *p, int order) noexcept nogil:
+    """Pages that a free of this order, just pushed, makes too many; the tuning follows it."""
+    if m.k.pcp_tuning == PCP_FREE_FACTOR:
+        return overflow_free_factor(m, z, p, order)
+    if m.k.pcp_tuning == PCP_AUTO_TUNED:
+        return overflow_auto_tuned(m, z, p, order)
+    return p.batch if p.count >= p.high else 0
+
+cdef inline void drain_overflow(mm_t *m, zone_t *z, pcp_t *p, int cpu, int64_t n, int index) noexcept nogil:
+    """Give back what is too much. index: list of the free that caused it."""
     bulk_drain(m, z, p, cpu, n, index)
-    if z.flags & ZONE_BELOW_HIGH and wm_ok(m, z, 0, wmark(z, WM_HIGH), ZONE_MOVABLE, 0, z.counter):
+    if m.k.pcp_tuning == PCP_AUTO_TUNED and z.flags & ZONE_BELOW_HIGH and wm_ok(
+            m, z, 0, wmark(z, WM_HIGH), ZONE_MOVABLE, 0, z.counter):
         z.flags &= ~<uint32_t>ZONE_BELOW_HIGH
 
 cdef inline bint pcp_put(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int mt) noexcept nogil:
@@ -250,19 +269,12 @@ cdef inline bint pcp_put(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int 
     False if the list could not grow: the caller frees the block directly.
     """
     cdef pcp_t *p = pcp_of(m, z, cpu)
-    cdef int index = pindex(mt if mt < MT_PCPTYPES else MT_MOVABLE, order)
-    if m.k.pcp_tuning == PCP_AUTO_TUNED:
-        p.alloc_factor >>= 1
-    if not ring_push_head(m, &p.list[index], pfn):
+    cdef int64_t n
+    if not pcp_push(m, p, pfn, order, mt):
         return False
-    mark_pcp(m, pfn, order, mt)
-    p.count += <int64_t>1 << order
-    if m.k.pcp_tuning == PCP_FREE_FACTOR:
-        overflow_free_factor(m, z, p, cpu, order, index)
-    elif m.k.pcp_tuning == PCP_AUTO_TUNED:
-        overflow_auto_tuned(m, z, p, cpu, order, index)
-    else:
-        overflow_fixed(m, z, p, cpu)
+    n = pcp_overflow(m, z, p, order)
+    if n:
+        drain_overflow(m, z, p, cpu, n, pcp_list_of(mt, order))
     return True
 
 cdef inline int64_t refill_size(mm_t *m, zone_t *z, pcp_t *p, int order) noexcept nogil:

@@ -16,6 +16,7 @@ from hinting._core.common cimport (
     pfn_t,
 )
 from hinting._core.kernel cimport kernel_t
+from hinting._core.mm.times cimport times_t
 
 ctypedef struct link_t:                 # list links; node numbers: a pfn (or block number), or a list head
     uint32_t next
@@ -98,14 +99,16 @@ ctypedef struct mm_t:
     pfn_t merged_from                   # first page of what was freed, while on_merged runs
     void *hook_self
     bint split_keeps_reported           # the halves of a reported block keep its mark (no released kernel)
-    const uint8_t *claims               # replay under pressure: recorded claim decisions, NULL: decide
+    const uint8_t *claims               # replay under pressure: recorded fallbacks, 1 if claimed + order << 1; NULL: decide
     int nr_claims
+    int64_t overruled                   # claims that were recorded otherwise than decided here
     int64_t refilled                    # pages that refills took from the buddy lists
     int64_t drained                     # pages that went from per-CPU lists to the buddy lists
     int64_t kswapd_wakeups
     int64_t allocstall                  # requests that would have had to reclaim
     bint kswapd_wanted                  # a wake-up since the engine last looked
     int error                           # MM_*: to be raised by whoever called
+    times_t *times                      # when pages were freed; NULL: not kept
 
 cdef enum:
     MM_NO_MEMORY = 1                    # a per-CPU list could not grow

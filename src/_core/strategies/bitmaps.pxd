@@ -13,7 +13,7 @@ from hinting._core.mm.buddy cimport (
 )
 from hinting._core.mm.pages cimport TAG_ORDER, block_type, covering, tag_is_buddy, zone_of
 from hinting._core.mm.state cimport mm_t, zone_t
-from hinting._core.strategies.hooks cimport block_t, strategy_t
+from hinting._core.strategies.hooks cimport block_t, hold_begins, hold_ends, strategy_t
 
 cdef extern from *:
     int __builtin_ctzll(unsigned long long) nogil
@@ -144,9 +144,11 @@ cdef inline bint isolate_at(bitmaps_t *b, mm_t *m, int cpu, pfn_t pfn) noexcept 
 cdef inline void visit(bitmaps_t *b, mm_t *m, int cpu, zone_bits_t *z, int64_t bit) noexcept nogil:
     """Look at the block of a bit under the zone lock and clear the bit."""
     b.visited += 1
+    hold_begins(b.s)
     b.s.work.probes += 1
     b.s.work.locks += 1
     isolate_at(b, m, cpu, z.base + (<pfn_t>bit << b.order))
+    hold_ends(b.s)
     z.bits[bit >> 6] &= ~(<uint64_t>1 << (bit & 63))
     if b.count_bits:
         z.count -= 1

@@ -38,7 +38,7 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.state cimport MM_STRATEGY, mm_t
-from hinting._core.strategies.hooks cimport MAX_TICKETS, block_t, strategy_t, submit
+from hinting._core.strategies.hooks cimport MAX_TICKETS, block_t, note_holds, strategy_t, submit
 
 cdef enum hook_kind_t:
     HOOK_FREE
@@ -194,6 +194,7 @@ cdef inline void give_back(border_t *b, held_t *h, int cpu, bint tail) noexcept 
             h.block[i].order = -1
             b.s.work.returned += 1
             b.s.work.locks += 1
+            note_holds(b.s, 1, 0, 0, 1)
     h.left = 0
 
 cdef inline void switch_off(border_t *b) noexcept nogil:
@@ -237,6 +238,7 @@ cdef inline int64_t ask_page(border_t *b, int64_t pfn) noexcept nogil:
     if not on_page(b, ASK_PAGE, pfn):
         return STOPPED
     b.s.work.locks += 1
+    note_holds(b.s, 1, 0, 0, 0)
     t = covering(b.m, <pfn_t>pfn, &head)
     if t == 0:
         return kind << 40 | pfn
@@ -275,6 +277,7 @@ cdef inline int ask_isolate(border_t *b, int64_t pfn, int64_t order) noexcept no
     f.hand.n += 1
     f.hand.left += 1
     b.s.work.isolated += 1
+    note_holds(b.s, 1, 0, 1, 0)
     return 1
 
 cdef inline block_t *find_held(held_t *h, int64_t pfn, int64_t order) noexcept nogil:
@@ -307,6 +310,7 @@ cdef inline int ask_put_back(border_t *b, int64_t pfn, int64_t order, bint tail)
     put_back(b.m, zone_of(b.m, <pfn_t>pfn), f.cpu, <pfn_t>pfn, <int>order, returning(tail))
     b.s.work.returned += 1
     b.s.work.locks += 1
+    note_holds(b.s, 1, 0, 0, 1)
     return 1
 
 cdef inline int ask_put_back_all(border_t *b, int ticket, bint tail) noexcept nogil:

@@ -8,6 +8,8 @@ and without the zone lock; `on_alloc` at the position of arch_alloc_page; `on_me
 block in a free list, `on_unlock` when the zone lock is released at the end of such frees. A NULL hook costs one
 predictable branch.
 
+Tracepoints are noted only between start_trace and stop_trace.
+
 A submitted report is answered by an interrupt, or with submit_waits its CPU spins for it. Hooks run in one go, so a
 spinning CPU first ends its present step (of a process's exit: a page table's worth of pages).
 """
@@ -28,9 +30,17 @@ cdef enum:
 
     MAX_TICKETS = 256                   # reports under way at once
 
+    TRACE_FREE_PAGE = 0                 # guest_free_page: pfn, order
+    TRACE_ISOLATED_PFN = 1              # guest_isolated_pfn: pfn, pages
+
 ctypedef struct block_t:
     pfn_t pfn
     int order
+
+ctypedef struct trace_event_t:
+    int point                           # TRACE_*
+    pfn_t pfn
+    int64_t value
 
 ctypedef struct work_t:                 # what the strategy's own code did, for whoever charges time for it
     int64_t captured                    # pages or blocks noted by the free hook
@@ -75,6 +85,48 @@ ctypedef struct strategy_t:
     int submitted[MAX_TICKETS]          # tickets that other hooks handed in and nobody has taken yet
     int nr_submitted
     work_t work
+    trace_event_t *trace                # NULL: nothing is traced
+    int64_t trace_size
+    int64_t traced                      # events since the start, those that found no room included
+    double entry_ns                     # costs of what is done under the zone lock, set by whoever charges time
+    double lock_ns
+    double isolate_ns
+    double put_back_ns
+    int holds                           # how often it has taken the zone lock and not released it
+    work_t before_hold
+    double hold_sum_ns                  # holds of the zone lock by the strategy
+    double hold_most_ns                 # the longest
+
+cdef inline void tracepoint(strategy_t *s, int point, pfn_t pfn, int64_t value) noexcept nogil:
+    if s.trace == NULL:
+        return
+    if s.traced < s.trace_size:
+        s.trace[s.traced].point = point
+        s.trace[s.traced].pfn = pfn
+        s.trace[s.traced].value = value
+    s.traced += 1
+
+cdef inline void note_holds(strategy_t *s, int64_t n, int64_t entries, int64_t isolated, int64_t returned) noexcept nogil:
+    """n holds of the zone lock, under each of which so many list entries were walked and blocks isolated or put back."""
+    cdef double ns = s.lock_ns + entries * s.entry_ns + isolated * s.isolate_ns + returned * s.put_back_ns
+    s.hold_sum_ns += n * ns
+    if n and ns > s.hold_most_ns:
+        s.hold_most_ns = ns
+
+cdef inline void hold_begins(strategy_t *s) noexcept nogil:
+    """The strategy takes the zone lock; what it counts in `work` until hold_ends is done under it. Holds may nest."""
+    if s.holds == 0:
+        s.before_hold = s.work
+    s.holds += 1
+
+cdef inline void hold_ends(strategy_t *s) noexcept nogil:
+    """The lock is released, if it is held."""
+    if s.holds == 0:
+        return
+    s.holds -= 1
+    if s.holds == 0:
+        note_holds(s, 1, s.work.probes - s.before_hold.probes, s.work.isolated - s.before_hold.isolated,
+                   s.work.returned - s.before_hold.returned)
 
 cdef inline bint submit(strategy_t *s, int ticket) noexcept nogil:
     """Report from a hook other than on_thread: the answer comes as an interrupt. False if too many wait already."""
@@ -89,6 +141,7 @@ cdef class Strategy:
 
     cdef strategy_t s
     cdef readonly Allocator allocator
+    cdef bint key
 
     cdef int prepare(self, Allocator allocator) except -1
     cdef int _discard(self, int ticket) except -1

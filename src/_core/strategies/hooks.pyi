@@ -8,11 +8,19 @@ from hinting._core.mm.allocator import Allocator
 
 _Blocks = list[tuple[int, int]]
 
+ACTIONS: dict[str, int]
+TRACEPOINTS: tuple[str, ...]
+
 class Strategy:
     """A strategy attached to at most one guest."""
 
     @property
     def allocator(self) -> Allocator | None: ...
+    @property
+    def enabled(self) -> bool:
+        """The static key: whether the guest's frees and allocations reach the hooks. Work under way goes on without it."""
+    @enabled.setter
+    def enabled(self, on: bool) -> None: ...
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def attach(self, allocator: Allocator) -> None:
         """Fill the guest's hook table."""
@@ -60,6 +68,21 @@ class Strategy:
 
     def set_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
         """Take over what every strategy has."""
+
+    def kernel_files(self) -> dict[str, str]:
+        """Files of the guest's kernel that the strategy adds, by path: {path: text}."""
+
+    def kernel_bytes(self) -> int:
+        """Bytes that its arrays and bitmaps take in the guest's kernel."""
+
+    def start_trace(self, size: int = ...) -> None:
+        """Note tracepoints from now on, up to `size` of them; what was noted before is forgotten."""
+
+    def trace(self) -> list[tuple[str, int, int]]:
+        """Tracepoints since start_trace: [(name, pfn, value), ...]; value: an order, or for guest_isolated_pfn pages."""
+
+    def stop_trace(self) -> int:
+        """Note no more tracepoints; returns how many found no room."""
 
     @property
     def work(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ NumPy arrays, without the parameters; `common_state` and `set_common_state` take
 """
 
 from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 import numpy as np
@@ -15,12 +16,21 @@ from hinting.errors import StrategyError
 from hinting._core.mm.allocator cimport Allocator
 
 
+#: What the VMM may do with a reported block.
+ACTIONS = {"dontneed": HOST_DONTNEED, "free": HOST_FREE, "none": HOST_IGNORE}
+#: Tracepoints of the series, by number. Those of v9 and of the builds after v8 are taken to be the ones of v8 (inferred).
+TRACEPOINTS = ("guest_free_page", "guest_isolated_pfn")
+
+
 cdef class Strategy:
     """A strategy attached to at most one guest."""
 
     def __cinit__(self, *args, **kwargs):
         memset(&self.s, 0, sizeof(self.s))
         self.s.self = <void *>self
+
+    def __dealloc__(self):
+        free(self.s.trace)
 
     cdef int prepare(self, Allocator allocator) except -1:
         """Size what depends on the guest. Called once, before the hooks are set."""
@@ -39,10 +49,21 @@ cdef class Strategy:
         self.allocator = allocator
         allocator.hook_owner = self
         allocator.m.hook_self = self.s.self
-        allocator.m.on_free = self.s.on_free
-        allocator.m.on_alloc = self.s.on_alloc
-        allocator.m.on_merged = self.s.on_merged
-        allocator.m.on_unlock = self.s.on_unlock
+        self.enabled = True
+
+    @property
+    def enabled(self):
+        """The static key: whether the guest's frees and allocations reach the hooks. Work under way goes on without it."""
+        return self.key
+
+    @enabled.setter
+    def enabled(self, bint on):
+        self._attached(0)
+        self.key = on
+        self.allocator.m.on_free = self.s.on_free if on else NULL
+        self.allocator.m.on_alloc = self.s.on_alloc if on else NULL
+        self.allocator.m.on_merged = self.s.on_merged if on else NULL
+        self.allocator.m.on_unlock = self.s.on_unlock if on else NULL
 
     def _attached(self, cpu):
         if self.allocator is None:
@@ -117,6 +138,38 @@ cdef class Strategy:
     def statistics(self):
         """What the kernel code does not count."""
         return {}
+
+    def kernel_files(self):
+        """Files of the guest's kernel that the strategy adds, by path: {path: text}."""
+        return {}
+
+    def kernel_bytes(self):
+        """Bytes that its arrays and bitmaps take in the guest's kernel."""
+        return 0
+
+    def start_trace(self, int64_t size=1 << 16):
+        """Note tracepoints from now on, up to `size` of them; what was noted before is forgotten."""
+        if not 1 <= size <= 1 << 28:
+            raise StrategyError(f"trace size must be between 1 and {1 << 28}, got {size}")
+        self.stop_trace()
+        self.s.trace = <trace_event_t *>calloc(size, sizeof(trace_event_t))
+        if self.s.trace == NULL:
+            raise MemoryError()
+        self.s.trace_size = size
+
+    def trace(self):
+        """Tracepoints since start_trace: [(name, pfn, value), ...]; value: an order, or for guest_isolated_pfn pages."""
+        cdef int64_t i
+        return [(TRACEPOINTS[self.s.trace[i].point], self.s.trace[i].pfn, self.s.trace[i].value)
+                for i in range(min(self.s.traced, self.s.trace_size))]
+
+    def stop_trace(self):
+        """Note no more tracepoints; returns how many found no room."""
+        lost = max(0, self.s.traced - self.s.trace_size)
+        free(self.s.trace)
+        self.s.trace = NULL
+        self.s.trace_size = self.s.traced = 0
+        return lost
 
     @property
     def work(self):

@@ -28,7 +28,7 @@ from hinting._core.mm.pages cimport (
 )
 from hinting._core.mm.state cimport WM_LOW, link_t, mm_t, zone_t
 from hinting._core.mm.watermark cimport wm_ok, wmark
-from hinting._core.strategies.hooks cimport block_t, strategy_t
+from hinting._core.strategies.hooks cimport block_t, hold_begins, hold_ends, strategy_t
 
 cdef enum state_t:
     REPORTING_IDLE
@@ -117,6 +117,7 @@ cdef inline bint zone_qualifies(const reporting_t *r, const mm_t *m, const zone_
     return not r.low_watermark_rule or wm_ok(m, z, 0, mark, 0, 0, z.counter)
 
 cdef inline void next_list(reporting_t *r) noexcept nogil:
+    hold_ends(r.s)
     r.place = AT_LIST
     r.mt += 1
     if r.mt == MT_ISOLATE:
@@ -150,6 +151,7 @@ cdef inline void enter_list(reporting_t *r, mm_t *m) noexcept nogil:
         next_list(r)
         return
     r.s.work.locks += 1
+    hold_begins(r.s)
     if unit:
         r.budget = (m.zone[r.zone].nr_free[r.order] + unit - 1) // unit
     find_block(r, m, first)
@@ -178,6 +180,7 @@ cdef inline int take_block(reporting_t *r, mm_t *m, int cpu) noexcept nogil:
 
 cdef inline void begin_report(reporting_t *r, bint leftover) noexcept nogil:
     cdef int64_t out = r.capacity - r.free_slots
+    hold_ends(r.s)
     r.leftover = leftover
     r.place = AT_HOST
     r.n.reports += 1
@@ -190,6 +193,7 @@ cdef inline void host_is_done(reporting_t *r) noexcept nogil:
     r.place = AT_RETURN
     r.returned = r.free_slots
     r.s.work.locks += 1
+    hold_begins(r.s)
 
 cdef inline void return_block(reporting_t *r, mm_t *m, int cpu) noexcept nogil:
     """Put the next block back and mark it, unless it merged; after the last one the walk starts anew."""
@@ -205,6 +209,7 @@ cdef inline void return_block(reporting_t *r, mm_t *m, int cpu) noexcept nogil:
         return
     r.free_slots = r.capacity
     if r.leftover:
+        hold_ends(r.s)
         r.place = AT_ZONE
         r.zone += 1
         return

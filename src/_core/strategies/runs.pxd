@@ -10,7 +10,7 @@ from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.mm.buddy cimport FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL
 from hinting._core.mm.state cimport mm_t, zone_t
 from hinting._core.strategies.capture cimport clear
-from hinting._core.strategies.hooks cimport submit
+from hinting._core.strategies.hooks cimport hold_begins, hold_ends, submit
 from hinting._core.strategies.lists cimport (
     list_is_back,
     list_leaves,
@@ -40,12 +40,15 @@ ctypedef struct runs_t:
     v8_t v                              # captured arrays, counters and how a page is looked at
     lists_t lists
     int64_t barrier                     # blocks that a zone must have free when its turn comes
+    int64_t fail_every                  # so many requests for a list's memory have one that fails; 0: none does
+    int64_t requests                    # for a list's memory
     bint heads_are_tails                # tail_isolated counts every isolated block
     int64_t dropped                     # blocks not captured, the array was full
     int64_t discarded                   # entries thrown away, no list could be had
     int64_t barred                      # entries passed over, the zone had too few free blocks
     int64_t returned_at_once            # lists that the virtqueue did not take
     int64_t leaked_blocks               # never returned, the answer of their list was thrown away
+    int64_t leaked_pages
     int64_t lockless_returns            # blocks returned without the zone lock
 
 cdef inline int64_t free_blocks(const zone_t *z, int order) noexcept nogil:
@@ -85,6 +88,8 @@ cdef inline void isolate_entries(runs_t *r, mm_t *m, cpu_state_t *c, int cpu) no
     begin_run(&r.v, c)
     while not is_examined(c):
         if c.kvm_pt.zone[c.at] != zone:
+            hold_ends(r.v.s)
+            hold_begins(r.v.s)
             zone = c.kvm_pt.zone[c.at]
             locks += 1
             barred = r.barrier and free_blocks(&m.zone[zone], r.v.isolate_min_order) < r.barrier
@@ -96,6 +101,7 @@ cdef inline void isolate_entries(runs_t *r, mm_t *m, cpu_state_t *c, int cpu) no
         e = examine(&r.v, m, c, cpu)
         if r.heads_are_tails and e.kind == V8_ISOLATED and e.head == e.page:
             r.v.c.tail_isolated += kib(e.order)
+    hold_ends(r.v.s)
     r.v.s.work.locks = locks            # one hold for each stretch of entries of one zone
 
 cdef inline int run(runs_t *r, mm_t *m, int cpu) noexcept nogil:
@@ -103,7 +109,10 @@ cdef inline int run(runs_t *r, mm_t *m, int cpu) noexcept nogil:
     cdef cpu_state_t *c = &r.v.cpu[cpu]
     cdef int ticket = take_list(&r.lists)
     cdef list_t *a
-    if ticket < 0 or not list_room(&r.lists.list[ticket], r.v.entries):
+    cdef bint fails
+    r.requests += 1
+    fails = r.fail_every and r.requests % r.fail_every == 0
+    if fails or ticket < 0 or not list_room(&r.lists.list[ticket], r.v.entries):
         r.discarded += c.kvm_pt.n
         end_run(c)
         if ticket >= 0:

@@ -22,11 +22,11 @@ from hinting._core.common cimport NO_PFN, pfn_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.pages cimport covering, tag_is_used
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, HOST_IGNORE, Strategy, block_t
+from hinting._core.strategies.hooks cimport Strategy, block_t
 from hinting._core.strategies.lists cimport free_lists, list_is_back
 from hinting._core.strategies.v1_steps cimport cpu_array_t, run_t, slow_path, v1_t
 
-_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE, "none": HOST_IGNORE}
+from hinting._core.strategies.hooks import ACTIONS
 
 
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
@@ -74,7 +74,7 @@ cdef class V1(Strategy):
         self.v.track_run = track_run
         self.v.s = &self.s
         self.s.self = &self.v
-        self.s.host_action = _ACTION[host_action]
+        self.s.host_action = ACTIONS[host_action]
         self.s.call_pages = call_pages
         self.s.descriptors = 1
         self.s.submit_waits = True
@@ -115,6 +115,10 @@ cdef class V1(Strategy):
             "sent_pages": v.sent_pages, "lost_pages": v.lost_pages, "unsafe_hint": v.unsafe_hint,
             "discarded_in_use": v.discarded_in_use, "stalls": self.s.work.stalls,
         }
+
+    def kernel_bytes(self):
+        """The arrays of all CPUs with their indices, and the shared list."""
+        return (16 * self.v.entries + 8) * self.v.ncpus + 16 * self.v.entries
 
     def captured(self, int cpu=0):
         """Entries of a CPU's array: [(pfn, pages), ...]."""

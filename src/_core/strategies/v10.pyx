@@ -30,16 +30,15 @@ from hinting._core.strategies.bitmaps cimport (
     walk,
 )
 from hinting._core.strategies.hooks cimport (
-    HOST_DONTNEED,
-    HOST_FREE,
     THREAD_REPORTS,
     THREAD_SLEEPS,
     Strategy,
     block_t,
+    note_holds,
 )
 from hinting._core.strategies.lists cimport not_isolated
 
-_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
+from hinting._core.strategies.hooks import ACTIONS
 
 
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
@@ -78,6 +77,10 @@ cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
 cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     cdef v10_t *t = <v10_t *>self
     t.b.s.work.locks += 1 if t.one_hold else t.b.n
+    if t.one_hold:
+        note_holds(t.b.s, 1, 0, 0, t.b.n)
+    else:
+        note_holds(t.b.s, t.b.n, 0, 0, 1)
     return_blocks(&t.b, m, cpu)
 
 
@@ -112,7 +115,7 @@ cdef class V10(Strategy):
         self.t.b.keep_types = is_v12
         self.t.b.to_tail = return_position == "tail"
         self.s.self = &self.t
-        self.s.host_action = _ACTION[host_action]
+        self.s.host_action = ACTIONS[host_action]
         self.s.call_pages = call_pages
         self.s.wake_latency_ns = delay_ns
         self.s.synchronous = wait == "busy"
@@ -148,6 +151,10 @@ cdef class V10(Strategy):
         return {"passes": b.passes, "reports": b.reports, "captured_blocks": self.s.work.captured, "visited": b.visited,
                 "stale": b.stale, "refused": b.refused, "isolated_blocks": self.s.work.isolated,
                 "waiting_bits": sum(self.bits().values()), "not_isolated": b.not_isolated}
+
+    def kernel_bytes(self):
+        """The bitmaps of all zones, and the array of one report (address and size of each block)."""
+        return sum((self.t.b.zone[i].nbits + 63) // 64 * 8 for i in range(NR_ZONES)) + 16 * self.t.b.batch
 
     def bits(self):
         """Bits that are set, by zone: {zone index: count}."""

@@ -32,3 +32,6 @@ class V8(Strategy):
 
     def counters_by_name(self) -> dict[str, int]:
         """The nine counters by the names of the code, KiB."""
+
+    def remove_device(self) -> None:
+        """The balloon driver is removed: pages are captured and blocks isolated as before, but nothing is reported."""

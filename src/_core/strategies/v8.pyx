@@ -19,8 +19,6 @@ from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.capture cimport append
 from hinting._core.strategies.hooks cimport (
-    HOST_DONTNEED,
-    HOST_FREE,
     THREAD_REPORTS,
     THREAD_SLEEPS,
     Strategy,
@@ -47,13 +45,14 @@ from hinting._core.strategies.v8_steps cimport (
     v8_t,
 )
 
+from hinting._core.strategies.hooks import ACTIONS
+
 cdef extern from *:
     bint likely(bint) nogil
     void __builtin_prefetch(const void *) nogil
 
 _DRAIN = {"off": DRAIN_OFF, "local": DRAIN_LOCAL, "all": DRAIN_ALL}
 _DEDUP = {"off": DEDUP_OFF, "head": DEDUP_HEAD, "full": DEDUP_FULL}
-_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
 LABELS = (
     ("total_freed", "total_freed_memory"), ("captured", "captued_memory"), ("scanned", "scanned_memory"),
     ("total_isolated", "total_isolated_memory"), ("tail_isolated", "tail_isolated_memory"),
@@ -77,14 +76,15 @@ cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept n
         v.s.wake[cpu] = 1
 
 
-cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
-    """Rescan and isolate from where the thread stopped, to the end of the array or to the isolation cap."""
-    cdef v8_t *v = <v8_t *>self
-    cdef cpu_state_t *c = &v.cpu[cpu]
-    if not c.busy:
-        return THREAD_SLEEPS
-    if c.at < 0:
-        begin_run(v, c)
+cdef void return_blocks(v8_t *v, mm_t *m, int cpu, cpu_state_t *c) noexcept nogil:
+    cdef int64_t i
+    for i in range(c.hyp_idx):
+        return_block(v, m, cpu, &c.hyp[i])
+    c.hyp_idx = 0
+
+
+cdef void isolate_entries(v8_t *v, mm_t *m, int cpu, cpu_state_t *c) noexcept nogil:
+    """From where the thread stopped to the end of the array or to the isolation cap."""
     while not is_examined(c):
         if c.at + 4 < c.kvm_pt.n:
             __builtin_prefetch(&m.tag[c.kvm_pt.pfn[c.at + 4]])
@@ -94,6 +94,21 @@ cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
             break
     if c.hyp_idx > v.most_isolated:
         v.most_isolated = c.hyp_idx
+
+
+cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
+    """Rescan, isolate and report; without a device the blocks go back unreported."""
+    cdef v8_t *v = <v8_t *>self
+    cdef cpu_state_t *c = &v.cpu[cpu]
+    if not c.busy:
+        return THREAD_SLEEPS
+    if c.at < 0:
+        begin_run(v, c)
+    isolate_entries(v, m, cpu, c)
+    while c.hyp_idx and v.no_device:
+        v.skipped_reports += 1
+        return_blocks(v, m, cpu, c)
+        isolate_entries(v, m, cpu, c)
     if c.hyp_idx:
         return THREAD_REPORTS
     end_run(c)
@@ -104,10 +119,7 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     """Put every reported block back; the array is empty again after the last report of a run."""
     cdef v8_t *v = <v8_t *>self
     cdef cpu_state_t *c = &v.cpu[cpu]
-    cdef int64_t i
-    for i in range(c.hyp_idx):
-        return_block(v, m, cpu, &c.hyp[i])
-    c.hyp_idx = 0
+    return_blocks(v, m, cpu, c)
     if is_examined(c):
         end_run(c)
 
@@ -154,7 +166,7 @@ cdef class V8(Strategy):
         self.v.isolation_cap = isolation_cap
         self.v.s = &self.s
         self.s.self = &self.v
-        self.s.host_action = _ACTION[host_action]
+        self.s.host_action = ACTIONS[host_action]
         self.s.call_pages = call_pages
         self.s.wake_latency_ns = wake_latency_ns
         self.s.timer_ns = idle_flush_ns
@@ -192,11 +204,33 @@ cdef class V8(Strategy):
     def statistics(self):
         """What the source does not count: scans, wake-ups, thread runs, overflows, the largest isolated array.
 
-        not_isolated: pages dropped by the host while not isolated.
+        not_isolated: pages dropped by the host while not isolated. skipped_reports: there was no device.
+        returns_with_interrupts_on: blocks put back under a zone lock that does not disable interrupts, a deadlock if
+        one of them frees or allocates; each exposes the guest for the cost of a put back.
         """
         return {"scans": self.v.scans, "wakes": self.v.wakes, "runs": self.v.runs,
                 "isolated_overflow": self.v.isolated_overflow, "most_isolated": self.v.most_isolated,
-                "not_isolated": self.v.not_isolated}
+                "not_isolated": self.v.not_isolated, "skipped_reports": self.v.skipped_reports,
+                "returns_with_interrupts_on": self.s.work.returned}
+
+    def remove_device(self):
+        """The balloon driver is removed. As in the source that enables the static key instead of disabling it: pages are
+        captured and blocks isolated as before, but there is no device to report to.
+        """
+        self.v.no_device = True
+        self.enabled = True
+
+    def kernel_files(self):
+        """The sysctl that switches the feature, and for the counted build the file of its counters, made by the first free."""
+        files = {"/proc/sys/vm/guest-page-hinting": f"{int(self.enabled)}\n"}
+        if self.counted and self.v.c.total_freed:
+            files["/sys/kernel/mm/hinting/hinting_memory_stats"] = "".join(
+                f"{label}:{value} KB\n" for label, value in self.counters().items())
+        return files
+
+    def kernel_bytes(self):
+        """Captured and isolated arrays with their indices, of all CPUs."""
+        return 2 * (16 * self.v.entries + 8) * self.v.ncpus
 
     def captured(self, int cpu=0):
         """Entries of a CPU's captured array: [(pfn, order, zone), ...]."""

@@ -71,6 +71,11 @@ cdef class V8Early(V8):
             "buddy_unisolated_memory": c.failed_isolation,
         }
 
+    def kernel_files(self):
+        """The sysctl that switches the feature, and one for each counter."""
+        files = {"/proc/sys/vm/guest-page-hinting": f"{int(self.enabled)}\n"}
+        return files | {f"/proc/sys/vm/{name}": f"{value}\n" for name, value in self.counters().items()}
+
     def statistics(self):
         """What the build does not count; leaked_pages: pages that the guest has lost."""
         return {**V8.statistics(self), "leaked_pages": (self.v.c.total_isolated - self.v.c.guest_returned) // 4}

@@ -17,14 +17,13 @@ from hinting._core.common cimport pfn_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, Strategy, block_t
-from hinting._core.strategies.lists cimport free_lists, not_isolated
+from hinting._core.strategies.hooks cimport Strategy, block_t
+from hinting._core.strategies.lists cimport free_lists, not_isolated, pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
 from hinting._core.strategies.v8_steps cimport capture
 
+from hinting._core.strategies.hooks import ACTIONS
 from hinting._core.strategies.v8 import LABELS
-
-_ACTION = {"dontneed": HOST_DONTNEED, "free": HOST_FREE}
 
 
 cdef void on_merged(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
@@ -73,7 +72,7 @@ cdef class V8MaxOrder(Strategy):
         self.t.r.v.to_tail = return_position == "tail"
         self.t.r.v.s = &self.s
         self.s.self = &self.t
-        self.s.host_action = _ACTION[host_action]
+        self.s.host_action = ACTIONS[host_action]
         self.s.call_pages = call_pages
         self.s.descriptors = 1          # it points to the whole list
         self.s.submit_waits = not asynchronous
@@ -104,8 +103,12 @@ cdef class V8MaxOrder(Strategy):
         return {
             "runs": r.v.runs, "discarded": r.discarded, "returned_at_once": r.returned_at_once,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight_pages": pages_under_way(&r.lists),
         }
+
+    def kernel_bytes(self):
+        """The captured arrays of all CPUs, and where it is not allocated for each run the isolated one."""
+        return (2 if self.t.inside_lock else 1) * (16 * self.t.r.v.entries + 8) * self.t.r.v.ncpus
 
     def counters_by_name(self):
         """The nine counters by the names of the code, KiB."""

@@ -6,7 +6,7 @@
 | `isolated` | block by block: cpu, pfn, order |
 | `cpus` | by CPU: n, at, pfn, end, busy, seen of cpu_state_t (n: the kernel's index; at -1: no run under way) |
 | `counters` | the nine counters, KiB, in the order of their names |
-| `statistics` | scans, wakes, runs, isolated_overflow, most_isolated, not_isolated |
+| `statistics` | scans, wakes, runs, isolated_overflow, most_isolated, not_isolated, skipped_reports, no_device |
 """
 
 from libc.stdint cimport int64_t
@@ -21,6 +21,7 @@ from hinting._core.mm.state cimport mm_t, zone_t
 from hinting._core.strategies.v8 cimport V8
 from hinting._core.strategies.v8_steps cimport cpu_state_t
 
+_STATISTICS = ("scans", "wakes", "runs", "isolated_overflow", "most_isolated", "not_isolated", "skipped_reports", "no_device")
 _CPUS = ("n", "at", "pfn", "end", "busy", "seen")
 _MOST = 1 << 62
 
@@ -31,6 +32,11 @@ cdef int64_t _slots(const cpu_state_t *c):
     while n > c.kvm_pt.n and c.kvm_pt.order[n - 1] < 0 and c.kvm_pt.pfn[n - 1] == 0:
         n -= 1
     return n
+
+
+cdef _statistics(V8 strategy):
+    known = strategy.statistics() | {"no_device": int(strategy.v.no_device)}
+    return [known[name] for name in _STATISTICS]
 
 
 def state(V8 strategy not None):
@@ -51,7 +57,7 @@ def state(V8 strategy not None):
         "isolated": np.array(isolated, np.int64).reshape(-1, 3),
         "cpus": np.array(cpus, np.int64).reshape(-1, len(_CPUS)),
         "counters": np.array([counters[name] for name in sorted(counters)], np.int64),
-        "statistics": np.array(list(strategy.statistics().values()), np.int64),
+        "statistics": np.array(_statistics(strategy), np.int64),
     }
 
 
@@ -116,7 +122,7 @@ def set_state(V8 strategy not None, values):
     rows = {key: len(values[key]) for key in ("captured", "isolated") if key in values and np.ndim(values[key]) == 2}
     arrays = strategy.checked_state(values, {
         "captured": (rows.get("captured", 0), 4), "isolated": (rows.get("isolated", 0), 3), "cpus": (ncpus, len(_CPUS)),
-        "counters": (len(strategy.counters_by_name()),), "statistics": (len(strategy.statistics()),)})
+        "counters": (len(strategy.counters_by_name()),), "statistics": (len(_STATISTICS),)})
     strategy.check_common_state(arrays)
     for key in ("counters", "statistics", "work"):
         if arrays[key].min() < 0 or arrays[key].max() > _MOST:
@@ -145,4 +151,5 @@ def set_state(V8 strategy not None, values):
         c.kvm_pt.n, c.at, c.pfn, c.end, c.busy, c.seen = cpus[cpu]
     strategy.v.c = dict(zip(sorted(strategy.counters_by_name()), arrays["counters"].tolist()))
     (strategy.v.scans, strategy.v.wakes, strategy.v.runs, strategy.v.isolated_overflow,
-     strategy.v.most_isolated, strategy.v.not_isolated) = arrays["statistics"].tolist()
+     strategy.v.most_isolated, strategy.v.not_isolated, strategy.v.skipped_reports,
+     strategy.v.no_device) = arrays["statistics"].tolist()

@@ -20,7 +20,16 @@ from hinting._core.mm.pages cimport (
 )
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, index_entries, pack, replace
-from hinting._core.strategies.hooks cimport block_t, strategy_t
+from hinting._core.strategies.hooks cimport (
+    TRACE_FREE_PAGE,
+    TRACE_ISOLATED_PFN,
+    block_t,
+    hold_begins,
+    hold_ends,
+    note_holds,
+    strategy_t,
+    tracepoint,
+)
 
 cdef enum drain_t:
     DRAIN_OFF, DRAIN_LOCAL, DRAIN_ALL
@@ -83,11 +92,13 @@ ctypedef struct v8_t:
     bint drop_non_buddy
     bint to_tail
     int64_t isolation_cap
+    bint no_device                      # the driver is gone: blocks are isolated and go back without a report
     int64_t scans
     int64_t wakes
     int64_t runs
     int64_t isolated_overflow
     int64_t most_isolated
+    int64_t skipped_reports             # reports that no device was there for
     int64_t not_isolated                # pages that the host dropped while they were not isolated
 
 cdef inline int64_t kib(int order) noexcept nogil:
@@ -98,6 +109,7 @@ cdef inline bint capture(v8_t *v, mm_t *m, cpu_state_t *c, pfn_t pfn, int order)
     v.c.total_freed += kib(order)
     if c.kvm_pt.n == v.entries or c.busy or order < v.min_order:
         return False
+    tracepoint(v.s, TRACE_FREE_PAGE, pfn, order)
     append(&c.kvm_pt, pfn, order, zone_of(m, pfn).index)
     v.s.work.captured += 1
     v.c.captured += kib(order)
@@ -195,6 +207,7 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
     e.entry = c.at
     e.page = c.pfn
     e.head = NO_PFN
+    hold_begins(v.s)
     tag = covering(m, c.pfn, &e.head)
     e.order = tag & TAG_ORDER
     v.s.work.locks += 1
@@ -212,14 +225,17 @@ cdef inline event_t examine(v8_t *v, mm_t *m, cpu_state_t *c, int cpu) noexcept 
         e.kind = isolate_block(v, m, c, cpu, e.head, e.order)
         if e.kind != V8_OVERFLOW:       # what the source would do to its memory is not counted
             v.c.scanned += kib(e.order)
-        if e.kind == V8_ISOLATED and e.head != c.pfn:
-            v.c.tail_isolated += kib(e.order)
+        if e.kind == V8_ISOLATED:       # the traced page is the one looked at, the pages are those of its block
+            tracepoint(v.s, TRACE_ISOLATED_PFN, c.pfn, <int64_t>1 << e.order)
+            if e.head != c.pfn:
+                v.c.tail_isolated += kib(e.order)
         c.pfn = e.head + (<pfn_t>1 << e.order)
     else:
         e.kind = V8_NON_BUDDY
         v.c.free_non_buddy += kib(0)
         v.c.scanned += kib(0)
         c.pfn += 1
+    hold_ends(v.s)
     if c.pfn > c.end:
         clear(&c.kvm_pt, c.at)
         c.at += 1
@@ -235,6 +251,7 @@ cdef inline void return_block(v8_t *v, mm_t *m, int cpu, const block_t *b) noexc
     v.c.guest_returned += kib(b.order)
     v.s.work.returned += 1
     v.s.work.locks += 1
+    note_holds(v.s, 1, 0, 0, 1)
 
 cdef inline void end_run(cpu_state_t *c) noexcept nogil:
     """The array is empty again and captures go on."""

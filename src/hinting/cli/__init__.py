@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import listing, replay, run, snapshot
+from hinting.cli import compare, listing, replay, run, snapshot
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     help="A high-fidelity emulator of guest free page hinting.",
 )
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("snapshot")(snapshot.snapshot)
 app.command("show")(snapshot.show)
@@ -31,6 +32,7 @@ app.command("strategies")(listing.strategies)
 app.command("scenarios")(listing.scenarios)
 app.command("workloads")(listing.workloads)
 app.command("kernels")(listing.kernels)
+app.command("metrics")(listing.metrics)
 
 
 #: Wrong options or arguments: the base of the one such error that typer makes public.

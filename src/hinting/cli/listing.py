@@ -7,11 +7,12 @@ import inspect
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hinting.cli.output import result_console
 
-__all__ = ["kernels", "scenarios", "strategies", "workloads"]
+__all__ = ["kernels", "metrics", "scenarios", "strategies", "workloads"]
 
 
 def strategies(
@@ -23,16 +24,18 @@ def strategies(
 
     console = result_console()
     if name is None:
-        table = Table("strategy", "what it does", box=None, pad_edge=False)
-        table.add_row("none", "The guest keeps what it has freed.")
+        table = Table("strategy", "what it does", "source", box=None, pad_edge=False)
+        table.add_row("none", "The guest keeps what it has freed.", "")
         for other in known.names()[1:]:
-            table.add_row(other, inspect.getdoc(type(known.find(other))).split("\n\n")[0].replace("\n", " "))  # type: ignore[union-attr]
+            spec = known.find(other)
+            assert spec is not None
+            table.add_row(other, (inspect.getdoc(type(spec)) or "").split("\n\n")[0].replace("\n", " "), escape(spec.source))
         console.print(table)
         return
     spec = known.find(name)
     if spec is None:
         raise StrategyError("strategy none has nothing to explain: the guest keeps what it has freed")
-    console.print(f"[bold]{spec.name}[/bold]\n\n{inspect.getdoc(type(spec))}\n\nSource: {spec.source}\n")
+    console.print(f"[bold]{spec.name}[/bold]\n\n{inspect.getdoc(type(spec))}\n\nSource: {escape(spec.source)}\n")
     table = Table("parameter", "default", "legal", "meaning", box=None, pad_edge=False)
     for field in dataclasses.fields(spec):
         rule = spec.parameters()[field.name]
@@ -84,3 +87,15 @@ def kernels() -> None:
     for name in known.names():
         table.add_row(name, known.table(name)["description"])
     result_console().print(table)
+
+
+def metrics() -> None:
+    """List the metrics with unit and definition."""
+    from hinting import metrics as known
+
+    for section, title in known.sections().items():
+        table = Table("metric", "unit", "definition", title=title, title_justify="left", box=None, pad_edge=False)
+        for metric in known.metrics().values():
+            if metric.section == section:
+                table.add_row(metric.name, metric.unit, metric.text)
+        result_console().print(table)

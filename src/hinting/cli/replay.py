@@ -51,26 +51,47 @@ def replay(
         raise typer.Exit(1)
 
 
+def _share(part: int, whole: int) -> str:
+    return f"{part:,}" + ("" if part == whole else f" ({100 * part / max(1, whole):.2f} %)")
+
+
+def _totals(results: list, with_decisions: bool) -> list[str]:
+    """The last line: recordings that are identical in everything, and the sums."""
+
+    def total(name: str) -> int:
+        return sum(getattr(result, name) for result in results)
+
+    return [
+        f"all {len(results)}: {sum(result.is_identical for result in results)} identical",
+        "",
+        "",
+        f"{total('allocations'):,}",
+        _share(total("identical"), total("allocations")),
+        f"{total('assisted'):,}",
+        *[f"{total('decisions_same'):,}/{total('decisions'):,}"] * with_decisions,
+        f"{total('free_lists_same')}/{total('free_lists')}",
+        f"{total('pcp_lists_same')}/{total('pcp_lists')}",
+        f"{total('events') / max(total('seconds'), 1e-9) / 1e6:.1f}",
+    ]
+
+
 def _print(results: list) -> None:
     console = result_console()
-    table = Table("recording", "kernel", "level", box=None, pad_edge=False)
+    table = Table("recording", "kernel", "level", box=None, pad_edge=False, show_footer=len(results) > 1)
     with_decisions = any(result.level == "hinting" for result in results)
     headings = ["allocations", "identical", "assisted", "free lists", "per-CPU lists", "M events/s"]
     for heading in headings[:3] + ["decisions"] * with_decisions + headings[3:]:
         table.add_column(heading, justify="right")
+    for column, text in zip(table.columns, _totals(results, with_decisions), strict=True):
+        column.footer = text
     for result in results:
         table.add_row(
             result.run,
             result.kernel.split(" with ")[0],
             result.level,
             f"{result.allocations:,}",
-            f"{result.identical:,}"
-            + (
-                ""
-                if result.identical == result.allocations
-                else f" ({100 * result.identical / max(1, result.allocations):.2f} %)"
-            ),
-            f"{result.assisted}",
+            _share(result.identical, result.allocations),
+            f"{result.assisted:,}",
             *[f"{result.decisions_same:,}/{result.decisions:,}"] * with_decisions,
             f"{result.free_lists_same}/{result.free_lists}",
             f"{result.pcp_lists_same}/{result.pcp_lists}",

@@ -14,7 +14,19 @@ from types import MappingProxyType
 
 from hinting.errors import CostError
 
-__all__ = ["Cost", "CostTable", "Measured", "check_value", "default_table", "read_measured"]
+__all__ = [
+    "Cost",
+    "CostTable",
+    "Measured",
+    "check_value",
+    "check_values",
+    "default_table",
+    "entries",
+    "parse",
+    "read_cost",
+    "read_measured",
+    "read_table",
+]
 
 SCHEMA = 1
 TOP_KEYS = {"schema", "name", "description", "sources", "machine", "cost", "profiles"}

@@ -40,7 +40,7 @@ class ArmResult:
 
     guests_launched: guests that were launched and held. lost: number of the first guest that the host killed, None if
     it killed none. stopped_by: why no more guests were launched. timeline: memory over time, as Simulation.timeline.
-    metrics: scalars at the end, as Simulation.metrics.
+    metrics: scalars at the end, as Simulation.metrics. series: as Simulation.series.
     """
 
     strategy: str
@@ -52,6 +52,7 @@ class ArmResult:
     wall_s: float
     timeline: pa.Table
     metrics: pa.Table
+    series: pa.Table
 
     @property
     def host_used_bytes(self) -> list[int]:

@@ -95,6 +95,7 @@ class Arm:
         return next((vm.number for vm in self.simulation.vms if vm.is_lost), None)
 
     def note(self) -> None:
+        """Tell whoever watches how far the arm is."""
         if self.progress is not None:
             self.progress(self.label, len(self.guests) or len(self.launched))
 
@@ -134,6 +135,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmRe
         wall_s=time.perf_counter() - started,
         timeline=arm.simulation.timeline(),
         metrics=arm.simulation.metrics(),
+        series=arm.simulation.series(),
     )
 
 

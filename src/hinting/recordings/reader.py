@@ -114,12 +114,18 @@ class Recording:
     @property
     def has_reporting(self) -> bool:
         """The kernel had mainline page reporting at work during the recording."""
-        return bool(self.meta.get("free_page_reporting"))
+        return bool(self.meta.get("free_page_reporting")) or self._has_rows("REPORT_WORK", "REPORT")
 
     @property
     def undisturbed(self) -> bool:
         """No reclaim, no compaction and no OOM kill acted during the run."""
-        return not (self.meta.get("reclaim") or self.meta.get("compaction") or self.meta.get("oom"))
+        told = any(self.meta.get(key) for key in ("reclaim", "compaction", "oom"))
+        return not told and not self._has_rows("KSWAPD_RUN", "RECLAIM_BEGIN", "COMPACT_BEGIN", "OOM_KILL")
+
+    def _has_rows(self, *types: str) -> bool:
+        """Whether the description counts rows of one of these types."""
+        counts = self.meta.get("rows")
+        return isinstance(counts, dict) and any(counts.get(name) for name in types)
 
     def _read(self, name: str, columns: tuple[str, ...]) -> pa.Table:
         file = self.path / name
@@ -260,6 +266,14 @@ class Recording:
             raise RecordingError(
                 f"{self.path / 'pageblocks.parquet'}: row {row}: pageblock {index[row]} is outside the guest's {count}"
             )
+        for name in ("mt_t0", "mt_t1"):
+            bad = (table[name] < 0) | (table[name] > 4) & (table[name] != NO_MEMORY)
+            if bad.any():
+                row = int(bad.argmax())
+                raise RecordingError(
+                    f"{self.path / 'pageblocks.parquet'}: row {row}: {name} must be a migratetype between 0 and 4, or "
+                    f"{NO_MEMORY}, got {table[name][row]}"
+                )
         for name, values in out.items():
             values[index] = table[name]
         return out
@@ -274,5 +288,8 @@ class Recording:
         if movable.size and not (int(movable.min()) >= 0 and int(movable.max()) < self.npfn):
             row = int(np.argmax((movable < 0) | (movable >= self.npfn)))
             raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is not below {self.npfn}")
+        if not pages[movable].all():
+            row = int(np.argmin(pages[movable]))
+            raise RecordingError(f"{self.path / 'movable_t0.parquet'}: row {row}: pfn {movable[row]} is no memory of this guest")
         pages[movable] = 2
         return pages

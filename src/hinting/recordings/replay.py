@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hinting._core.engine.replay import Events, effect_order, request_level
-from hinting._core.engine.replay_state import state_level
+from hinting._core.engine.replay import Events, Replay, effect_order
+from hinting._core.engine.replay_hinting import HintingReplay
+from hinting._core.engine.replay_reporting import ReportingReplay
+from hinting._core.engine.replay_request import RequestReplay
+from hinting._core.engine.replay_state import StateReplay
 from hinting._core.mm.allocator import Allocator
+from hinting._core.mm.check import check
 from hinting.errors import CheckError, HintingError, RecordingError
-from hinting.recordings.explain import explain
-from hinting.recordings.hinting_kinds import kind_of
+from hinting.recordings.explain import explain, explain_decision
+from hinting.recordings.hinting_kinds import KINDS, HintingKind, kind_of
 from hinting.recordings.reader import Recording
 from hinting.recordings.snapshot import allocator_of, lists_of
 
@@ -130,43 +134,44 @@ def _compare(ours: dict, theirs: dict, what: str) -> tuple[int, int, list[str]]:
 
 @dataclass
 class _Run:
-    """One pass over a recording's rows: the allocator at its end, the tally, and what a strategy did."""
+    """One pass over a recording's rows: the allocator, the replay that works on it, and the strategy if it is judged."""
 
+    recording: Recording
     allocator: Allocator
-    tally: dict[str, Any]
-    seconds: float
-    decisions: int = 0
-    decisions_same: int = 0
-    first_decision: int = -1
-    first_decision_pfn: int = -1
-    strategy_differences: tuple[str, ...] = ()
+    replay: Replay
+    kind: HintingKind | None
+    core: Any = None
+    seconds: float = 0.0
 
-
-def _run(recording: Recording, level: str, events: Events, stop: int = -1) -> _Run:
-    allocator = allocator_of(recording)
-    if level == "hinting":
-        kind = kind_of(recording)
+    @classmethod
+    def begin(cls, recording: Recording, level: str, events: Events) -> _Run:
+        allocator = allocator_of(recording)
+        if level == "state":
+            return cls(recording, allocator, StateReplay(allocator, events, reporting=recording.has_reporting), None)
+        kind, judged = kind_of(recording), level == "hinting"
+        if judged and kind is None:
+            raise HintingError(
+                f"{recording.path}: level hinting needs a recording of a kernel with "
+                f"{' or '.join(kind.name for kind in KINDS)}, this one is of {recording.meta['kernel']} without"
+            )
+        if kind is None or not (judged or kind.is_own):
+            return cls(recording, allocator, RequestReplay(allocator, events, pressure=not recording.undisturbed), None)
         core = kind.core_of(recording, allocator)
+        return cls(recording, allocator, kind.replay(recording, allocator, core, events, judged), kind if judged else None, core)
+
+    def advance(self, stop: int) -> None:
         started = time.perf_counter()
-        requests, answers = kind.replay(allocator, core, events, stop)
-        seconds = time.perf_counter() - started
-        return _Run(
-            allocator,
-            requests,
-            seconds,
-            answers["seen"],
-            answers["same"],
-            answers["first_row"],
-            answers["first_pfn"],
-            tuple(kind.differences(recording, allocator, core)),
-        )
-    started = time.perf_counter()
-    tally: dict[str, Any]
-    if level == "state":
-        tally = state_level(allocator, events, stop)
-    else:
-        tally = request_level(allocator, events, stop, pressure=not recording.undisturbed)
-    return _Run(allocator, tally, time.perf_counter() - started)
+        self.replay.advance(stop)
+        self.seconds += time.perf_counter() - started
+
+    def answers(self) -> dict[str, int]:
+        """What the strategy decided, where it is judged."""
+        if isinstance(self.replay, HintingReplay | ReportingReplay) and self.kind is not None:
+            return self.replay.answers()
+        return {"seen": 0, "same": 0, "first_row": -1, "first_pfn": -1}
+
+    def strategy_differences(self) -> tuple[str, ...]:
+        return () if self.kind is None else tuple(self.kind.differences(self.recording, self.allocator, self.core))
 
 
 def replay(recording: Recording, level: str = "request", *, check_every: int = 0) -> ReplayResult:
@@ -182,15 +187,17 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
     if level != "state" and recording.ncpus > 1:
         order = effect_order(events, recording.ncpus)
         events = Events(columns, recording.types, order)
-    if check_every:
-        _check_along(recording, level, events, check_every)
-    run = _run(recording, level, events)
-    tally = run.tally
+    run = _Run.begin(recording, level, events)
+    for stop in range(check_every, len(events), check_every) if check_every else ():
+        run.advance(stop)
+        _check(run, level, f"before row {int(order[stop])}")
+    run.advance(len(events))
+    tally, answers = run.replay.result(), run.answers()
     free, pcp = lists_of(recording, 1)
     free_lists, free_same, different = _compare(run.allocator.free_lists(), free, "free")
     pcp_lists, pcp_same, different_pcp = _compare(run.allocator.pcp_lists(), pcp, "pcp")
     if not tally["refused"]:
-        _check_end(recording, level, run.allocator)
+        _check(run, level, "at the end")
     return ReplayResult(
         run=recording.name,
         level=level,
@@ -201,54 +208,51 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
         assisted=tally.get("assisted", 0),
         effects=tally.get("effects", {}),
         refused=tally["refused"],
-        first_difference=_difference(recording, level, events, order, run),
+        first_difference=_difference(run, level, events, order, tally, answers),
         free_lists=free_lists,
         free_lists_same=free_same,
         pcp_lists=pcp_lists,
         pcp_lists_same=pcp_same,
         differing_lists=tuple(different + different_pcp),
-        decisions=run.decisions,
-        decisions_same=run.decisions_same,
-        hinting_differences=run.strategy_differences,
+        decisions=answers["seen"],
+        decisions_same=answers["same"],
+        hinting_differences=run.strategy_differences(),
         events=len(events),
         seconds=run.seconds,
     )
 
 
-def _difference(recording: Recording, level: str, events: Events, order: np.ndarray, run: _Run) -> Difference | None:
-    """The first choice or decision that differs."""
-    tally = run.tally
-    at = tally["first_row"] if tally["identical"] != tally["allocations"] else -1
-    if run.first_decision >= 0 and (at < 0 or run.first_decision < at):
-        row = int(order[run.first_decision])
-        name = recording.types[recording.events["type"][row]]
-        values = {key: int(recording.events[key][row]) for key in ("cpu", "pfn", "order", "mt", "aux", "a", "b", "c")}
-        why = f"the strategy did not decide {name} here"
-        return Difference(row, values["pfn"], run.first_decision_pfn, why, f"row {row}: {name} {values}")
+def _difference(
+    run: _Run, level: str, events: Events, order: np.ndarray, tally: dict[str, Any], answers: dict[str, int]
+) -> Difference | None:
+    """The first choice or decision that differs, with the state just before it."""
+    recording = run.recording
+    choice = tally["first_row"] if tally["identical"] != tally["allocations"] else -1
+    decision = answers["first_row"]
+    at = min((row for row in (choice, decision) if row >= 0), default=-1)
     if at < 0:
         return None
+    before = _Run.begin(recording, level, events)
+    before.advance(at)
     row = int(order[at])
-    expected, chosen = int(recording.events["pfn"][row]), tally.get("first_chosen", -1)
-    why, details = explain(recording, _run(recording, level, events, at).allocator, row, chosen)
+    expected = int(recording.events["pfn"][row])
+    if at == decision:
+        why, details = explain_decision(recording, before.allocator, row, answers["first_pfn"])
+        return Difference(row, expected, answers["first_pfn"], why, details)
+    chosen = tally.get("first_chosen", -1)
+    why, details = explain(recording, before.allocator, row, chosen)
     return Difference(row, expected, chosen, why, details)
 
 
-def _check_end(recording: Recording, level: str, allocator: Allocator) -> None:
-    """Verify the invariants; forced choices (state level) that break them are the recording's fault."""
+def _check(run: _Run, level: str, when: str) -> None:
+    """Verify the invariants; forced choices (state level) that break them are the recording's fault.
+
+    Pages may be on their way from the free hook to a list where a recording shows the two apart.
+    """
     try:
-        allocator.check()
+        check(run.allocator, on_their_way=level == "hinting")
     except CheckError as error:
         if level != "state":
-            raise
-        file = recording.path / "events.parquet"
-        raise RecordingError(f"{file}: the rows lead to a state that cannot be: {error}") from None
-
-
-def _check_along(recording: Recording, level: str, events: Events, every: int) -> None:
-    """Verify the invariants at every so many rows; CheckError names the row."""
-    for stop in range(every, len(events) + every, every):
-        allocator = _run(recording, level, events, min(stop, len(events))).allocator
-        try:
-            allocator.check()
-        except CheckError as error:
-            raise CheckError(f"{recording.name}: before row {min(stop, len(events))}: {error}") from None
+            raise CheckError(f"{run.recording.name}: {when}: {error}") from None
+        file = run.recording.path / "events.parquet"
+        raise RecordingError(f"{file}: {when} the rows lead to a state that cannot be: {error}") from None

@@ -7,7 +7,7 @@ import numpy as np
 from hinting import kernels
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.boot import counter_threshold
-from hinting.errors import PageError, RecordingError
+from hinting.errors import CheckError, PageError, RecordingError
 from hinting.recordings.reader import NO_MEMORY, Recording
 
 __all__ = ["Lists", "allocator_of", "lists_of"]
@@ -29,7 +29,7 @@ def _groups(table: dict[str, np.ndarray], snap: int, keys: tuple[str, ...], file
         part = rows[first:last]
         if not np.array_equal(table["pos"][part], np.arange(part.size)):
             raise RecordingError(
-                f"{file}: row {part[0]}: positions of the list {dict(zip(keys, columns[:, first], strict=True))} "
+                f"{file}: row {part[0]}: positions of the list {dict(zip(keys, columns[:, first].tolist(), strict=True))} "
                 f"are not 0..{part.size - 1}"
             )
         yield tuple(int(value) for value in columns[:, first]), part
@@ -86,7 +86,22 @@ def allocator_of(recording: Recording, snap: int = 0) -> Allocator:
         _load_isolated(recording, allocator)
     allocator.load_used(recording.memory())
     _load_counters(recording, allocator, state)
+    try:
+        allocator.check()
+    except CheckError as error:
+        raise RecordingError(f"{recording.path}: the lists at t{snap} contradict each other: {error}") from None
     return allocator
+
+
+def _check_zone(table: dict[str, np.ndarray], rows: np.ndarray, allocator: Allocator, zone: int, file: object) -> None:
+    """Refuse pages on a list of a zone that they are not in."""
+    state = allocator.zone_state(zone)
+    outside = (table["pfn"][rows] < state["start"]) | (table["pfn"][rows] >= state["end"])
+    if outside.any():
+        row = rows[int(outside.argmax())]
+        raise RecordingError(
+            f"{file}: row {row}: pfn {table['pfn'][row]} is not in zone {zone} [{state['start']}, {state['end']})"
+        )
 
 
 def _load_free_lists(recording: Recording, allocator: Allocator, snap: int) -> None:
@@ -95,6 +110,7 @@ def _load_free_lists(recording: Recording, allocator: Allocator, snap: int) -> N
     for (zone, order, mt), rows in _groups(table, snap, ("zone", "order", "mt"), file):
         if zone not in allocator.zones() or not 0 <= order <= 10 or not 0 <= mt <= 4:
             raise RecordingError(f"{file}: row {rows[0]}: no list of zone {zone}, order {order}, migratetype {mt}")
+        _check_zone(table, rows, allocator, zone, file)
         try:
             allocator.load_free(zone, order, mt, table["pfn"][rows].astype(np.uint32), table["reported"][rows].astype(np.uint8))
         except PageError as error:
@@ -107,6 +123,7 @@ def _load_pcp_lists(recording: Recording, allocator: Allocator, snap: int) -> No
     for (zone, cpu, index), rows in _groups(table, snap, ("zone", "cpu", "pindex"), file):
         if zone not in allocator.zones() or not 0 <= cpu < recording.ncpus or not 0 <= index < 14:
             raise RecordingError(f"{file}: row {rows[0]}: no per-CPU list of zone {zone}, cpu {cpu}, index {index}")
+        _check_zone(table, rows, allocator, zone, file)
         try:
             allocator.load_pcp(zone, cpu, index, table["pfn"][rows].astype(np.uint32), table["mt"][rows].astype(np.uint8))
         except PageError as error:
@@ -150,5 +167,9 @@ def _load_counters(recording: Recording, allocator: Allocator, state: dict) -> N
                     f"{counter + kept_back} free pages, freelists.parquet has {exact}"
                 )
         allocator.load_zone_state(
-            index, counter=counter if known else exact, boost=int(zone["watermark_boost"]), flags=int(zone["flags"])
+            index,
+            counter=counter if known else exact,
+            boost=int(zone["watermark_boost"]),
+            flags=int(zone["flags"]),
+            nr_isolated_blocks=int(zone.get("nr_isolate_pageblock", 0)),
         )

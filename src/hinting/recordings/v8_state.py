@@ -37,6 +37,11 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
     return [(int(table["pfn"][row]), int(table["order"][row]), int(table["zone"][row])) for row in rows]
 
 
+def _state_error(recording: Recording, error: KeyError | TypeError) -> RecordingError:
+    what = f"key {error} is missing" if isinstance(error, KeyError) else f"a value has the wrong type ({error})"
+    return RecordingError(f"{recording.path / 'meta.json'}: the hinting state is not as expected: {what}")
+
+
 def v8_spec(recording: Recording) -> V8:
     """The parameters of the recorded build."""
     try:
@@ -46,8 +51,8 @@ def v8_spec(recording: Recording) -> V8:
             isolate_min_order=build["min_order"],
             scan_drop_non_buddy=bool(build["drop_nonbuddy_in_scan"]),
         )
-    except KeyError as error:
-        raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
+    except (KeyError, TypeError) as error:
+        raise _state_error(recording, error) from None
 
 
 def v8_of(recording: Recording, allocator: Allocator, snap: int = 0) -> V8Core:
@@ -56,9 +61,11 @@ def v8_of(recording: Recording, allocator: Allocator, snap: int = 0) -> V8Core:
     try:
         state = recording.meta[f"t{snap}"]["hinting"]
         counters = state["counters_kb"]
+        if not isinstance(counters, dict) or not all(isinstance(kib, int) for kib in counters.values()):
+            raise TypeError(f"counters_kb must be numbers by name, got {counters!r}")
         isolated = sum(cpu["hyp_idx"] for cpu in state["cpus"])
-    except KeyError as error:
-        raise RecordingError(f"{recording.path / 'meta.json'}: key {error} of the hinting state is missing") from None
+    except (KeyError, TypeError) as error:
+        raise _state_error(recording, error) from None
     if isolated:
         raise RecordingError(f"{recording.path / 'meta.json'}: t{snap}: {isolated} blocks are isolated and not recorded, "
                              f"expected a moment at which hyp_idx is 0")

@@ -14,7 +14,7 @@ from hinting.units import parse_size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["host_figure"]
+__all__ = ["host_figure", "load_pyplot"]
 
 GIB = 2**30
 #: Points along the time axis of one panel.
@@ -22,7 +22,8 @@ POINTS = 1600
 _BASE_COLOUR = "#8c8c8c"
 
 
-def _pyplot() -> Any:
+def load_pyplot() -> Any:
+    """matplotlib.pyplot, drawing without a screen; HintingError if it is not installed."""
     try:
         import matplotlib
     except ImportError as error:
@@ -71,7 +72,7 @@ def _panel(axes: Any, arm: ArmResult, host: int, base: int, colours: Any) -> Non
 
 def host_figure(result: Result) -> Figure:
     """Host memory over time of every arm; the red line is all the host has, grey its own needs."""
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     host, base = parse_size(result.scenario.host.memory), parse_size(result.scenario.host.base)
     figure, axes = pyplot.subplots(1, len(result.arms), figsize=(5.6 * len(result.arms), 4.2), sharey=True, squeeze=False)
     for panel, arm in zip(axes[0], result.arms, strict=True):

@@ -21,7 +21,7 @@ from hinting.snapshots.recorded import snapshot_of_recording
 from hinting.strategies import StrategySpec
 from hinting.units import PAGE_BYTES
 
-__all__ = ["Snapshot", "open_snapshot"]
+__all__ = ["Snapshot", "attach", "open_snapshot"]
 
 _ALLOCATOR, _STRATEGY = "allocator.", "strategy."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -51,6 +52,8 @@ class StrategySpec:
     name: ClassVar[str] = ""
     #: Where its rules come from.
     source: ClassVar[str] = ""
+    #: The parameter that holds the smallest order of a free block that is reported; none: every order is.
+    reports_from: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -80,6 +83,11 @@ class StrategySpec:
         """The parameters by name."""
         return {field.name: field.metadata["parameter"] for field in dataclasses.fields(cls)}
 
+    @property
+    def reporting_order(self) -> int:
+        """Smallest order of a free block that is reported."""
+        return int(getattr(self, self.reports_from)) if self.reports_from else 0
+
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""
         raise StrategyError(f"strategy {self.name} has no core")
@@ -96,10 +104,15 @@ def _register(cls: type[StrategySpec]) -> None:
     _REGISTRY[cls.name] = cls
 
 
+def _by_number(name: str) -> list[str | int]:
+    """v9 before v10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
 def names() -> tuple[str, ...]:
     """Names of all strategies, those of plug-ins included; "none" is a guest without one."""
     plugins.load(StrategySpec)
-    return ("none", *sorted(_REGISTRY))
+    return ("none", *sorted(_REGISTRY, key=_by_number))
 
 
 def find(name: str, parameters: Mapping[str, Any] | None = None) -> StrategySpec | None:
@@ -133,4 +146,4 @@ def _read(rule: Parameter, value: Any) -> Any:
     for choice in rule.choices or ():
         if value.lower() == str(choice).lower():
             return choice
-    return int(value) if rule.choices is None and value.lstrip("-").isdigit() else value
+    return int(value) if rule.choices is None and value.removeprefix("-").isdecimal() else value

@@ -16,7 +16,7 @@ from hinting._core import api
 from hinting._core.strategies.external import raised_address
 from hinting._core.strategies.faults import CompiledHookStopped
 
-__all__ = ["GUEST_METHODS", "compile_hook"]
+__all__ = ["GUEST_METHODS", "GuestType", "compile_hook"]
 
 STOPPED = -1
 

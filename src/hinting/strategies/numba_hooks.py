@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
     raise StrategyError("strategies compiled by Numba need Numba: pip install 'hinting[numba]' "
                         "(or write @strategy(numba=False) for plain Python)") from error
 
-__all__ = ["numba_core"]
+__all__ = ["NumbaHooks", "numba_core"]
 
 #: Compiled hooks by class and layout of the state.
 _COMPILED: dict[tuple[type, np.dtype, np.dtype | None], dict[str, Any]] = {}

@@ -22,6 +22,7 @@ class PageReporting(StrategySpec):
 
     name: ClassVar[str] = "page-reporting"
     source: ClassVar[str] = "mm/page_reporting.c of Linux 6.12; drivers/virtio/virtio_balloon.c"
+    reports_from: ClassVar[str] = "order"
 
     order: int = parameter(9, "smallest order reported (page_reporting_order), at boot or at run time", low=0, high=10)
     delay: int = parameter(2_000_000_000, "from the request to the pass", unit="ns", low=0, high=10**12)

@@ -18,8 +18,8 @@ from hinting._core.strategies.external import External
 from hinting.errors import StrategyError
 from hinting.strategies.base import StrategySpec
 
-__all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "UserStrategy", "place_of",
-           "strategy"]
+__all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "NumbaStrategy",
+           "PythonStrategy", "UserStrategy", "place_of", "strategy", "strategy_of"]
 
 #: What `guest.page` says of a page: in flight, on a per-CPU list, isolated or no memory; in a free block; in use; in a
 #: compound page.

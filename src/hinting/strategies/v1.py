@@ -25,8 +25,10 @@ class V1(StrategySpec):
     name: ClassVar[str] = "v1"
     source: ClassVar[str] = '"KVM: Guest page hinting" v1, Nitesh Narayan Lal, November 2017'
 
-    entries: int = parameter(1000, "entries of the per-CPU and of the shared array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
-    threshold: int = parameter(500, "runs after compression that are sent (HYPERLIST_THRESHOLD)", low=1, high=1 << 20)
+    entries: int = parameter(1000, "entries of the per-CPU and of the shared array (MAX_FGPT_ENTRIES)",
+                             unit="entries", low=2, high=1 << 20)
+    threshold: int = parameter(500, "runs after compression that are sent (HYPERLIST_THRESHOLD)",
+                               unit="runs", low=1, high=1 << 20)
     remainder: str = parameter("lost", "runs that were not sent: lost (source), or kept in the CPU's array (description)",
                                choices=("lost", "kept"))
     track_run: bool = parameter(False, "a run that goes on after compressing or sending stays itself (description); "
@@ -59,7 +61,7 @@ class V7(V1):
     name: ClassVar[str] = "v7"
     source: ClassVar[str] = '"KVM: Guest page hinting" v7, Nitesh Narayan Lal, November 2018; descriptions of v1 to v7'
 
-    threshold: int = parameter(1, "runs after compression that are sent (HYPERLIST_THRESHOLD)", low=1, high=1 << 20)
+    threshold: int = parameter(1, "runs after compression that are sent (HYPERLIST_THRESHOLD)", unit="runs", low=1, high=1 << 20)
     remainder: str = parameter("kept", "runs that were not sent: kept in the CPU's array (description), or lost",
                                choices=("lost", "kept"))
     track_run: bool = parameter(True, "a run that goes on after compressing or sending stays itself (description)",

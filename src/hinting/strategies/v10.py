@@ -19,14 +19,16 @@ class V10(StrategySpec):
 
     name: ClassVar[str] = "v10"
     source: ClassVar[str] = '"[RFC][Patch v10 0/2] mm: Support for page hinting", Nitesh Narayan Lal, 3 June 2019'
+    reports_from: ClassVar[str] = "min_order"
 
-    min_order: int = parameter(9, "smallest order that is noted and isolated; a bit stands for 2^min_order pages", low=8, high=10)
+    min_order: int = parameter(9, "smallest order that is noted and isolated; a bit stands for 2^min_order pages",
+                               unit="order", low=8, high=10)
     threshold: int = parameter(16, "blocks noted in a zone that start a pass", unit="blocks", low=1, high=1 << 16)
     batch: int = parameter(16, "blocks isolated and reported at once", unit="blocks", low=1, high=1 << 16)
     worker_delay: int = parameter(0, "from the queueing of the work item to its first step", unit="ns", low=0, high=10**12)
     return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
                                      choices=("head", "tail"))
-    host_action: str = parameter("free", "what the VMM does with a reported block", choices=("free", "dontneed"))
+    host_action: str = parameter("free", "what the VMM does with a reported block", choices=("free", "dontneed", "none"))
     call_pages: int = parameter(0, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wait: str = parameter("busy", "how the work item waits for the host", choices=("busy", "event"))
 

@@ -21,16 +21,17 @@ class V12(StrategySpec):
 
     name: ClassVar[str] = "v12"
     source: ClassVar[str] = '"[RFC][Patch v12 0/2] mm: Support for page reporting", Nitesh Narayan Lal, 12 August 2019'
+    reports_from: ClassVar[str] = "min_order"
 
     min_order: int = parameter(9, "smallest order that is noted and isolated (PAGE_REPORTING_MIN_ORDER); a bit stands for "
-                                  "2^min_order pages", low=8, high=10)
+                                  "2^min_order pages", unit="order", low=8, high=10)
     threshold: int = parameter(16, "bits of a zone that start a pass", unit="blocks", low=1, high=1 << 16)
     batch: int = parameter(16, "blocks isolated and reported at once (PAGE_REPORTING_MAX_PAGES)", unit="blocks",
                            low=1, high=1 << 16)
     worker_delay: int = parameter(0, "from the scheduling of the work item to its first step", unit="ns", low=0, high=10**12)
     return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
                                      choices=("head", "tail"))
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(0, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wait: str = parameter("event", "how the work item waits for the host", choices=("busy", "event"))
 

@@ -23,10 +23,12 @@ class V8(StrategySpec):
 
     name: ClassVar[str] = "v8"
     source: ClassVar[str] = _SOURCE
+    reports_from: ClassVar[str] = "isolate_min_order"
 
-    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
-    min_order: int = parameter(0, "smallest order that is captured", low=0, high=10)
-    isolate_min_order: int = parameter(0, "smallest order of a free block that the thread isolates", low=0, high=10)
+    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
+                             unit="entries", low=2, high=1 << 20)
+    min_order: int = parameter(0, "smallest order that is captured", unit="order", low=0, high=10)
+    isolate_min_order: int = parameter(0, "smallest order of a free block that the thread isolates", unit="order", low=0, high=10)
     drain: str = parameter("local", "per-CPU lists drained before a scan", choices=("off", "local", "all"))
     scan_drop_non_buddy: bool = parameter(
         False, "drop entries in no free block, as the description says and the code does not", choices=(False, True)
@@ -35,7 +37,7 @@ class V8(StrategySpec):
     return_position: str = parameter(
         "head", "where blocks return: by the ordinary rule (head) or to the tail", choices=("head", "tail")
     )
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
     idle_flush: int = parameter(

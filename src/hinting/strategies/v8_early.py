@@ -22,9 +22,10 @@ class V8Early(StrategySpec):
     name: ClassVar[str] = "v8-early"
     source: ClassVar[str] = "development tree of guest free page hinting before v8, between November 2018 and February 2019"
 
-    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 20)
-    min_order: int = parameter(0, "smallest order that is captured", low=0, high=10)
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
+                             unit="entries", low=2, high=1 << 20)
+    min_order: int = parameter(0, "smallest order that is captured", unit="order", low=0, high=10)
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
 

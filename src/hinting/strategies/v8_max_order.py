@@ -21,12 +21,14 @@ class V8MaxOrder(StrategySpec):
 
     name: ClassVar[str] = "v8.5-max-order"
     source: ClassVar[str] = "development tree of guest free page hinting after v8, February 2019"
+    reports_from: ClassVar[str] = "min_order"
 
-    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)", low=2, high=1 << 16)
-    min_order: int = parameter(10, "smallest order that is captured and isolated", low=0, high=10)
+    entries: int = parameter(1000, "entries of the captured and of the isolated array (MAX_FGPT_ENTRIES)",
+                             unit="entries", low=2, high=1 << 16)
+    min_order: int = parameter(10, "smallest order that is captured and isolated", unit="order", low=0, high=10)
     return_position: str = parameter("head", "where blocks return: by the ordinary rule (head) or to the tail",
                                      choices=("head", "tail"))
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
 
     def core(self) -> V8MaxOrderCore:

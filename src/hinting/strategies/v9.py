@@ -23,18 +23,21 @@ class V9(StrategySpec):
 
     name: ClassVar[str] = "v9"
     source: ClassVar[str] = '"[RFC][Patch v9 0/6] KVM: Guest Free Page Hinting", Nitesh Narayan Lal, 6 March 2019'
+    reports_from: ClassVar[str] = "min_order"
 
     entries: int = parameter(256, "blocks noted for each CPU (MAX_FGPT_ENTRIES)", unit="blocks", low=1, high=1 << 16)
     threshold: int = parameter(128, "noted blocks that start a run (HINTING_THRESHOLD)", unit="blocks", low=1, high=1 << 16)
-    min_order: int = parameter(10, "smallest order that is noted and isolated", low=8, high=10)
+    min_order: int = parameter(10, "smallest order that is noted and isolated", unit="order", low=8, high=10)
     barrier: int = parameter(0, "free blocks of that order that a zone must have to be hinted (follow-up: 256)",
                              unit="blocks", low=0, high=1 << 20)
     run_in: str = parameter("inline", "who works the array off: the freeing context, or a thread of this CPU",
                             choices=("inline", "thread"))
     lost_answers: bool = parameter(True, "adding a list throws away answers whose interrupt has not come, and an interrupt "
                                          "delivers one (source)", choices=(False, True))
+    fail_every: int = parameter(0, "of so many requests for a list's memory one fails, and the noted blocks are forgotten; "
+                                   "0: none does", unit="requests", low=0, high=1 << 20)
     return_position: str = parameter("head", "where blocks return: head or tail of their list", choices=("head", "tail"))
-    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free"))
+    host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
     wake_latency: int = parameter(10_000, "from the wake-up of a CPU's thread to its first step", unit="ns", low=0, high=10**12)
 
@@ -46,7 +49,8 @@ class V9(StrategySpec):
 
     def core(self) -> V9Core:
         return V9Core(entries=self.entries, threshold=self.threshold, min_order=self.min_order, barrier=self.barrier,
-                      run_in=self.run_in, lost_answers=self.lost_answers, return_position=self.return_position,
+                      run_in=self.run_in, lost_answers=self.lost_answers, fail_every=self.fail_every,
+                      return_position=self.return_position,
                       host_action=self.host_action, call_pages=self.call_pages, wake_latency_ns=self.wake_latency,
                       counted=self.name == "v9-stats")
 

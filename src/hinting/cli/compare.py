@@ -1,0 +1,59 @@
+"""`hinting compare`: the same guests under several strategies, as a table, pictures and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hinting.cli.output import print_json, result_console, status_console
+
+__all__ = ["compare"]
+
+
+def compare(
+    scenario: Annotated[str, typer.Argument(help="Name of a built-in scenario, or a TOML file.")] = "seed",
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Strategy, with parameters if need be: v8:entries=500,drain=off or mine.py:Class. Give several.",
+        ),
+    ] = None,
+    assign: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value for all, e.g. thp=never, max_guests=4, v8.entries=500."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show all metrics, by name.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> None:
+    """Run the same guests under several strategies, and show them side by side."""
+    from hinting import experiments
+    from hinting.reports.compare_text import print_comparison
+    from hinting.scenarios.assign import parse_assignments
+
+    folder = None
+    if out is not None:
+        from hinting.reports.files import prepare_folder
+
+        folder = prepare_folder(out)
+    with status_console().status("") as status:
+        result = experiments.compare(
+            scenario,
+            strategy or None,
+            changes=parse_assignments(assign or []),
+            seed=seed,
+            progress=lambda arm, n: status.update(f"{arm}: {n} guests"),
+        )
+    if folder is not None:
+        from hinting.reports.compare_files import write_comparison
+
+        files = write_comparison(result, folder)
+        status_console().print(f"written: {', '.join(str(file) for file in files)}")
+    if json:
+        print_json(result.to_json())
+    else:
+        print_comparison(result, result_console(), everything=everything)
