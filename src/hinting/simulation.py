@@ -9,7 +9,8 @@ import numpy as np
 
 from hinting import gfp, kernels
 from hinting._core.costs import Costs
-from hinting._core.engine.simulation import EXIT_DTYPE, Engine, Machine
+from hinting._core.engine.dtypes import EXIT_DTYPE
+from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
@@ -125,8 +126,8 @@ class Simulation:
     """Virtual time over one host and the guests launched on it.
 
     host: a Host. seed: of the guests' boots (guest i gets an own stream). resolution: changes of memory that are closer
-    share a row of the series, 0 for a row each; scalars are exact whatever it is. The run is deterministic: same
-    arguments, same results.
+    share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. The run is
+    deterministic: same arguments, same results.
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -136,14 +137,18 @@ class Simulation:
     60.0
     """
 
-    def __init__(self, host: Host, *, seed: int = 0, resolution: int | str = SLICE_NS) -> None:
+    def __init__(self, host: Host, *, seed: int = 0, resolution: int | str = SLICE_NS, spans: bool = False) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
         self._seeds = np.random.SeedSequence(int(seed))
         self._costs = Costs(host.costs)
         self.engine = Engine(
-            host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS, resolution_ns=parse_duration(resolution, "resolution")
+            host.memory,
+            slice_ns=SLICE_NS,
+            kswapd_ns=KSWAPD_NS,
+            resolution_ns=parse_duration(resolution, "resolution"),
+            logs=spans,
         )
         self.vms: list[VM] = []
         #: Host memory in use before the first launch.
@@ -279,6 +284,18 @@ class Simulation:
         from hinting.metrics import series_table
 
         return series_table(self)
+
+    def spans(self) -> pa.Table:
+        """What ran when, as an Arrow table: guest, track, name, begin_ns, end_ns, pages, blocks.
+
+        Rows of programs and sleeps on each vCPU, the strategy's threads and their waits, reports from kick to answer, the
+        VMM's work on them, exits of processes, and marks. Raises HintingError unless the simulation was made with spans.
+        """
+        from hinting.metrics.spans import spans_table
+
+        if not self.engine.logs:
+            raise HintingError("spans were not kept: make the simulation with spans=True")
+        return spans_table(self)
 
     def exits(self) -> pa.Table:
         """What processes freed when they ended, and when it was given back, as an Arrow table: a row an exit.

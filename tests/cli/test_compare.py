@@ -40,6 +40,8 @@ def test_json_is_one_document():
     assert small["memory_returned"] > 0.1
     assert none["guests_fit"] == small["guests_fit"] == 2
     assert small["footprint"] < none["footprint"]
+    assert none["slowdown"] == pytest.approx(1, abs=0.05)
+    assert small["slowdown"] > 1.2
 
 
 def test_same_bytes_twice(tmp_path):

@@ -71,10 +71,13 @@ ctypedef struct vcpu_t:
     int64_t next_second                 # when the CPU folds its counters
     int64_t exit                        # the process exit under way, -1: none
     int64_t asked_at                    # when the request under way began, -1: none
+    int64_t row_at                      # when the row under way began, -1: not yet
+    int64_t wait_at                     # when the thread began to wait for the host
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
     int cpu                             # vCPU that gets the answer
+    int64_t at                          # time of the kick
     bint by_thread                      # its thread waits for it, else its CPU spins or an interrupt comes
 
 ctypedef struct vmm_t:                  # the VMM's main loop: one report at a time, first come first served
@@ -82,6 +85,7 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int queued
     int64_t now
     int64_t at                          # block of the first report that comes next; -1: not started
+    int64_t began                       # when it was started
     double carry
     request_t used[MAX_TICKETS]         # answered, but not delivered yet
     int nr_used
@@ -218,6 +222,15 @@ ctypedef struct row_t:                  # what changed at a time
     int32_t refaulted                   # discarded pages that it backed again
     int32_t isolated                    # pages reported and not yet answered
 
+ctypedef struct span_t:                 # what ran from when to when; log.pxd is its owner
+    int64_t begin                       # ns
+    int64_t end
+    int32_t guest
+    int32_t kind                        # LOG_*
+    int32_t lane                        # vCPU, or ticket of a report
+    int32_t what
+    int64_t amount
+
 ctypedef struct simulation_t:
     host_t *host
     machine_t **machine
@@ -231,6 +244,10 @@ ctypedef struct simulation_t:
     int64_t rows_size
     int64_t resolution_ns               # changes of one clock that are closer share a row
     int64_t used_noted                  # frames of the host that the rows account for
+    bint logs                           # spans are kept
+    span_t *span
+    int64_t nr_spans
+    int64_t spans_size
     int error                           # SIM_*
 
 cdef enum:

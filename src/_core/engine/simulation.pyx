@@ -4,15 +4,14 @@ The simulation always lets the vCPU or VMM whose clock is furthest behind run ne
 guests interleave on the host in time order. Nothing here draws random numbers: the same input gives the same run.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import CheckError, GuestError, HintingError, OpError, StrategyError
+from hinting.errors import GuestError, HintingError, OpError, StrategyError
 
-from hinting._core.common cimport NO_PFN
 from hinting._core.costs cimport Costs
 from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
@@ -32,15 +31,16 @@ from hinting._core.engine.machine cimport (
     meter_t,
     row_t,
     simulation_t,
+    span_t,
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, last_change, note, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.program cimport run_program
 from hinting._core.engine.reclaim cimport kswapd_slice
-from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes, recount_slab
+from hinting._core.engine.recount cimport check_counts
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
@@ -58,27 +58,8 @@ from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
+from hinting._core.engine.dtypes import CACHE_DTYPE, EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
 from hinting._core.engine.ops import OP_DTYPE, begun, file_ends, numbers_used, op_rows, slab_caches, validate
-
-
-#: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
-CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags", "u4")])
-
-#: What a recount found, by COUNT_*.
-COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
-          "the number of cached pages differs", "the number of dirty pages differs", "it is mapped otherwise than counted",
-          "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted",
-          "(a kernel cache): its objects or slabs are miscounted")
-
-#: dtype of a process exit.
-EXIT_DTYPE = np.dtype([
-    ("begin", "i8"), ("end", "i8"), ("freed", "i8"), ("given", "i8"), ("first", "i8"), ("last", "i8"), ("reached", "i8", 3),
-])
-
-#: dtype of a row of the time line.
-ROW_DTYPE = np.dtype([
-    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
-], align=True)
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -349,21 +330,7 @@ cdef class Machine:
 
     def check(self):
         """Verify page cache, processes and kernel caches by a full recount; raises CheckError."""
-        cdef uint32_t bad = NO_PFN
-        cdef int result
-        cdef census_t s
-        cdef unsigned char[::1] arrays = np.zeros(self.g.mm.npfn * 5 + 64, np.uint8)
-        s.parts = <uint16_t *>&arrays[0]
-        s.whole = s.parts + self.g.mm.npfn
-        s.counted = <uint8_t *>(s.whole + self.g.mm.npfn)
-        with nogil:
-            result = recount_cache(&self.g, &bad)
-            if result == COUNT_FINE:
-                result = recount_processes(&self.g, &s, &bad)
-            if result == COUNT_FINE:
-                result = recount_slab(&self.g, &bad)
-        if result != COUNT_FINE:
-            raise CheckError(f"guest {self.g.number}, pfn {bad}: {COUNTS[result]}")
+        check_counts(&self.g)
 
     def oom_kills(self):
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
@@ -434,14 +401,15 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own.
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
 
-    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns):
+    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
+                 bint logs=False):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -451,11 +419,13 @@ cdef class Engine:
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
         self.s.resolution_ns = resolution_ns
+        self.s.logs = logs
         self.s.used_noted = used_by_host(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
         free(self.s.row)
+        free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
             gfp, bint thp, bint thp_cow_copies):
@@ -520,10 +490,11 @@ cdef class Engine:
             g.vcpu[cpu].program = PROGRAM_ENDED
             g.vcpu[cpu].next_second = self.s.now + SECOND
             g.vcpu[cpu].next_timer = NEVER
-            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = -1
+            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = g.vcpu[cpu].row_at = -1
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
+            note_wake(g, &g.vcpu[cpu], cpu)     # attaching may have woken a thread
             machine.programs.append(np.zeros(0, OP_DTYPE))
         self.s.machine[self.s.nr_machines] = g
         self.s.nr_machines += 1
@@ -606,6 +577,19 @@ cdef class Engine:
             for cpu in range(self.s.machine[i].ncpus):
                 t = max(t, self.s.machine[i].vcpu[cpu].now)
         return t
+
+    def spans(self):
+        """What ran when, as a structured array in the order in which it ended; empty unless made with logs."""
+        array = np.empty(self.s.nr_spans, SPAN_DTYPE)
+        cdef span_t[::1] out = array
+        if self.s.nr_spans:
+            memcpy(&out[0], self.s.span, self.s.nr_spans * sizeof(span_t))
+        return array
+
+    @property
+    def logs(self):
+        """Whether spans are kept."""
+        return self.s.logs
 
     def rows(self):
         """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.
