@@ -194,6 +194,24 @@ def test_stranded_memory_is_below_the_reporting_order():
     assert of(sim)["stranded"] == 0
 
 
+def test_a_strategy_of_users_says_from_which_order_it_reports():
+    class Large:
+        """Report nothing below an order."""
+
+        reports_from = "smallest"
+        smallest: int = h.parameter(9, "smallest order", low=0, high=10)
+
+        def on_merged(self, guest, cpu, pfns, orders):
+            pass
+
+    spec = h.strategy(numba=False)(Large)
+    assert spec().reporting_order == 9
+    assert spec(smallest=4).reporting_order == 4
+    Large.reports_from = "nothing"
+    with pytest.raises(h.HintingError, match="reports_from must name one of the parameters smallest, got 'nothing'"):
+        _ = h.strategy(numba=False)(type("Larger", (Large,), {}))().reporting_order
+
+
 def test_failures_and_losses():
     sim = h.Simulation(h.Host("2GiB"))
     for _ in range(2):
