@@ -1,5 +1,7 @@
 """Recordings may begin and end at any moment: parts of full ones, from states in their middle, are replayed as exactly."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,20 @@ def test_a_thread_of_v8_under_way(moment, tmp_path):
     assert bool(part.v8_out_at_start(0)) == (moment == "HINT_REPORTED")
     for level in levels(part):
         assert replay(part, level).is_identical
+
+
+def test_counters_that_lag_more_decide_no_zone(tmp_path):
+    """With a second CPU, which does nothing, counters may lag twice as far: tests near a watermark would go otherwise."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for file in (FULL / "normal-nofrag-1024m-1cpu").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["cpus"] = 2
+    for moment in ("t0", "t1"):
+        idle = {"cpu": 1, "count": 0, "vm_stat_diff_free": 0}
+        meta[moment]["pcp"] += [{**pcp, **idle} for pcp in meta[moment]["pcp"]]
+    (folder / "meta.json").write_text(json.dumps(meta))
+    result = replay(Recording.open(folder))
+    assert result.is_identical
+    assert 0 < result.assisted < 100

@@ -183,6 +183,7 @@ ctypedef struct machine_t:
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
     bint thp_cow_copies                 # a write to a shared huge page copies all of it, not one page (before 5.8)
+    bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
     int64_t refilled_charged            # pages of refills and drains that have been charged
@@ -233,12 +234,14 @@ ctypedef struct span_t:                 # what ran from when to when; log.pxd is
 
 ctypedef struct simulation_t:
     host_t *host
+    const costs_t *costs                # of the host
     machine_t **machine
     int nr_machines
     int64_t now
     int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
     int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
     int64_t oom_kills
+    double host_kernel_async            # CPU time of the host's kernel threads, ns
     row_t *row                          # the time line, in the order in which things were emulated
     int64_t nr_rows
     int64_t rows_size

@@ -217,7 +217,7 @@ cdef inline void charge_reclaim(machine_t *g, const scan_t *s) noexcept nogil:
     g.account.guest_reclaim += s.cpu_ns
     g.account.guest_disk += s.disk_ns
 
-cdef inline void kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
+cdef inline void guest_kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
     """Reclaim round by round until a zone is above its high watermark or nothing is left; the vCPU loses the CPU time."""
     cdef scan_t s
     cdef kswapd_t *k = &g.kswapd

@@ -77,7 +77,7 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.pcp cimport bulk_drain, decayed_excess, pindex, ring_push_head
-from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
+from hinting._core.mm.state cimport WM_LOW, mm_t, pcp_t, zone_t
 from hinting._core.mm.watermark cimport ALLOC_NOFRAGMENT, ALLOC_WMARK_MASK, wm_fast, wmark
 
 cdef enum:
@@ -128,6 +128,44 @@ cdef inline bint raced(mm_t *m, events_t *e, int64_t i, const request_t *r, uint
     recorded = wm_fast(m, z, r.order, wmark(z, flags & ALLOC_WMARK_MASK), r.highest_zone, flags, r.gfp)
     z.counter = own
     return admitted != recorded
+
+cdef inline bint serves_unmixed(mm_t *m, zone_t *z, int cpu, const request_t *r) noexcept nogil:
+    """The zone has a page of the wanted type, or a whole pageblock of another one."""
+    return (z.nonempty[r.mt] >> r.order != 0
+            or m.k.pcp_orders >> r.order & 1 and pcp_of(m, z, cpu).list[pindex(r.mt, r.order)].len > 0
+            or (z.nonempty[0] | z.nonempty[1] | z.nonempty[2]) >> PAGEBLOCK_ORDER != 0)
+
+cdef inline bint close_call(mm_t *m, events_t *e, int64_t i, const request_t *r, uint32_t flags) noexcept nogil:
+    """Several CPUs: a watermark test decided otherwise than recorded, or might have, by what the CPUs may keep back.
+
+    Only the preferred zone's counter is recorded. The recorded zone passed its test, if it was the fast path that took
+    the page. A zone that was looked at and not taken failed it, or mixing pageblocks was not wanted there.
+    """
+    cdef int zone
+    cdef zone_t *z
+    cdef zone_t *taken = &m.zone[e.zone[i]]
+    cdef int64_t mark
+    if m.ncpus == 1 or e.aflags[i] < 0 or e.aflags[i] & ALLOC_WMARK_MASK != WM_LOW:
+        return False
+    if not wm_fast(m, taken, r.order, wmark(taken, WM_LOW), r.highest_zone, flags, r.gfp):
+        return True
+    for zone in range(r.preferred_zone, -1, -1):
+        z = &m.zone[zone]
+        mark = wmark(z, WM_LOW)
+        if not z.populated or z == taken or not wm_fast(m, z, r.order, mark, r.highest_zone, flags, r.gfp):
+            continue
+        mark += z.lowmem_reserve[r.highest_zone] + (<int64_t>1 << r.order)
+        if z.counter - mark > m.ncpus * (z.threshold + pcp_of(m, z, 0).batch):
+            continue
+        if zone > taken.index or flags & ALLOC_NOFRAGMENT and not serves_unmixed(m, taken, e.cpu[i], r):
+            return True
+    return False
+
+cdef inline pfn_t take_recorded_zone(mm_t *m, events_t *e, int64_t i, const request_t *r, uint32_t flags) noexcept nogil:
+    cdef pfn_t pfn = take_from_zone(m, &m.zone[e.zone[i]], e.cpu[i], r, flags)
+    if pfn == NO_PFN and flags & ALLOC_NOFRAGMENT:
+        pfn = take_from_zone(m, &m.zone[e.zone[i]], e.cpu[i], r, flags & ~<uint32_t>ALLOC_NOFRAGMENT)
+    return pfn
 
 cdef inline bint passed_by_lists(const mm_t *m, const events_t *e, int64_t i) noexcept nogil:
     """A request of an order with per-CPU lists that was served straight from the free lists.
@@ -181,9 +219,9 @@ cdef inline pfn_t alloc_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcep
         pfn = scan_passing_by(m, cpu, &r, flags)
         if pfn == NO_PFN:
             pfn = scan_passing_by(m, cpu, &r, slow_flags(m, &r))
-    elif raced(m, e, i, &r, flags):
+    elif raced(m, e, i, &r, flags) or close_call(m, e, i, &r, flags):
         t.assisted += 1
-        pfn = take_from_zone(m, &m.zone[e.zone[i]], cpu, &r, flags)
+        pfn = take_recorded_zone(m, e, i, &r, flags)
     else:
         pfn = scan_zones(m, cpu, &r, flags)
         if pfn == NO_PFN:

@@ -83,6 +83,7 @@ class Engine:
         gfp: Mapping[str, int],
         thp: bool,
         thp_cow_copies: bool,
+        async_pf: bool = True,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 
@@ -105,6 +106,10 @@ class Engine:
     @property
     def oom_kills(self) -> int:
         """Guests that the host's OOM killer ended."""
+
+    @property
+    def host_kernel_ns(self) -> float:
+        """CPU time of the host's kernel threads, ns."""
 
     @property
     def reached(self) -> int:

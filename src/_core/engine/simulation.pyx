@@ -12,7 +12,7 @@ import numpy as np
 
 from hinting.errors import GuestError, HintingError, OpError, StrategyError
 
-from hinting._core.costs cimport Costs
+from hinting._core.costs cimport Costs, costs_t
 from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
@@ -35,11 +35,11 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.program cimport run_program
-from hinting._core.engine.reclaim cimport kswapd_slice
+from hinting._core.engine.reclaim cimport guest_kswapd_slice
 from hinting._core.engine.recount cimport check_counts
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.schedule cimport note_wake, thread_due
@@ -47,8 +47,10 @@ from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
 from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
+from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
+from hinting._core.host.khugepaged cimport khugepaged_round
+from hinting._core.host.state cimport host_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.common cimport NR_ORDERS
 from hinting._core.mm.counter cimport fold, pcp_of
@@ -174,12 +176,51 @@ cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
             return
 
 
+cdef void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
+    """Note what a kernel thread of the host has changed of any guest."""
+    cdef int i
+    for i in range(s.nr_machines):
+        note_guest(s, s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
+
+
+cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcept nogil:
+    """The host's kswapd works until it sleeps, waits for the device, or the time is over."""
+    cdef host_t *h = s.host
+    cdef double ns, waited
+    cdef int64_t whole
+    while h.reclaim.kswapd.awake and h.reclaim.kswapd.now < until:
+        ns = h.reclaim.kswapd.carry
+        waited = h.reclaim.waited
+        h.now = h.reclaim.kswapd.now
+        kswapd_step(h, c, &ns)
+        s.host_kernel_async += ns - h.reclaim.kswapd.carry - (h.reclaim.waited - waited)
+        whole = <int64_t>ns
+        h.reclaim.kswapd.carry = ns - whole
+        h.reclaim.kswapd.now += whole
+    note_reclaimed(s, h.reclaim.kswapd.now)
+
+
+cdef void khugepaged_slice(simulation_t *s) noexcept nogil:
+    """One round; faults of a guest whose block is collapsed wait for it."""
+    cdef host_t *h = s.host
+    cdef double ns = 0
+    cdef double waited = h.reclaim.waited if h.reclaim != NULL else 0
+    cdef int64_t sleep
+    h.now = h.khugepaged_at
+    sleep = khugepaged_round(h, s.costs, &ns)
+    s.host_kernel_async += ns - (h.reclaim.waited - waited if h.reclaim != NULL else 0)
+    note_reclaimed(s, h.khugepaged_at + <int64_t>ns)
+    h.khugepaged_at += <int64_t>ns + sleep
+
+
 cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     """Let whoever is furthest behind run one slice; False if nobody has anything to do before `until`."""
     cdef machine_t *g
     cdef machine_t *chosen = NULL
     cdef int i, cpu, who = VMM
     cdef int64_t t, first = NEVER, limit
+    if s.host.reclaim != NULL and s.host.reclaim.kswapd.awake:
+        first = s.host.reclaim.kswapd.now
     for i in range(s.nr_machines):
         g = s.machine[i]
         if g.state != GUEST_FINE or until == NEVER and ticks_only(g):
@@ -198,17 +239,24 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
                 first = t
                 chosen = g
                 who = cpu
-    if chosen == NULL or first >= until:
+    if s.host.khugepaged and s.host.khugepaged_at <= first and s.host.khugepaged_at < until and not (first == until == NEVER):
+        s.now = max(s.now, s.host.khugepaged_at)
+        khugepaged_slice(s)
+        return True
+    if first >= until:
         return False
     if first > s.now:
         s.now = first
     limit = first + s.slice_ns
     if limit > until:
         limit = until
+    if chosen == NULL:
+        kswapd_slice(s, s.costs, limit)
+        return True
     if who == VMM:
         vmm_slice(chosen, limit)
     elif who == KSWAPD:
-        kswapd_slice(chosen, limit)
+        guest_kswapd_slice(chosen, limit)
         note_wake(chosen, &chosen.vcpu[chosen.kswapd.cpu], chosen.kswapd.cpu)
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
@@ -416,6 +464,7 @@ cdef class Engine:
         self.host = host
         self.machines = []
         self.s.host = &host.h
+        self.s.costs = &host.costs.c
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
         self.s.resolution_ns = resolution_ns
@@ -428,11 +477,12 @@ cdef class Engine:
         free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp, bint thp_cow_copies):
+            gfp, bint thp, bint thp_cow_copies, bint async_pf=True):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
-        thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says.
+        thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
+        swap stalls the guest's task, else its vCPU.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -450,11 +500,13 @@ cdef class Engine:
         g.refilled_charged = allocator.m.refilled
         g.drained_charged = allocator.m.drained
         g.backing = &backing.b
+        backing.b.mm, backing.allocator = g.mm, allocator
         g.costs = &costs.c
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
         g.thp = thp
         g.thp_cow_copies = thp_cow_copies
+        g.async_pf = async_pf
         g.kswapd_at = NEVER
         g.kswapd.now = NEVER
         cache_init(&g.cache)
@@ -537,6 +589,8 @@ cdef class Engine:
         """When somebody has something to do next, ns; None if nobody has."""
         cdef int i, cpu
         cdef int64_t t, first = NEVER
+        if self.s.host.reclaim != NULL and self.s.host.reclaim.kswapd.awake:
+            first = self.s.host.reclaim.kswapd.now
         for i in range(self.s.nr_machines):
             if self.s.machine[i].state != GUEST_FINE or ticks_only(self.s.machine[i]):
                 continue
@@ -566,6 +620,11 @@ cdef class Engine:
     def oom_kills(self):
         """Guests that the host's OOM killer ended."""
         return self.s.oom_kills
+
+    @property
+    def host_kernel_ns(self):
+        """CPU time of the host's kernel threads, ns."""
+        return self.s.host_kernel_async
 
     @property
     def reached(self):

@@ -188,6 +188,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         stolen_ns = 0
         pages = <int64_t>1 << blocks[g.vmm.at].order
         before = g.backing.held_frames
+        g.sim.host.now = g.vmm.now
         if g.strategy.on_discard != NULL:
             g.strategy.on_discard(g.strategy.self, g.mm, blocks[g.vmm.at].pfn, blocks[g.vmm.at].order)
         look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)

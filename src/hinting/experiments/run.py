@@ -14,7 +14,7 @@ from hinting.host import Host
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import VM, Simulation
-from hinting.units import PAGE_BYTES, parse_duration
+from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 
 __all__ = ["Arm", "launches", "run"]
 
@@ -62,6 +62,12 @@ class Arm:
                 thp=host.thp,
                 fragmentation=host.fragmentation,
                 pt_reclaim=host.pt_reclaim,
+                khugepaged=host.khugepaged,
+                swap=host.swap,
+                swap_device=host.swap_device,
+                swap_tails=host.swap_tails,
+                swappiness=host.swappiness,
+                page_cluster=host.page_cluster,
                 seed=scenario.seed,
                 costs=self.costs,
             ),
@@ -95,6 +101,16 @@ class Arm:
     def lost(self) -> int | None:
         """Number of the first guest that was killed."""
         return next((vm.number for vm in self.simulation.vms if vm.is_lost), None)
+
+    def has_swapped(self) -> bool:
+        """Whether the host has written more to swap than the criterion "no-swap" allows."""
+        schedule = self.scenario.schedule
+        written = self.simulation.host.vmstat()["pswpout"] * PAGE_BYTES
+        return schedule.criterion == "no-swap" and written > parse_size(schedule.swap_tolerance)
+
+    def admits(self, group: GuestsTable) -> bool:
+        """Whether the kernel lets the VMM of such a guest map its RAM."""
+        return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
 
     def note(self) -> None:
         """Tell whoever watches how far the arm is."""
@@ -157,11 +173,17 @@ def _one_by_one(arm: Arm) -> None:
     gap = parse_duration(schedule.gap)
     arm.stopped_by = "max_guests"
     for _, group in launches(arm.scenario):
+        if schedule.criterion == "admit" and not arm.admits(group):
+            arm.stopped_by = f"vm.overcommit_memory={schedule.overcommit} refuses the memory of guest {len(arm.launched) + 1}"
+            return
         vm = arm.launch(group)
         if vm is None:
             return
         vm.run_until_idle()
         simulation.run(until=simulation.now_ns + gap)
+        if arm.has_swapped():
+            arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
+            return
         lost = arm.lost()
         if lost is not None:
             arm.stopped_by = f"the host ran out of memory at launch {vm.number + 1} and killed guest {lost + 1}"
