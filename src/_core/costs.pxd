@@ -69,12 +69,30 @@ ctypedef struct costs_t:
     double fault_async_pf
     double fault_uffd_missing
     double fault_collapse_2m
-    double swap_scan_page                   # a page that reclaim looks at
-    double swap_out_cpu_4k                  # a page that reclaim or writeback writes: CPU
+    double swap_out_cpu_4k
+    double swap_in_cpu_4k
+    double swap_scan_page
+    double swap_lz4_decompress
+    double swap_lz4_compress
+    double swap_lzo_decompress
+    double swap_zstd_decompress
+    double swap_zstd_compress
+    double swap_ksm_scan_page
+    double dev_optane_read
     double dev_nvme_read
+    double dev_nvme_read_p99
     double dev_nvme_write
     double dev_nvme_read_mib_s              # MiB/s
     double dev_nvme_write_mib_s             # MiB/s
+    double dev_nvme_qd                      # requests
+    double dev_sata_read
+    double dev_sata_read_p99
+    double dev_sata_write
+    double dev_sata_read_mib_s              # MiB/s
+    double dev_sata_qd                      # requests
+    double dev_hdd_random
+    double dev_hdd_seq_mib_s                # MiB/s
+    double dev_hdd_qd                       # requests
     double size_guest_base_mib              # MiB
     double size_struct_page_ratio           # fraction
     double size_vmm_fixed_mib               # MiB

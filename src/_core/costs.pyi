@@ -1,7 +1,6 @@
 from hinting.costs import CostProfile
 
 SECTIONS: tuple[str, ...]
-OTHERS: frozenset[str]
 
 def fields() -> frozenset[str]: ...
 

@@ -6,12 +6,7 @@ refused when a profile is loaded.
 
 from hinting.errors import CostError
 
-SECTIONS = ("guest", "mem", "sched", "virt", "host", "fault", "size")
-
-#: Costs of other sections that the cores charge.
-OTHERS = frozenset((
-    "swap.scan_page", "swap.out_cpu_4k", "dev.nvme.read", "dev.nvme.write", "dev.nvme.read_mib_s", "dev.nvme.write_mib_s",
-))
+SECTIONS = ("guest", "mem", "sched", "virt", "host", "fault", "swap", "dev", "size")
 
 
 def fields() -> frozenset[str]:
@@ -30,7 +25,7 @@ cdef class Costs:
         found = {
             cost_id.replace(".", "_"): value
             for cost_id, value in profile.items
-            if cost_id.partition(".")[0] in SECTIONS or cost_id in OTHERS
+            if cost_id.partition(".")[0] in SECTIONS
         }
         for cost_id, value in profile.upper:
             name = cost_id.replace(".", "_") + "_high"

@@ -11,9 +11,6 @@ cdef extern from *:
     int hist_leading_zeros "__builtin_clzll"(unsigned long long) noexcept nogil  # of a word that is not 0
 
 ctypedef struct hist_t:
-    int64_t n
-    double sum                          # ns
-    int64_t most                        # ns, exact
     int64_t bucket[HIST_SIZE]
 
 cdef inline int hist_index(int64_t ns) noexcept nogil:
@@ -33,10 +30,4 @@ cdef inline int64_t hist_value(int index) noexcept nogil:
     return (<int64_t>(HIST_SUB + index % HIST_SUB) << shift) + (<int64_t>1 << (shift - 1))
 
 cdef inline void hist_add(hist_t *h, int64_t ns, int64_t weight) noexcept nogil:
-    if ns < 0:
-        ns = 0
-    h.n += weight
-    h.sum += <double>ns * weight
-    if ns > h.most:
-        h.most = ns
-    h.bucket[hist_index(ns)] += weight
+    h.bucket[hist_index(ns if ns > 0 else 0)] += weight

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hinting import gfp, kernels, strategies, workloads
 from hinting.errors import HintingError
 from hinting.guest import Guest
-from hinting.host import Host
+from hinting.host import Host, Limits
 from hinting.simulation import VM, Simulation
 from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
@@ -22,6 +22,7 @@ __all__ = [
     "Guest",
     "HintingError",
     "Host",
+    "Limits",
     "Scenario",
     "Simulation",
     "Snapshot",

@@ -178,13 +178,11 @@ class Guest:
         return type(self).from_snapshot, (self.snapshot(),)
 
     def check_launchable(self) -> None:
-        """Raise GuestError if the guest was launched already, or if a thread of its strategy waits for the host."""
+        """Raise GuestError if the guest was launched already, or if its strategy is in the middle of a report."""
         if self._launched:
             raise GuestError("this guest was launched already: make a new one for each launch")
-        waiting = self._strategy.unanswered() if self._strategy is not None else 0
-        if waiting:
-            raise GuestError(f"a thread of the strategy waits for the host's answer to {waiting} blocks: call "
-                             f"strategy_core.host_done(cpu) before the launch")
+        if self._strategy is not None and self._strategy.in_flight():
+            raise GuestError("the strategy is in the middle of a report: call strategy_core.settle() before the launch")
 
     def mark_launched(self) -> None:
         """Programs of a simulation use this guest's memory from now on: it cannot be launched again or restored."""

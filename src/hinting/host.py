@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from hinting._core.costs import Costs
@@ -11,24 +13,68 @@ from hinting.costs import load as load_costs
 from hinting.errors import HostError, SnapshotError
 from hinting.units import PAGE_BYTES, parse_size, size_pages
 
-__all__ = ["DEFAULT_BASE", "Host"]
+__all__ = ["DEFAULT_BASE", "Host", "Limits"]
 
 #: Memory of the host's own system: kernel, daemons, page cache that stays. A parameter that the number of guests
 #: hangs on; see the docs of the seed experiment.
 DEFAULT_BASE = "0.95GiB"
 
 
+def _refuse_unmodelled(lru: str, ksm: bool, zswap: bool, swap_device: str | None) -> None:
+    """HostError for what other kernels and hosts have and this one does not model."""
+    if lru != "two-list":
+        known = "MGLRU is not modelled" if lru == "mglru" else "expected 'two-list'"
+        raise HostError(f"host lru: {lru!r}: {known}; the host has the two-list LRU with a clock")
+    if ksm:
+        raise HostError("host ksm: merging of equal pages (KSM) is not modelled")
+    if zswap:
+        raise HostError("host zswap: compressed swap (zswap) is not modelled")
+    if swap_device == "zram":
+        raise HostError("host swap_device: 'zram': compressed swap (zram) is not modelled, expected nvme, sata or hdd")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a memory cgroup (cgroup v2), each a size or None for no limit.
+
+    max: charges beyond it reclaim in the group, then kill in it. high: beyond it the guest is slowed down. low, min:
+    what reclaim by others leaves alone while it finds anything else, and always. swap_max: swap that it may use.
+    """
+
+    max: int | str | None = None
+    high: int | str | None = None
+    low: int | str = 0
+    min: int | str = 0
+    swap_max: int | str | None = None
+
+    def frames(self) -> dict[str, int | None]:
+        """The same in frames; UnitError naming the limit."""
+        return {
+            name: None if value is None else parse_size(value, f"limit {name}") // PAGE_BYTES
+            for name, value in vars(self).items()
+        }
+
+
 class Host:
-    """Memory of a host without swap, in one node.
+    """Memory of a host in one node, with or without swap.
 
     memory: bytes or text such as "15837MiB". base: what the host itself needs. thp: guest RAM may be backed by huge
     pages (QEMU asks for them). fragmentation: share of huge frames that cannot be had, 0 to 1. seed: of those draws.
-    costs: a cost profile.
+    costs: a cost profile. pt_reclaim: the host frees empty page tables when memory is discarded. khugepaged: blocks of
+    small pages become huge again, 8 every 10 s.
+
+    swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
+    "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
+    page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache: clean page cache beside `base` that
+    reclaim may drop; needs swap. effects: what swapping behind the guests' backs costs, see docs/host.md. lru, ksm,
+    zswap: what a kernel may also have and this host has not; anything but the default is refused.
 
     Raises HostError or UnitError naming the argument.
 
     >>> Host("15GiB").used_bytes() // 2**20
     972
+    >>> Host("15GB", swap="8GiB", swap_device="sata").swap_bytes // 2**30
+    8
     """
 
     def __init__(
@@ -39,9 +85,21 @@ class Host:
         thp: bool = True,
         fragmentation: float = 0.1,
         pt_reclaim: bool = False,
+        khugepaged: bool = False,
         seed: int = 0,
         costs: CostProfile | None = None,
+        swap: int | str = 0,
+        swap_device: str | None = None,
+        swap_tails: bool = False,
+        swappiness: int = 60,
+        page_cluster: int = 3,
+        page_cache: int | str = 0,
+        effects: Iterable[str] = ("silent-write", "stale-read", "false-read"),
+        lru: str = "two-list",
+        ksm: bool = False,
+        zswap: bool = False,
     ) -> None:
+        _refuse_unmodelled(lru, ksm, zswap, swap_device)
         self.costs = costs if costs is not None else load_costs()
         frames = size_pages(memory, "host memory")
         base_frames = -(-parse_size(base, "host base") // PAGE_BYTES)
@@ -55,10 +113,22 @@ class Host:
             seed=seed,
             thp=thp,
             pt_reclaim=pt_reclaim,
+            khugepaged=khugepaged,
+            swap_frames=size_pages(swap, "host swap"),
+            swap_device=swap_device,
+            swap_tails=swap_tails,
+            swappiness=swappiness,
+            page_cluster=page_cluster,
+            page_cache_frames=size_pages(page_cache, "host page cache"),
+            effects=effects,
         )
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SnapshotError("a host cannot be copied, pickled or saved: make a new one with the same arguments")
+
+    def add_group(self, limits: Limits) -> int:
+        """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches."""
+        return self.memory.add_group(**limits.frames())  # type: ignore[arg-type]
 
     def used_bytes(self) -> int:
         """Memory in use: the host's own, and what guests, VMMs and page tables hold."""
@@ -71,6 +141,15 @@ class Host:
     @property
     def base_bytes(self) -> int:
         return self.memory.base_frames * PAGE_BYTES
+
+    @property
+    def swap_bytes(self) -> int:
+        return self.memory.swap[0] * PAGE_BYTES
+
+    @property
+    def swap_used_bytes(self) -> int:
+        """Swap in use: pages that live there, and copies of pages that came back and are still valid."""
+        return self.memory.swap[1] * PAGE_BYTES
 
     def vmstat(self) -> dict[str, int]:
         """Counters named as in /proc/vmstat."""

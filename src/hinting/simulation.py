@@ -10,11 +10,13 @@ import numpy as np
 
 from hinting import gfp, kernels
 from hinting._core.costs import Costs
-from hinting._core.engine.simulation import EXIT_DTYPE, Engine, Machine
+from hinting._core.engine.dtypes import EXIT_DTYPE
+from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
-from hinting.host import Host
+from hinting.guests.memory_map import MIB_PAGES
+from hinting.host import Host, Limits
 from hinting.units import PAGE_BYTES, parse_duration
 from hinting.workloads import program
 from hinting.workloads.boot import MARK_BOOTED
@@ -62,6 +64,7 @@ class VM:
         self._simulation = simulation
         self.guest = guest
         self.machine = machine
+        self.launched_ns = simulation.now_ns
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SnapshotError("a launched guest cannot be copied, pickled or saved with its programs: guest.snapshot() keeps "
@@ -128,13 +131,26 @@ class VM:
         """CPU time by account, ns."""
         return self.machine.accounts()
 
+    def memory_counts(self) -> dict[str, int]:
+        """Counts of its memory on the host since launch: faults, discards, swap; in pages or calls."""
+        return self.machine.backing.counters
+
+    def stalls(self) -> dict[str, float]:
+        """ns that the guest waited for memory: reclaim (its own), swap (reads), high (memory.high of its cgroup)."""
+        return self.machine.backing.stalls
+
+    def pressure(self) -> float:
+        """Share of its life so far in which the guest waited for memory, summed over vCPUs, at most 1 (PSI "some")."""
+        lived = self._simulation.now_ns - self.launched_ns
+        return min(1.0, sum(self.stalls().values()) / lived) if lived > 0 else 0.0
+
 
 class Simulation:
     """Virtual time over one host and the guests launched on it.
 
     host: a Host. seed: of the guests' boots (guest i gets an own stream). resolution: changes of memory that are closer
-    share a row of the series, 0 for a row each; scalars are exact whatever it is. The run is deterministic: same
-    arguments, same results.
+    share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. The run is
+    deterministic: same arguments, same results.
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -144,14 +160,18 @@ class Simulation:
     60.0
     """
 
-    def __init__(self, host: Host, *, seed: int = 0, resolution: int | str = SLICE_NS) -> None:
+    def __init__(self, host: Host, *, seed: int = 0, resolution: int | str = SLICE_NS, spans: bool = False) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
         self._seeds = np.random.SeedSequence(int(seed))
         self._costs = Costs(host.costs)
         self.engine = Engine(
-            host.memory, slice_ns=SLICE_NS, kswapd_ns=KSWAPD_NS, resolution_ns=parse_duration(resolution, "resolution")
+            host.memory,
+            slice_ns=SLICE_NS,
+            kswapd_ns=KSWAPD_NS,
+            resolution_ns=parse_duration(resolution, "resolution"),
+            logs=spans,
         )
         self.vms: list[VM] = []
         #: Host memory in use before the first launch.
@@ -163,15 +183,39 @@ class Simulation:
         raise SnapshotError("a simulation cannot be copied, pickled or saved: run it again with the same seed, or keep the "
                             "memory of a guest with guest.snapshot()")
 
-    def launch(self, guest: Guest, *, workload: np.ndarray | Sequence[np.ndarray] | None = None, boot: bool = True) -> VM:
+    def launch(
+        self,
+        guest: Guest,
+        *,
+        workload: np.ndarray | Sequence[np.ndarray] | None = None,
+        boot: bool = True,
+        limits: Limits | None = None,
+        slice: int | None = None,
+        oom_score_adj: int = 0,
+        vmm: str = "qemu",
+        iothreads: int = 0,
+        graphics: bool = False,
+        async_pf: bool = True,
+    ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
-        boot: False for a guest whose memory is all untouched. Raises HostError if the host has no memory for the VMM.
+        boot: False for a guest whose memory is all untouched. limits: of its memory cgroup. slice: a cgroup that it
+        shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. vmm: whose own
+        memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
+        read from swap stalls the guest's task, else its vCPU. Raises HostError if the host has no memory for the VMM.
         """
         guest.check_launchable()
-        vmm = vmm_memory_frames(self._costs, guest.vcpus)
+        frames = self._vmm_frames(guest.vcpus, vmm, iothreads, graphics)
+        self.host.memory.now_ns = self.now_ns
         try:
-            backing = self.host.memory.add_guest(guest.memory_map.npfn, vmm, ram_frames=guest.memory_map.pages)
+            backing = self.host.memory.add_guest(
+                guest.memory_map.npfn,
+                frames,
+                ram_frames=guest.memory_map.pages,
+                oom_score_adj=oom_score_adj,
+                group=None if limits is None else self.host.add_group(limits),
+                slice=slice,
+            )
         except HostError:
             self.failed_launches += 1
             raise
@@ -194,6 +238,7 @@ class Simulation:
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
             kernels.table(kernel.name)["thp"]["cow_copies"],
+            async_pf,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)
@@ -206,6 +251,18 @@ class Simulation:
         if workload is not None:
             vm.submit(workload)
         return vm
+
+    def _vmm_frames(self, vcpus: int, vmm: str, iothreads: int, graphics: bool) -> int:
+        """Frames of a VMM beside guest RAM and page tables."""
+        if vmm not in ("qemu", "firecracker"):
+            raise HostError(f"vmm must be qemu or firecracker, got {vmm!r}")
+        if isinstance(iothreads, bool) or not isinstance(iothreads, int) or not 0 <= iothreads <= 1024:
+            raise HostError(f"iothreads must be a whole number between 0 and 1024, got {iothreads!r}")
+        if vmm == "qemu":
+            return vmm_memory_frames(self._costs, vcpus, iothreads, graphics)
+        if iothreads or graphics:
+            raise HostError("vmm: firecracker has neither I/O threads nor graphics")
+        return int(self._costs["size.vmm_firecracker_mib"] * MIB_PAGES)
 
     def run(self, until: int | str | None = None) -> None:
         """Let time pass until `until` (ns, or text such as "60s"); without it until nobody has anything to do.
@@ -290,6 +347,18 @@ class Simulation:
 
         return series_table(self)
 
+    def spans(self) -> pa.Table:
+        """What ran when, as an Arrow table: guest, track, name, begin_ns, end_ns, pages, blocks.
+
+        Rows of programs and sleeps on each vCPU, the strategy's threads and their waits, reports from kick to answer, the
+        VMM's work on them, exits of processes, and marks. Raises HintingError unless the simulation was made with spans.
+        """
+        from hinting.metrics.spans import spans_table
+
+        if not self.engine.logs:
+            raise HintingError("spans were not kept: make the simulation with spans=True")
+        return spans_table(self)
+
     def exits(self) -> pa.Table:
         """What processes freed when they ended, and when it was given back, as an Arrow table: a row an exit.
 
@@ -317,7 +386,8 @@ class Simulation:
         import pyarrow as pa
 
         rows: list[tuple[int, str, float, str]] = [
-            (-1, name, float(value), "count") for name, value in self.host.vmstat().items()
+            (-1, "cpu_host_kernel_async", self.engine.host_kernel_ns, "ns"),
+            *((-1, name, float(value), "count") for name, value in self.host.vmstat().items()),
         ]
         for vm in self.vms:
             rows += [
@@ -325,6 +395,8 @@ class Simulation:
                 for name, value in vm.counts().items()
             ]
             rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
+            rows += [(vm.number, f"stall_{name}", value, "ns") for name, value in vm.stalls().items()]
+            rows += [(vm.number, f"host_{name}", float(value), "count") for name, value in vm.memory_counts().items()]
             rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
         guest, counter, value, unit = zip(*rows, strict=True)
         return pa.table({"guest": guest, "counter": counter, "value": value, "unit": unit})

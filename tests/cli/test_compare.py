@@ -40,6 +40,8 @@ def test_json_is_one_document():
     assert small["memory_returned"] > 0.1
     assert none["guests_fit"] == small["guests_fit"] == 2
     assert small["footprint"] < none["footprint"]
+    assert none["slowdown"] == pytest.approx(1, abs=0.05)
+    assert small["slowdown"] > 1.2
 
 
 def test_same_bytes_twice(tmp_path):
@@ -64,6 +66,40 @@ def test_table_shows_the_chief_metrics_and_all_on_request():
     everything = hinting("compare", *ARMS[:4], *SMALL, "--all").stdout
     for metric in metrics().values():
         assert re.search(rf"^  {metric.name} ", everything, re.MULTILINE), metric.name
+
+
+TWO_GROUPS = """
+strategy = ["none", "page-reporting"]
+until = "12s"
+
+[host]
+memory = "4GiB"
+
+[[guests]]
+count = 2
+stagger = "2s"
+memory = "512MiB"
+
+[[guests]]
+start = "1s"
+memory = "1GiB"
+
+[[guests.workloads]]
+name = "memhog"
+size = "256MiB"
+"""
+
+
+def test_a_scenario_of_several_groups(tmp_path):
+    """Each guest's run time is held against one of its own group; the scenario's strategies are the default."""
+    file = tmp_path / "two.toml"
+    file.write_text(TWO_GROUPS)
+    document = json.loads(hinting("compare", file, "--json").stdout)
+    assert document["scenario"] == "two"
+    assert [arm["name"] for arm in document["strategies"]] == ["none", "page-reporting"]
+    for arm in document["strategies"]:
+        assert arm["metrics"]["guests_fit"] == 3
+        assert arm["metrics"]["slowdown"] == pytest.approx(1, abs=0.1)
 
 
 def test_arms_have_the_same_guests():

@@ -10,6 +10,7 @@ BLOCK = 512
 
 
 def test_watermarks_of_a_15_gib_host():
+    """Acceptance test 3."""
     zones = host_zones(15 * GIB)
     kib, marks = host_watermarks(zones)
     assert sum(zones) == 15 * GIB

@@ -1,7 +1,6 @@
 """A part of a recording as a recording: from the state that the rows before it lead to, up to the one they lead to."""
 
 import json
-import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +12,14 @@ from hinting.recordings.replay import _Run
 
 
 def replay_to(recording, row):
-    """The allocator before a row, every choice being the recorded one. One CPU."""
-    run = _Run.begin(recording, "request", Events(recording.events, recording.types))
+    """The run before a row, every choice being the recorded one. One CPU."""
+    run = _Run.begin(recording, "hinting" if recording.has_v8 else "request", Events(recording.events, recording.types))
     run.advance(row)
-    tally = run.replay.result()
+    tally, answers = run.replay.result(), run.answers()
     assert tally["identical"] == tally["allocations"]
     assert tally["refused"] == 0
-    return run.allocator
+    assert answers["same"] == answers["seen"]
+    return run
 
 
 def movable_at(recording, row):
@@ -62,13 +62,22 @@ def state(recording, allocator):
     return moment
 
 
+def hinting_state(core):
+    """The part of meta.json for hinting v8 on one CPU, and its rows of hintarray.parquet without the moment."""
+    isolated = len(core.state()["isolated"])
+    entries = [(0, i, *entry) for i, entry in enumerate(core.captured(0))]
+    cpu = {"cpu": 0, "kvm_pt_idx": len(entries), "hyp_idx": isolated}
+    return {"cpus": [cpu], "counters_kb": core.counters_by_name()}, entries
+
+
 def table(columns, rows):
     return pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)})
 
 
 def cut(recording, first, last, folder):
     """Write rows first..last-1 as a recording of their own."""
-    at = [replay_to(recording, row) for row in (first, last)]
+    runs = [replay_to(recording, row) for row in (first, last)]
+    at = [run.allocator for run in runs]
     folder.mkdir(parents=True)
     free, pcp = zip(*(lists(allocator, snap) for snap, allocator in enumerate(at)), strict=True)
     pq.write_table(
@@ -86,16 +95,21 @@ def cut(recording, first, last, folder):
     )
     pq.write_table(pa.table({"pfn": movable_at(recording, first)}), folder / "movable_t0.parquet")
     pq.write_table(pq.read_table(recording.path / "events.parquet").slice(first, last - first), folder / "events.parquet")
+    moments = [state(recording, allocator) for allocator in at]
     if recording.has_v8:
-        shutil.copy(recording.path / "hintarray.parquet", folder)
+        entries = []
+        for snap, run in enumerate(runs):
+            moments[snap]["hinting"], rows = hinting_state(run.core)
+            entries += [(snap, *row) for row in rows]
+        pq.write_table(table(("snap", "cpu", "idx", "pfn", "order", "zone"), entries), folder / "hintarray.parquet")
     kinds = np.bincount(recording.events["type"][first:last], minlength=len(recording.types))
     keep = ("kernel", "memory_mib", "cpus", "free_page_reporting", "reclaim", "compaction", "oom", "npfn", "types", "hinting")
     meta = {key: recording.meta[key] for key in keep if key in recording.meta} | {
         "note": f"rows {first} to {last} of {recording.name}; the states follow from its rows",
         "rows": {name: int(n) for name, n in zip(recording.types, kinds, strict=True) if n},
         "rows_total": last - first,
-        "t0": state(recording, at[0]),
-        "t1": state(recording, at[1]),
+        "t0": moments[0],
+        "t1": moments[1],
     }
     (folder / "meta.json").write_text(json.dumps(meta))
 

@@ -45,25 +45,36 @@ class Player:
                 same(guest.drain(cpu) for guest in guests)
             elif chance < 0.98:
                 same(guest.allocator.fold(cpu) for guest in guests)
+            elif chance < 0.983:
+                self.burst(guests, cpu)
             self.serve(guests, cpu, chance < 0.7)
 
     @staticmethod
-    def serve(guests: list[Guest], cpu: int, answer: bool) -> None:
-        """Let the strategy's thread run; the host may take its time to answer."""
+    def burst(guests: list[Guest], cpu: int) -> None:
+        """A process that uses some pages and exits."""
+        same(pages := [guest.alloc_many(150, gfp=gfp.HIGHUSER_MOVABLE, cpu=cpu).tolist() for guest in guests])
+        same(guest.free_many(pages[0], cpu=cpu) for guest in guests)
+
+    def serve(self, guests: list[Guest], cpu: int, answer: bool) -> None:
+        """Let the strategy's threads run, one step at a time; the host may take its time to answer."""
         if guests[0].strategy is None:
             return
-        if same(guest.strategy_core.unanswered() for guest in guests):
-            if answer:
-                for which in range(guests[0].vcpus):
-                    answered(guests, which)
-        elif same(guest.strategy_core.is_woken(cpu) for guest in guests):
-            same(guest.strategy_core.run_thread(cpu) for guest in guests)
-
-
-def answered(guests: list[Guest], cpu: int) -> None:
-    """The host is done with a CPU's report, and its thread goes on with the rest of its array."""
-    same(guest.strategy_core.host_done(cpu) for guest in guests)
-    same(guest.strategy_core.run_thread(cpu) for guest in guests)
+        cores = [guest.strategy_core for guest in guests]
+        under_way = same(core.in_flight() for core in cores)
+        if not answer:
+            return
+        if self.random.random() < 0.3:
+            same(core.settle() for core in cores)
+        elif under_way and under_way[0][1] is not None:
+            ticket, worker = under_way[0]
+            if same(core.reported(ticket) for core in cores):
+                same(core.host_done(worker) for core in cores)
+            else:
+                same(core.run_thread(worker) for core in cores)
+        elif same(core.submitted() for core in cores):
+            same(core.complete_submitted(cpu) for core in cores)
+        elif not under_way and same(core.is_woken(cpu) for core in cores):
+            same(core.run_thread(cpu) for core in cores)
 
 
 def same(answers):
@@ -78,6 +89,16 @@ def used_guest(kernel: str, strategy=None, memory: str = "512MiB", vcpus: int = 
     player = Player(seed)
     player.play([guest], steps)
     return guest, player
+
+
+def play_until_reported(guest: Guest, player: Player) -> None:
+    """Until blocks are at the host, or on their way."""
+    core = guest.strategy_core
+    for _ in range(20_000):
+        if core.submitted() or any(core.reported(ticket) for ticket, _ in core.in_flight()):
+            return
+        player.play([guest], 1)
+    raise AssertionError("the strategy reports nothing")
 
 
 def assert_same(one: Guest, other: Guest) -> None:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from hinting import strategies
 from hinting.cli import app
 from hinting.errors import StrategyError
+from tests.conftest import ROOT
 
 LINEAGE = [name for name in strategies.names() if name.startswith("v")]
 
@@ -24,7 +25,7 @@ POSTED = {
     "v8-early": {"entries": 1000, "min_order": 0, "host_action": "dontneed", "call_pages": 1},
     "v8.5-max-order": {"entries": 1000, "min_order": 10, "return_position": "head", "host_action": "dontneed", "call_pages": 1},
     "v9": {"entries": 256, "threshold": 128, "min_order": 10, "barrier": 0, "run_in": "inline", "lost_answers": True,
-           "return_position": "head", "host_action": "dontneed", "call_pages": 1},
+           "fail_every": 0, "return_position": "head", "host_action": "dontneed", "call_pages": 1},
     "v9-stats": {"run_in": "thread"},
     "v10": {"min_order": 9, "threshold": 16, "batch": 16, "worker_delay": 0, "return_position": "head", "host_action": "free",
             "call_pages": 0, "wait": "busy"},
@@ -123,3 +124,19 @@ def test_listed_with_their_sources():
         assert f"{name} " in listed
     for words in ("4 February", "6 March", "3 June", "10 July", "12 August"):
         assert words in listed
+
+
+def test_documented():
+    text = (ROOT / "docs" / "strategies.md").read_text()
+    for name in LINEAGE:
+        assert f"\n| `{name}` |" in text
+        family = name if name in ("v8-transition", "v8-early") else name.removesuffix("-stats").removesuffix("-posted")
+        assert re.search(rf"^## .*\b{re.escape(family)}\b", text, re.M)
+
+
+@pytest.mark.parametrize("name", LINEAGE)
+def test_runs_and_prints_its_tables(name):
+    text = command("run", "seed", "--strategy", name, "--set", "guest_memory=640MiB", "--set", "program=300MiB",
+                   "--set", "host_memory=3GiB", "--set", "max_guests=2")
+    assert f"{name}: 2 guests" in text
+    assert ("what it missed" in text) == ("captued_memory" in strategies.find(name).core().counters())

@@ -220,6 +220,34 @@ def test_12_what_was_free_before_is_never_reported():
         assert vm.counts()["reports"] == 0
 
 
+def test_the_same_pages_are_isolated_again_and_again():
+    sim = h.Simulation(h.Host("2GiB"), seed=1)
+    vm = sim.launch(h.Guest("512MiB", strategy=strategies.V8(entries=100), thp="never"), boot=False)
+    core = vm.guest.strategy_core
+    core.start_trace(1 << 20)
+    vm.submit(h.workloads.memhog("200MiB", repeat=30))
+    sim.run()
+    isolated = [(pfn, pages) for name, pfn, pages in core.trace() if name == "guest_isolated_pfn"]
+    assert core.stop_trace() == 0
+    distinct = {page for pfn, pages in isolated for page in range(pfn, pfn + pages)}
+    assert len(distinct) < 0.3 * sum(pages for _, pages in isolated)
+
+
+def test_a_scan_compares_up_to_a_million_entries():
+    """Each entry inside a block that is not listed is held against all 1000."""
+    allocator, core, frames = guest(1024, take=9)
+    for head in frames[2:2002:2]:
+        allocator.free(head, 9)
+        allocator.free(head + 512, 9)
+        core.load(0, [], None)
+    last = frames[2002]
+    core.load(0, [(head + 512, 9, 2) for head in frames[2:2000:2]], None)
+    before = core.work["compares"]
+    allocator.free(last, 9)
+    assert core.is_woken()
+    assert core.work["compares"] - before == 999 * 1000
+
+
 def test_small_pages_trigger_earlier_and_more_often_than_huge_ones():
     reports = {}
     for thp in ("always", "never"):

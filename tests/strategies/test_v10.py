@@ -3,7 +3,8 @@
 import pytest
 
 import hinting as h
-from hinting import gfp, strategies
+from hinting import gfp, kernels, strategies
+from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.check import isolated_pages
 from hinting.errors import StrategyError
 from tests.strategies.lineage import USER, all_unused, held, outside
@@ -224,3 +225,23 @@ def test_busy_waits_spin_and_events_do_not():
 def test_parameters_are_checked(spec, parameters, message):
     with pytest.raises(StrategyError, match=message):
         type(spec)(**parameters)
+
+
+def test_v12_on_a_kernel_whose_lists_and_pageblocks_agree():
+    """A block of order 10 gets the type of both pageblocks back, so that its second half may be split off."""
+    kernel = kernels.load("linux-6.12")
+    zone = {"index": 2, "start": 0, "end": 2048, "managed": 2048, "watermark": (0, 0, 0), "lowmem_reserve": [0] * 5,
+            "batch": 1, "high_min": 0, "high_max": 0, "threshold": 0}  # fmt: skip
+    allocator = Allocator(kernel, [zone])
+    for pfn in (0, 512):
+        allocator.set_block_type(pfn, UNMOVABLE)
+    for pfn in (0, 1024):
+        allocator.add_free(pfn, 10)
+    core = strategies.V12(threshold=1).core()
+    core.attach(allocator)
+    allocator.free(allocator.alloc(10, gfp.value(gfp.KERNEL, kernel)), 10)
+    assert core.run_thread() == [(0, 10)]
+    core.host_done()
+    assert allocator.block_types() == [UNMOVABLE, UNMOVABLE, MOVABLE, MOVABLE]
+    assert allocator.alloc(9, gfp.value(gfp.KERNEL, kernel)) == 0
+    allocator.check()

@@ -114,6 +114,18 @@ def test_min_order_9():
     assert blocks[:3] == [0, 512, 1024]
 
 
+def test_without_memory_for_a_list_all_that_was_noted_is_forgotten():
+    allocator, core, blocks = held(strategies.V9(entries=4, threshold=2, fail_every=2), 6)
+    for pfn in blocks:
+        allocator.free(pfn, 10)
+    assert [[pfn for pfn, _ in reported] for _, reported in core.submitted()] == [blocks[:2], blocks[4:]]
+    assert core.statistics()["discarded"] == 2
+    assert core.captured() == []
+    core.complete_submitted()
+    assert all_unused(allocator) == 6 << 10
+    allocator.check()
+
+
 def test_lists_beyond_the_ring_come_back_at_once():
     allocator, core, blocks = held(strategies.V9(entries=1, threshold=1), 140)
     for pfn in blocks:

@@ -17,11 +17,11 @@ from tests.workloads.small import SMALL, programs
 #: Of all rows with the parameters of small.py.
 HASHES = {
     "churn": "d1679f73bf90d246",
-    "clang_build": "288829cb2c88eb2d",
+    "clang_build": "76d51648ecb8044b",
     "faas": "4b31d9cbb96cb95a",
     "file_scan": "83aa228864419119",
     "hackbench": "f7b3260202734b08",
-    "kernel_build": "f6fa12b2cb6e4137",
+    "kernel_build": "b739aa2014b31c9c",
     "kv_store": "13c44e7da10d2a98",
     "memhog": "806a2950de047358",
     "page_fault1": "5f887409bda648dd",
@@ -30,7 +30,7 @@ HASHES = {
     "spec_phases": "50dcd52a794ffa88",
     "stress_vm": "110b1bf63e3366ac",
     "test_alloc": "dee86a63dd002d22",
-    "write": "61dcf51b2da75083",
+    "write": "2f7a6e36090ea2e8",
 }
 
 

@@ -73,10 +73,13 @@ ctypedef struct vcpu_t:
     int64_t next_second                 # when the CPU folds its counters
     int64_t exit                        # the process exit under way, -1: none
     int64_t asked_at                    # when the request under way began, -1: none
+    int64_t row_at                      # when the row under way began, -1: not yet
+    int64_t wait_at                     # when the thread began to wait for the host
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
     int cpu                             # vCPU that gets the answer
+    int64_t at                          # time of the kick
     bint by_thread                      # its thread waits for it, else its CPU spins or an interrupt comes
 
 ctypedef struct vmm_t:                  # the VMM's main loop: one report at a time, first come first served
@@ -84,6 +87,7 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int queued
     int64_t now
     int64_t at                          # block of the first report that comes next; -1: not started
+    int64_t began                       # when it was started
     double carry
     request_t used[MAX_TICKETS]         # answered, but not delivered yet
     int nr_used
@@ -181,6 +185,7 @@ ctypedef struct machine_t:
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
     bint thp_cow_copies                 # a write to a shared huge page copies all of it, not one page (before 5.8)
+    bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
     int64_t refilled_charged            # pages of refills and drains that have been charged
@@ -220,19 +225,34 @@ ctypedef struct row_t:                  # what changed at a time
     int32_t refaulted                   # discarded pages that it backed again
     int32_t isolated                    # pages reported and not yet answered
 
+ctypedef struct span_t:                 # what ran from when to when; log.pxd is its owner
+    int64_t begin                       # ns
+    int64_t end
+    int32_t guest
+    int32_t kind                        # LOG_*
+    int32_t lane                        # vCPU, or ticket of a report
+    int32_t what
+    int64_t amount
+
 ctypedef struct simulation_t:
     host_t *host
+    const costs_t *costs                # of the host
     machine_t **machine
     int nr_machines
     int64_t now
     int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
     int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
     int64_t oom_kills
+    double host_kernel_async            # CPU time of the host's kernel threads, ns
     row_t *row                          # the time line, in the order in which things were emulated
     int64_t nr_rows
     int64_t rows_size
     int64_t resolution_ns               # changes of one clock that are closer share a row
     int64_t used_noted                  # frames of the host that the rows account for
+    bint logs                           # spans are kept
+    span_t *span
+    int64_t nr_spans
+    int64_t spans_size
     int error                           # SIM_*
 
 cdef enum:

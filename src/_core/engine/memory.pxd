@@ -4,14 +4,15 @@ from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
-from hinting._core.engine.machine cimport machine_t, vcpu_t
+from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_touched
 from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.engine.reclaim cimport direct_reclaim, wake_kswapd
 from hinting._core.engine.sharing cimport huge_head, mappings, sole_whole, unmap_counted, unmap_whole
 from hinting._core.engine.teardown cimport split_mapping
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
-from hinting._core.host.state cimport HOST_OK
+from hinting._core.host.kswapd cimport wake_host_kswapd
+from hinting._core.host.state cimport HOST_OK, TOUCH_WHOLE, TOUCH_WRITES
 from hinting._core.mm.alloc cimport alloc_again, alloc_pages, drain_cpu, free_pages
 
 cdef enum:
@@ -21,18 +22,36 @@ cdef enum:
 
 cdef inline bint use_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
-    cdef double ns = 0
+    return touch_pages(g, v, cpu, pfn, n, TOUCH_WRITES)
+
+cdef inline void sleep_in_task(vcpu_t *v, double ns) noexcept nogil:
+    """The program waits for a page; the vCPU is free for threads and timers meanwhile."""
+    if v.program != PROGRAM_SLEEPS:
+        v.program = PROGRAM_SLEEPS
+        v.until = v.now
+    v.until += <int64_t>ns
+
+cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n, int flags) noexcept nogil:
+    """The same for any kind of touch, TOUCH_*."""
+    cdef double ns = 0, waited = g.backing.swap_stall
+    cdef int64_t majors = g.backing.n.major_faults
     cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
+    if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
+        return True
+    g.sim.host.now = v.now
     if n == 1:
-        if backing_is_mapped(g.backing, pfn):
-            return True
-        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, &ns) != HOST_OK:
+        if backing_touch_page(g.sim.host, g.backing, g.costs, pfn, flags, &ns) != HOST_OK:
             g.host_oom = True
-    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, &ns) != HOST_OK:
+    elif backing_touch(g.sim.host, g.backing, g.costs, pfn, n, flags, &ns) != HOST_OK:
         g.host_oom = True
+    wake_host_kswapd(g.sim.host, v.now + <int64_t>g.costs.sched_wakeup_idle_cpu)
     if ns > 0:
         g.account.guest_stall += ns
-        advance(v, ns)
+        waited = g.backing.swap_stall - waited if g.async_pf else 0
+        if waited > 0:
+            charge_kernel(g, v, (<int64_t>g.backing.n.major_faults - majors) * g.costs.fault_async_pf)
+            sleep_in_task(v, waited)
+        advance(v, ns - waited)
         refaulted = g.backing.n.refaulted_pages - refaulted
         note_touched(g, v, cpu, pfn, n, ns, refaulted, g.backing.rss_pages - backed)
     return not g.host_oom
@@ -62,10 +81,10 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         for other in range(g.ncpus):
             drain_cpu(g.mm, other, cpu)
         pfn = alloc_pages(g.mm, cpu, order, gfp)
-    if g.mm.kswapd_wanted:
-        wake_kswapd(g, v, cpu)
     if pfn == NO_PFN and g.in_flight:
         g.meter.failed_while_isolated += 1
+    if g.mm.kswapd_wanted:
+        wake_kswapd(g, v, cpu)
     charge_alloc(g, v, order)
     return pfn
 
@@ -107,22 +126,23 @@ cdef inline pfn_t get_huge(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         g.thp_faults += 1
     return pfn
 
-cdef inline void fault_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index) noexcept nogil:
+cdef inline bint fault_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index) noexcept nogil:
     """Map 2 MiB at once if the guest has a free block for it; the table page kept for its split comes second."""
     cdef pfn_t pfn = get_huge(g, v, cpu)
     cdef pfn_t table
     if pfn == NO_PFN:
-        return
+        return False
     table = get_pages(g, v, cpu, 0, g.gfp_table)
     if table == NO_PFN:
         free_pages(g.mm, cpu, pfn, PAGEBLOCK_ORDER)
-        return
+        return False
     r.pte[index * TABLE_PAGES] = pfn
     r.table[index] = table | TABLE_HUGE
     p.tables += 1
     p.rss_pages += PAGEBLOCK_PAGES
     g.touched_pages += PAGEBLOCK_PAGES
     charge_kernel(g, v, g.costs.guest_fault_path_2m + g.costs.mem_clear_2m + g.costs.mem_clear_4k)
+    return True
 
 cdef inline int own_huge(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t index) noexcept nogil:
     """The first write to a shared huge page: the last process keeps it; others split their mapping, and copy by page.
@@ -146,8 +166,8 @@ cdef inline int own_huge(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t 
     charge_kernel(g, v, PAGEBLOCK_PAGES * g.costs.mem_copy_4k)
     return TOUCH_DONE
 
-cdef inline int own_page(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t page) noexcept nogil:
-    """The first write to a counted page: the last process keeps it, others get a copy."""
+cdef inline int own_page(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t page, int *flags) noexcept nogil:
+    """The first write to a counted page: the last process keeps it, others get a copy, written whole."""
     cdef pfn_t pfn = r.pte[page] & ~<uint32_t>PTE_SHARED, copy
     if mappings(g.mm, pfn) == 1:
         if huge_head(g.mm, pfn) == NO_PFN:
@@ -160,18 +180,20 @@ cdef inline int own_page(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t 
     charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_copy_4k)
     unmap_counted(g.mm, &g.split_queue, pfn)
     r.pte[page] = copy
+    flags[0] |= TOUCH_WHOLE
     g.cow_pages += 1
     return TOUCH_DONE
 
 cdef inline int touch_huge(
-    machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index, bint *still_huge,
+    machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index, int flags, bint *still_huge,
 ) noexcept nogil:
     """Write to a huge page; still_huge: False if its mapping had to be split."""
     cdef int result = ensure_table(g, v, cpu, p, r, index)
     if result == TOUCH_DONE and r.pte[index * TABLE_PAGES] & PTE_SHARED:
         result = own_huge(g, v, cpu, r, index)
     still_huge[0] = (r.table[index] & TABLE_HUGE) != 0
-    if result == TOUCH_DONE and still_huge[0] and not use_pages(g, v, cpu, r.pte[index * TABLE_PAGES], PAGEBLOCK_PAGES):
+    if result == TOUCH_DONE and still_huge[0] and not touch_pages(
+            g, v, cpu, r.pte[index * TABLE_PAGES], PAGEBLOCK_PAGES, flags):
         result = TOUCH_NO_FRAME
     return result
 
@@ -183,16 +205,16 @@ cdef inline int touch_page(
     cdef int64_t base = index * TABLE_PAGES
     cdef pfn_t pfn
     cdef bint still_huge
-    cdef int result
+    cdef int result, flags = TOUCH_WRITES
     n[0] = 0
     if r.table[index] == 0:
         result = ensure_directory(g, v, cpu, p, r, index)
         if result != TOUCH_DONE:
             return result
-        if r.thp and g.thp and base + TABLE_PAGES <= r.pages:
-            fault_huge(g, v, cpu, p, r, index)
+        if r.thp and g.thp and base + TABLE_PAGES <= r.pages and fault_huge(g, v, cpu, p, r, index):
+            flags |= TOUCH_WHOLE
     if r.table[index] & TABLE_HUGE:
-        result = touch_huge(g, v, cpu, p, r, index, &still_huge)
+        result = touch_huge(g, v, cpu, p, r, index, flags, &still_huge)
         if result != TOUCH_DONE or still_huge:
             n[0] = base + TABLE_PAGES - page
             return result
@@ -205,14 +227,15 @@ cdef inline int touch_page(
         if pfn == NO_PFN:
             return TOUCH_NO_PAGE
         r.pte[page] = pfn
+        flags |= TOUCH_WHOLE
         p.rss_pages += 1
         g.touched_pages += 1
         charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_clear_4k)
     elif r.pte[page] & PTE_SHARED:
-        result = own_page(g, v, cpu, r, page)
+        result = own_page(g, v, cpu, r, page, &flags)
         if result != TOUCH_DONE:
             return result
-    if not use_pages(g, v, cpu, r.pte[page] & ~<uint32_t>PTE_SHARED, 1):
+    if not touch_pages(g, v, cpu, r.pte[page] & ~<uint32_t>PTE_SHARED, 1, flags):
         return TOUCH_NO_FRAME
     n[0] = 1
     return TOUCH_DONE

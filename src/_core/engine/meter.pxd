@@ -35,8 +35,8 @@ cdef inline int64_t used_by_host(const simulation_t *s) noexcept nogil:
     return s.host.frames_total - s.host.frames_free
 
 cdef inline int64_t held_by_guest(const machine_t *g) noexcept nogil:
-    """Frames that this guest costs the host: its RAM, its VMM, and the page tables of both levels."""
-    return g.backing.held_frames + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
+    """Frames that this guest costs the host: its RAM, the swap cache, its VMM, and the page tables of both levels."""
+    return g.backing.held_frames + g.backing.swap_cache + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
 
 cdef inline row_t *new_row(simulation_t *s) noexcept nogil:
     cdef row_t *grown

@@ -22,6 +22,9 @@ def op_rows(ops: object) -> NDArray[np.void]:
 def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
     """Check an op array and return it contiguous in OP_DTYPE."""
 
+def begun(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Numbers of the processes that begin in an op array."""
+
 def numbers_used(rows: NDArray[np.void]) -> int:
     """One more than the largest process or slot number of an op array."""
 

@@ -190,6 +190,11 @@ def slab_caches(rows, known):
     return found
 
 
+def begun(rows):
+    """Numbers of the processes that begin in an op array."""
+    return np.unique(np.concatenate([rows["proc"][rows["op"] == OP_SPAWN], rows["a"][rows["op"] == OP_FORK]]))
+
+
 def numbers_used(rows):
     """One more than the largest process or slot number of an op array."""
     forks = rows["a"][rows["op"] == OP_FORK]

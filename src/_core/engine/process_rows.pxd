@@ -63,10 +63,11 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
             return False
         touched = g.touched_pages
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
-        if result != TOUCH_DONE and g.host_oom:
-            return False
-        note_latency(g, v, g.touched_pages != touched)
+        if not g.host_oom:
+            note_latency(g, v, g.touched_pages != touched)
         if result != TOUCH_DONE:
+            if g.host_oom:
+                return False
             if not out_of_memory(g, v, cpu) or not p.alive:
                 return True
             continue
@@ -81,8 +82,9 @@ cdef inline bint end_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
     cdef process_t *p = &g.process[op.proc] if v.done else process_of(g, op)
     cdef bint over = False
     if p == NULL or not p.alive:
+        end_exit(g, v)                  # nothing, or what began here was finished by the OOM killer
         return True
-    if v.done == 0:
+    if v.done == 0 and op.op == OP_EXIT:
         begin_exit(g, v)
     v.done = 1
     p.busy = True
@@ -92,8 +94,8 @@ cdef inline bint end_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         if yields(g, v, until):
             break
     if over:
-        p.busy = False
         end_exit(g, v)
+        p.busy = False
     return over
 
 cdef inline void end_now(machine_t *g, vcpu_t *v, int cpu, process_t *p) noexcept nogil:

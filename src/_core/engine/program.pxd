@@ -7,6 +7,7 @@ from hinting._core.common cimport pfn_t
 from hinting._core.engine.file_rows cimport file_row, forget_row
 from hinting._core.engine.files cimport wait_for_disk
 from hinting._core.engine.kernel_rows cimport alloc_row, free_row, slab_grow_row, slab_shrink_row
+from hinting._core.engine.log cimport LOG_ROW, LOG_SLEEP, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
     PROGRAM_COMPUTES,
@@ -136,13 +137,26 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         wait_for_disk(g, v, sync_ns(g, -1 if op.flags & OPF_ALL_FILES else <int64_t>op.file))
     return True
 
+cdef inline void log_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op) noexcept nogil:
+    """A row is done; marks and rows without time are left out."""
+    if op.op == OP_SLEEP:
+        log_span(g, LOG_SLEEP, cpu, v.now, v.until, op.op, op.a)
+    elif op.op == OP_COMPUTE:
+        log_span(g, LOG_ROW, cpu, v.row_at, v.until, op.op, op.b)
+    elif v.now > v.row_at:
+        log_span(g, LOG_ROW, cpu, v.row_at, v.now, op.op, op.b)
+    v.row_at = -1
+
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """Run rows until the stretch ends, the program sleeps or ends, or the host has no frame."""
     while v.program == PROGRAM_RUNS and not yields(g, v, until):
         if v.pc >= v.nr_ops:
             v.program = PROGRAM_ENDED
             break
+        if v.row_at < 0:
+            v.row_at = v.now
         if run_row(g, v, cpu, &v.ops[v.pc], until):
+            log_row(g, v, cpu, &v.ops[v.pc])
             next_row(v)
         elif g.host_oom or v.stalled:
             break

@@ -27,8 +27,9 @@ from hinting._core.engine.process cimport free_gathered_list
 from hinting._core.engine.sharing cimport split_oldest
 from hinting._core.engine.slab cimport TAKE_OLDEST, free_object, retire_current, slab_cache_t
 from hinting._core.engine.writeback cimport clean, write_ns
+from hinting._core.kernel cimport RESERVE_HARDER
 from hinting._core.mm.alloc cimport free_pages
-from hinting._core.mm.state cimport WM_HIGH, mm_t
+from hinting._core.mm.state cimport WM_HIGH, ZONE_RECLAIM_ACTIVE, mm_t
 from hinting._core.mm.watermark cimport wm_ok, wmark
 
 cdef enum:
@@ -43,11 +44,8 @@ ctypedef struct scan_t:                 # one pass over the lists
     double disk_ns
 
 cdef inline int64_t quota(int64_t pages, int priority) noexcept nogil:
-    """Pages of a list to look at in one round."""
-    cdef int64_t n = pages >> priority
-    if n < CLUSTER:
-        n = CLUSTER
-    return n if n < pages else pages
+    """Pages of a list to look at in one round; none of a short list at first, as in the recordings of 6.1."""
+    return pages >> priority
 
 cdef inline void shrink_active(machine_t *g, int64_t n, scan_t *s) noexcept nogil:
     """Move the n oldest pages of the active list to the inactive one."""
@@ -145,8 +143,6 @@ cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept
     cdef int64_t inactive = quota(c.lru[LRU_INACTIVE].n, priority)
     if inactive_is_low(c):
         shrink_active(g, active, s)
-        if inactive == 0:
-            inactive = quota(c.lru[LRU_INACTIVE].n, priority)
     shrink_inactive(g, cpu, inactive, s)
     shrink_slab(g, cpu, priority, s)
     shrink_huge(g, cpu, priority, s)
@@ -185,6 +181,17 @@ cdef inline int idle_cpu(machine_t *g, int cpu) noexcept nogil:
             return i
     return cpu
 
+cdef inline void mark_active(mm_t *m, bint active) noexcept nogil:
+    """6.x: per-CPU lists stay short while kswapd works, so that what it frees counts."""
+    cdef int i
+    if m.k.reserves == RESERVE_HARDER:
+        return
+    for i in range(NR_ZONES):
+        if active and m.zone[i].populated:
+            m.zone[i].flags |= ZONE_RECLAIM_ACTIVE
+        else:
+            m.zone[i].flags &= ~<uint32_t>ZONE_RECLAIM_ACTIVE
+
 cdef inline void wake_kswapd(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """A request found no page above the low watermark, or a fallback boosted it: kswapd starts, if there is anything to take.
 
@@ -204,12 +211,13 @@ cdef inline void wake_kswapd(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     k.priority = DEF_PRIORITY
     k.reclaimed = 0
     k.runs += 1
+    mark_active(g.mm, True)
 
 cdef inline void charge_reclaim(machine_t *g, const scan_t *s) noexcept nogil:
     g.account.guest_reclaim += s.cpu_ns
     g.account.guest_disk += s.disk_ns
 
-cdef inline void kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
+cdef inline void guest_kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
     """Reclaim round by round until a zone is above its high watermark or nothing is left; the vCPU loses the CPU time."""
     cdef scan_t s
     cdef kswapd_t *k = &g.kswapd
@@ -218,8 +226,10 @@ cdef inline void kswapd_slice(machine_t *g, int64_t until) noexcept nogil:
         if k.boost_left <= 0 and is_balanced(g.mm) or k.priority < 1 or not is_reclaimable(g):
             k.failures = 0 if k.reclaimed else k.failures + 1
             k.now = NEVER
+            mark_active(g.mm, False)
             return
         memset(&s, 0, sizeof(s))
+        g.mm.times.now = k.now
         shrink(g, k.cpu, k.priority, &s)
         g.reclaim.scanned_kswapd += s.scanned
         g.reclaim.stolen_kswapd += s.reclaimed

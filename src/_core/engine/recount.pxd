@@ -1,6 +1,9 @@
 """Invariants of a guest's memory in use, verified by a full recount."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport calloc, free
+
+from hinting.errors import CheckError
 
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.machine cimport machine_t
@@ -216,3 +219,33 @@ cdef inline int recount_slab(machine_t *g, pfn_t *bad) noexcept nogil:
         if objects != c.object.n or live != c.live:
             return COUNT_SLAB
     return COUNT_FINE
+
+cdef inline str found(int result):
+    """What a recount found, in words."""
+    return (
+        "", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
+        "the number of cached pages differs", "the number of dirty pages differs", "it is mapped otherwise than counted",
+        "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted",
+        "(a kernel cache): its objects or slabs are miscounted",
+    )[result]
+
+cdef inline int check_counts(machine_t *g) except -1:
+    """Raise CheckError if page cache, processes or kernel caches are not as counted."""
+    cdef pfn_t bad = NO_PFN
+    cdef int result
+    cdef census_t s
+    s.parts = <uint16_t *>calloc(g.mm.npfn + 1, 5)
+    if s.parts == NULL:
+        raise MemoryError()
+    s.whole = s.parts + g.mm.npfn
+    s.counted = <uint8_t *>(s.whole + g.mm.npfn)
+    with nogil:
+        result = recount_cache(g, &bad)
+        if result == COUNT_FINE:
+            result = recount_processes(g, &s, &bad)
+        if result == COUNT_FINE:
+            result = recount_slab(g, &bad)
+    free(s.parts)
+    if result != COUNT_FINE:
+        raise CheckError(f"guest {g.number}, pfn {bad}: {found(result)}")
+    return 0

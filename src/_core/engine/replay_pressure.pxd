@@ -48,7 +48,7 @@ from hinting._core.engine.replay cimport (
     ROW_STEAL,
     events_t,
 )
-from hinting._core.engine.replay_steps cimport compare, mapped, request_row, tally_t
+from hinting._core.engine.replay_steps cimport compare, mapped, passed_by_lists, request_row, tally_t
 from hinting._core.mm.alloc cimport (
     bulk_one,
     carve_used,
@@ -58,6 +58,7 @@ from hinting._core.mm.alloc cimport (
     prepare,
     request,
     request_t,
+    take_direct,
     take_from_zone,
 )
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, account_list, list_del, move_block, rotate_to_front
@@ -184,7 +185,10 @@ cdef inline void pressed_alloc(mm_t *m, events_t *e, tally_t *t, pressure_t *p, 
         if pfn == NO_PFN:
             flags = recorded_flags(e.aflags[i])
             p.n.zones += not is_own_way(m, &r, flags, z)
-            pfn = take_from_zone(m, z, cpu, &r, flags)
+            if passed_by_lists(m, e, i):
+                pfn = take_direct(m, z, cpu, &r, flags & ~<uint32_t>ALLOC_NOFRAGMENT)
+            else:
+                pfn = take_from_zone(m, z, cpu, &r, flags)
             if pfn == NO_PFN and flags & ALLOC_NOFRAGMENT:      # the flags are those with which the pass began
                 pfn = take_from_zone(m, z, cpu, &r, flags & ~<uint32_t>ALLOC_NOFRAGMENT)
             if pfn != NO_PFN and flags & ALLOC_HIGHATOMIC:
@@ -279,11 +283,11 @@ cdef inline void see_order(mm_t *m, events_t *e, pressure_t *p, int64_t i) noexc
     cdef pfn_t pfn = <pfn_t>e.pfn[i], head = 0
     cdef int cpu = e.cpu[i], _k
     cdef zone_t *z = zone_of(m, pfn)
-    cdef uint8_t tag = covering(m, pfn, &head)
+    cdef uint8_t tag = covering(m, pfn, &head) if z != NULL else 0
     cdef int order = tag & TAG_ORDER
     cdef uint32_t base, node
     cdef int ahead
-    if z == NULL or not tag_is_buddy(tag) or head != pfn or order < e.order[i]:
+    if not tag_is_buddy(tag) or head != pfn or order < e.order[i]:
         return
     ahead = p.taken[cpu][order]
     base = m.nblocks if order == MAX_ORDER else m.span

@@ -7,6 +7,7 @@ import numpy as np
 
 from hinting._core.engine.replay cimport ROW_OTHER, Events, Replay, events_t
 from hinting._core.engine.replay_pressure cimport begins_compacting, note_lists, plain_row, pressure_t
+from hinting._core.engine.replay_steps cimport tally_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
 
@@ -37,10 +38,13 @@ cdef class RequestReplay(Replay):
     cdef void rows(self, int64_t stop) noexcept nogil:
         cdef mm_t *m = &self.allocator.m
         cdef events_t *e = &self.events.e
+        cdef tally_t *t = &self.t
+        cdef pressure_t *p = self.p
+        cdef uint32_t *actual = self.actual
         cdef int64_t i
         for i in range(self.at, stop):
             if e.kind[i] != ROW_OTHER:
-                plain_row(m, e, &self.t, self.p, self.actual, i)
+                plain_row(m, e, t, p, actual, i)
 
     def result(self):
         """The tally: rows that were inputs, choices and those equal to the kernel's, and the first that is not."""

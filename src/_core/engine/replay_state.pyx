@@ -226,7 +226,7 @@ cdef bint leave(mm_t *m, events_t *e, int64_t i, uint8_t kind) noexcept nogil:
     cdef uint8_t tag = head_tag(m, pfn)
     cdef int order = tag & TAG_ORDER
     cdef bint is_first = False
-    if not tag:
+    if not tag or e.order[i] >= 0 and e.order[i] != order:
         return False
     account_list(m, z, e.cpu[i], -(<int64_t>1 << order), list_type(m, pfn, order, &is_first))
     list_del(m, z, pfn, order)

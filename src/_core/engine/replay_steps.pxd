@@ -5,9 +5,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from hinting._core.common cimport (
     MAX_CPUS,
     MAX_ORDER,
-    MT_HIGHATOMIC,
     MT_ISOLATE,
     MT_MOVABLE,
+    MT_PCPTYPES,
     NO_PFN,
     PAGEBLOCK_ORDER,
     pfn_t,
@@ -25,13 +25,17 @@ from hinting._core.mm.alloc cimport (
     request,
     request_t,
     scan_zones,
+    slow_flags,
+    take_direct,
     take_from_zone,
+    zone_admits,
 )
 from hinting._core.engine.replay cimport (
     BY_COMPACTION,
     BY_OTHERS,
     FREE_DIRECT,
     PATH_BULK,
+    PATH_DIRECT,
     ROW_ALLOC,
     ROW_ALLOC_FAIL,
     ROW_DECAY,
@@ -73,8 +77,11 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.pcp cimport bulk_drain, decayed_excess, pindex, ring_push_head
-from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
-from hinting._core.mm.watermark cimport ALLOC_WMARK_MASK, wm_fast, wmark
+from hinting._core.mm.state cimport WM_LOW, mm_t, pcp_t, zone_t
+from hinting._core.mm.watermark cimport ALLOC_NOFRAGMENT, ALLOC_WMARK_MASK, wm_fast, wmark
+
+cdef enum:
+    KERNEL_RESERVES = 0x08 | 0x10 | 0x200   # ALLOC.aflags: OOM, NON_BLOCK, HIGHATOMIC
 
 ctypedef struct tally_t:
     int64_t rows                        # rows that were inputs
@@ -84,7 +91,7 @@ ctypedef struct tally_t:
     int64_t first_row                   # first row where the choice differs, -1
     int64_t first_expected
     int64_t first_chosen                # -1: no page
-    int64_t assisted                    # requests whose zone was taken from the recording: two CPUs raced
+    int64_t assisted                    # requests whose zone was taken from the recording: CPUs raced, bulk of unknown size
     int64_t decaying[MAX_CPUS]          # 6.12: pages that the decay running on a CPU has yet to drain
     bint failing[MAX_CPUS]              # a pass over the zones found nothing for the request under way on a CPU
     bint reporting                      # put backs are those of page reporting: they mark
@@ -122,34 +129,103 @@ cdef inline bint raced(mm_t *m, events_t *e, int64_t i, const request_t *r, uint
     z.counter = own
     return admitted != recorded
 
+cdef inline bint serves_unmixed(mm_t *m, zone_t *z, int cpu, const request_t *r) noexcept nogil:
+    """The zone has a page of the wanted type, or a whole pageblock of another one."""
+    return (z.nonempty[r.mt] >> r.order != 0
+            or m.k.pcp_orders >> r.order & 1 and pcp_of(m, z, cpu).list[pindex(r.mt, r.order)].len > 0
+            or (z.nonempty[0] | z.nonempty[1] | z.nonempty[2]) >> PAGEBLOCK_ORDER != 0)
+
+cdef inline bint close_call(mm_t *m, events_t *e, int64_t i, const request_t *r, uint32_t flags) noexcept nogil:
+    """Several CPUs: a watermark test decided otherwise than recorded, or might have, by what the CPUs may keep back.
+
+    Only the preferred zone's counter is recorded. The recorded zone passed its test, if it was the fast path that took
+    the page. A zone that was looked at and not taken failed it, or mixing pageblocks was not wanted there.
+    """
+    cdef int zone
+    cdef zone_t *z
+    cdef zone_t *taken = &m.zone[e.zone[i]]
+    cdef int64_t mark
+    if m.ncpus == 1 or e.aflags[i] < 0 or e.aflags[i] & ALLOC_WMARK_MASK != WM_LOW:
+        return False
+    if not wm_fast(m, taken, r.order, wmark(taken, WM_LOW), r.highest_zone, flags, r.gfp):
+        return True
+    for zone in range(r.preferred_zone, -1, -1):
+        z = &m.zone[zone]
+        mark = wmark(z, WM_LOW)
+        if not z.populated or z == taken or not wm_fast(m, z, r.order, mark, r.highest_zone, flags, r.gfp):
+            continue
+        mark += z.lowmem_reserve[r.highest_zone] + (<int64_t>1 << r.order)
+        if z.counter - mark > m.ncpus * (z.threshold + pcp_of(m, z, 0).batch):
+            continue
+        if zone > taken.index or flags & ALLOC_NOFRAGMENT and not serves_unmixed(m, taken, e.cpu[i], r):
+            return True
+    return False
+
+cdef inline pfn_t take_recorded_zone(mm_t *m, events_t *e, int64_t i, const request_t *r, uint32_t flags) noexcept nogil:
+    cdef pfn_t pfn = take_from_zone(m, &m.zone[e.zone[i]], e.cpu[i], r, flags)
+    if pfn == NO_PFN and flags & ALLOC_NOFRAGMENT:
+        pfn = take_from_zone(m, &m.zone[e.zone[i]], e.cpu[i], r, flags & ~<uint32_t>ALLOC_NOFRAGMENT)
+    return pfn
+
+cdef inline bint passed_by_lists(const mm_t *m, const events_t *e, int64_t i) noexcept nogil:
+    """A request of an order with per-CPU lists that was served straight from the free lists.
+
+    It interrupted an owner of the lists, whose lock it could not get. (From a reserve it comes that way too, but then
+    the lists had nothing.)
+    """
+    return e.aux[i] == PATH_DIRECT and m.k.pcp_orders >> e.order[i] & 1 and (
+        e.aflags[i] < 0 or not e.aflags[i] & KERNEL_RESERVES)
+
+cdef inline pfn_t scan_passing_by(mm_t *m, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
+    """As scan_zones, without the per-CPU lists."""
+    cdef int zone
+    cdef pfn_t pfn
+    while True:
+        for zone in range(r.preferred_zone, -1, -1):
+            if m.zone[zone].populated and zone_admits(m, &m.zone[zone], r, flags):
+                pfn = take_direct(m, &m.zone[zone], cpu, r, flags)
+                if pfn != NO_PFN:
+                    return pfn
+        if not flags & ALLOC_NOFRAGMENT:
+            return NO_PFN
+        flags &= ~<uint32_t>ALLOC_NOFRAGMENT
+
+cdef inline pfn_t bulk_row(mm_t *m, events_t *e, tally_t *t, int64_t i, const request_t *r) noexcept nogil:
+    """A page of the bulk interface. How many were asked for is not recorded: at least those that follow."""
+    cdef int64_t n = 1, k = i + 1
+    cdef zone_t *z
+    while k < e.n and e.kind[k] == ROW_ALLOC and e.aux[k] == PATH_BULK and e.cpu[k] == e.cpu[i]:
+        n += 1
+        k += 1
+    z = bulk_zone(m, r, n)
+    if z == NULL or z.index != e.zone[i]:
+        t.assisted += 1
+        z = &m.zone[e.zone[i]]
+    return bulk_one(m, z, e.cpu[i], r)
+
 cdef inline pfn_t alloc_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
     cdef request_t r
     cdef uint32_t flags
     cdef int cpu = e.cpu[i]
     cdef pfn_t pfn
-    cdef int64_t n, j
-    cdef zone_t *z
     r = request(m, e.order[i], e.gfp[i])
     r.mt = e.mt[i]
-    if e.aux[i] != PATH_BULK:                   # a bulk row does not say its zones
-        r.highest_zone = <int>(e.a[i] & 15)
-        r.preferred_zone = <int>(e.a[i] >> 4)
-    if e.aux[i] == PATH_BULK:
-        n = 1
-        j = i + 1
-        while j < e.n and e.kind[j] == ROW_ALLOC and e.aux[j] == PATH_BULK and e.cpu[j] == cpu:
-            n += 1
-            j += 1
-        z = bulk_zone(m, &r, n)
-        return bulk_one(m, z if z != NULL else &m.zone[r.preferred_zone], cpu, &r)
+    if e.aux[i] == PATH_BULK:                   # a bulk row does not say its zones
+        return bulk_row(m, e, t, i, &r)
+    r.highest_zone = <int>(e.a[i] & 15)
+    r.preferred_zone = <int>(e.a[i] >> 4)
     flags = fast_flags(m, &r)
-    if raced(m, e, i, &r, flags):
+    if passed_by_lists(m, e, i):
+        pfn = scan_passing_by(m, cpu, &r, flags)
+        if pfn == NO_PFN:
+            pfn = scan_passing_by(m, cpu, &r, slow_flags(m, &r))
+    elif raced(m, e, i, &r, flags) or close_call(m, e, i, &r, flags):
         t.assisted += 1
-        pfn = take_from_zone(m, &m.zone[e.zone[i]], cpu, &r, flags)
+        pfn = take_recorded_zone(m, e, i, &r, flags)
     else:
         pfn = scan_zones(m, cpu, &r, flags)
-    if pfn == NO_PFN:
-        pfn = alloc_slow(m, cpu, &r)
+        if pfn == NO_PFN:
+            pfn = alloc_slow(m, cpu, &r)
     if pfn != NO_PFN:
         mark_used(m, pfn, &r)
     return pfn
@@ -164,7 +240,7 @@ cdef inline bint fail_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept 
     cdef request_t r
     cdef pfn_t pfn
     t.failing[cpu] = e.aux[i] == 0
-    if e.aux[i] == 0 or not failing:
+    if e.aux[i] == 0 or not failing or not 0 <= e.order[i] <= MAX_ORDER or not 0 <= e.mt[i] < MT_PCPTYPES:
         return True
     r = request(m, e.order[i], e.gfp[i])
     r.mt = e.mt[i]

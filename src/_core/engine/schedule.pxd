@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from hinting._core.engine.machine cimport THREAD_IDLE, THREAD_WOKEN, machine_t, vcpu_t
+from hinting._core.engine.machine cimport PROGRAM_RUNS, THREAD_IDLE, THREAD_WOKEN, machine_t, vcpu_t
 from hinting._core.engine.vmm cimport take_submitted
 
 cdef inline bint thread_due(const vcpu_t *v) noexcept nogil:
@@ -20,5 +20,6 @@ cdef inline void note_wake(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         v.thread_at = v.now + g.strategy.wake_latency_ns
 
 cdef inline bint yields(const machine_t *g, const vcpu_t *v, int64_t until) noexcept nogil:
-    """Whether this stretch of the vCPU ends here: its time is up, its thread is due, it spins, or kswapd is behind it."""
-    return v.now >= until or thread_due(v) or v.waits or g.kswapd.now <= v.now
+    """Whether this stretch of the vCPU ends here: its time is up, its thread is due, it spins or waits, or kswapd is behind."""
+    return (v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS
+            or g.kswapd.now <= v.now)

@@ -9,10 +9,6 @@ from hinting._core.host.host import Backing, HostMemory
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
 
-CACHE_DTYPE: np.dtype[np.void]
-EXIT_DTYPE: np.dtype[np.void]
-ROW_DTYPE: np.dtype[np.void]
-
 class Machine:
     """A guest on a host: an allocator, a strategy, a backing and one program a vCPU. Made by Engine.add."""
 
@@ -58,7 +54,6 @@ class Machine:
 
     def oom_kills(self) -> list[tuple[int, int, int]]:
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
-
     def measured(self, until: int) -> dict[str, Any]:
         """What the meter of this guest has counted up to a time: pages, frames and ns; -1 for times that have not come."""
 
@@ -78,7 +73,7 @@ class Engine:
     def host(self) -> HostMemory: ...
     @property
     def machines(self) -> list[Machine]: ...
-    def __init__(self, host: HostMemory, *, slice_ns: int, kswapd_ns: int, resolution_ns: int) -> None: ...
+    def __init__(self, host: HostMemory, *, slice_ns: int, kswapd_ns: int, resolution_ns: int, logs: bool = False) -> None: ...
     def add(
         self,
         allocator: Allocator,
@@ -88,6 +83,7 @@ class Engine:
         gfp: Mapping[str, int],
         thp: bool,
         thp_cow_copies: bool,
+        async_pf: bool = True,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 
@@ -112,8 +108,19 @@ class Engine:
         """Guests that the host's OOM killer ended."""
 
     @property
+    def host_kernel_ns(self) -> float:
+        """CPU time of the host's kernel threads, ns."""
+
+    @property
     def reached(self) -> int:
         """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
+
+    def spans(self) -> NDArray[np.void]:
+        """What ran when, as a structured array in the order in which it ended; empty unless made with logs."""
+
+    @property
+    def logs(self) -> bool:
+        """Whether spans are kept."""
 
     def rows(self) -> NDArray[np.void]:
         """The time line as a structured array in the order of emulation: times, guests, and the changes."""

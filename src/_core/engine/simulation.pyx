@@ -4,16 +4,15 @@ The simulation always lets the vCPU or VMM whose clock is furthest behind run ne
 guests interleave on the host in time order. Nothing here draws random numbers: the same input gives the same run.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from hinting.errors import CheckError, GuestError, HintingError, OpError, StrategyError
+from hinting.errors import GuestError, HintingError, OpError, StrategyError
 
-from hinting._core.common cimport NO_PFN
-from hinting._core.costs cimport Costs
+from hinting._core.costs cimport Costs, costs_t
 from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
@@ -34,23 +33,26 @@ from hinting._core.engine.machine cimport (
     meter_t,
     row_t,
     simulation_t,
+    span_t,
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.program cimport run_program
-from hinting._core.engine.reclaim cimport kswapd_slice
-from hinting._core.engine.recount cimport COUNT_FINE, census_t, recount_cache, recount_processes, recount_slab
+from hinting._core.engine.reclaim cimport guest_kswapd_slice
+from hinting._core.engine.recount cimport check_counts
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
 from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, lazy_init
+from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
+from hinting._core.host.khugepaged cimport khugepaged_round
+from hinting._core.host.state cimport host_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.common cimport NR_ORDERS
 from hinting._core.mm.counter cimport fold, pcp_of
@@ -60,27 +62,8 @@ from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
-from hinting._core.engine.ops import OP_DTYPE, OPS, file_ends, numbers_used, op_rows, slab_caches, validate
-
-
-#: Rows of Machine.page_cache; flags: 1 active, 2 referenced, 4 dirty.
-CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags", "u4")])
-
-#: What a recount found, by COUNT_*.
-COUNTS = ("", "in use, but not an allocated page", "its LRU list is broken", "its file has another page there",
-          "the number of cached pages differs", "the number of dirty pages differs", "it is mapped otherwise than counted",
-          "the queue of huge pages to split is wrong", "(a process): its pages or tables are miscounted",
-          "(a kernel cache): its objects or slabs are miscounted")
-
-#: dtype of a process exit.
-EXIT_DTYPE = np.dtype([
-    ("begin", "i8"), ("end", "i8"), ("freed", "i8"), ("given", "i8"), ("first", "i8"), ("last", "i8"), ("reached", "i8", 3),
-])
-
-#: dtype of a row of the time line.
-ROW_DTYPE = np.dtype([
-    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
-], align=True)
+from hinting._core.engine.dtypes import CACHE_DTYPE, EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
+from hinting._core.engine.ops import OP_DTYPE, begun, file_ends, numbers_used, op_rows, slab_caches, validate
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -204,12 +187,51 @@ cdef void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
             return
 
 
+cdef void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
+    """Note what a kernel thread of the host has changed of any guest."""
+    cdef int i
+    for i in range(s.nr_machines):
+        note_guest(s, s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
+
+
+cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcept nogil:
+    """The host's kswapd works until it sleeps, waits for the device, or the time is over."""
+    cdef host_t *h = s.host
+    cdef double ns, waited
+    cdef int64_t whole
+    while h.reclaim.kswapd.awake and h.reclaim.kswapd.now < until:
+        ns = h.reclaim.kswapd.carry
+        waited = h.reclaim.waited
+        h.now = h.reclaim.kswapd.now
+        kswapd_step(h, c, &ns)
+        s.host_kernel_async += ns - h.reclaim.kswapd.carry - (h.reclaim.waited - waited)
+        whole = <int64_t>ns
+        h.reclaim.kswapd.carry = ns - whole
+        h.reclaim.kswapd.now += whole
+    note_reclaimed(s, h.reclaim.kswapd.now)
+
+
+cdef void khugepaged_slice(simulation_t *s) noexcept nogil:
+    """One round; faults of a guest whose block is collapsed wait for it."""
+    cdef host_t *h = s.host
+    cdef double ns = 0
+    cdef double waited = h.reclaim.waited if h.reclaim != NULL else 0
+    cdef int64_t sleep
+    h.now = h.khugepaged_at
+    sleep = khugepaged_round(h, s.costs, &ns)
+    s.host_kernel_async += ns - (h.reclaim.waited - waited if h.reclaim != NULL else 0)
+    note_reclaimed(s, h.khugepaged_at + <int64_t>ns)
+    h.khugepaged_at += <int64_t>ns + sleep
+
+
 cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     """Let whoever is furthest behind run one slice; False if nobody has anything to do before `until`."""
     cdef machine_t *g
     cdef machine_t *chosen = NULL
     cdef int i, cpu, who = VMM
     cdef int64_t t, first = NEVER, limit
+    if s.host.reclaim != NULL and s.host.reclaim.kswapd.awake:
+        first = s.host.reclaim.kswapd.now
     for i in range(s.nr_machines):
         g = s.machine[i]
         if g.state != GUEST_FINE or until == NEVER and ticks_only(g):
@@ -228,17 +250,24 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
                 first = t
                 chosen = g
                 who = cpu
-    if chosen == NULL or first >= until:
+    if s.host.khugepaged and s.host.khugepaged_at <= first and s.host.khugepaged_at < until and not (first == until == NEVER):
+        s.now = max(s.now, s.host.khugepaged_at)
+        khugepaged_slice(s)
+        return True
+    if first >= until:
         return False
     if first > s.now:
         s.now = first
     limit = first + s.slice_ns
     if limit > until:
         limit = until
+    if chosen == NULL:
+        kswapd_slice(s, s.costs, limit)
+        return True
     if who == VMM:
         vmm_slice(chosen, limit)
     elif who == KSWAPD:
-        kswapd_slice(chosen, limit)
+        guest_kswapd_slice(chosen, limit)
         note_wake(chosen, &chosen.vcpu[chosen.kswapd.cpu], chosen.kswapd.cpu)
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
@@ -315,8 +344,7 @@ cdef class Machine:
         """Refuse processes that another vCPU's program spawns."""
         for other in range(self.g.ncpus):
             theirs = self.programs[other]
-            shared = np.intersect1d(rows["proc"][rows["op"] == OPS["SPAWN"]],
-                                    theirs["proc"][theirs["op"] == OPS["SPAWN"]])
+            shared = np.intersect1d(begun(rows), begun(theirs))
             if other != cpu and shared.size:
                 raise OpError(f"op array: process {shared[0]} belongs to vCPU {other}: "
                               f"give the processes of vCPU {cpu} other numbers")
@@ -338,7 +366,7 @@ cdef class Machine:
 
     @property
     def is_idle(self):
-        """No vCPU has a row that it can run, and no report is under way."""
+        """No vCPU has a row left to run and no report is under way."""
         return self.g.state == GUEST_LOST or is_idle(&self.g)
 
     def accounts(self):
@@ -361,21 +389,7 @@ cdef class Machine:
 
     def check(self):
         """Verify page cache, processes and kernel caches by a full recount; raises CheckError."""
-        cdef uint32_t bad = NO_PFN
-        cdef int result
-        cdef census_t s
-        cdef unsigned char[::1] arrays = np.zeros(self.g.mm.npfn * 5 + 64, np.uint8)
-        s.parts = <uint16_t *>&arrays[0]
-        s.whole = s.parts + self.g.mm.npfn
-        s.counted = <uint8_t *>(s.whole + self.g.mm.npfn)
-        with nogil:
-            result = recount_cache(&self.g, &bad)
-            if result == COUNT_FINE:
-                result = recount_processes(&self.g, &s, &bad)
-            if result == COUNT_FINE:
-                result = recount_slab(&self.g, &bad)
-        if result != COUNT_FINE:
-            raise CheckError(f"guest {self.g.number}, pfn {bad}: {COUNTS[result]}")
+        check_counts(&self.g)
 
     def oom_kills(self):
         """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
@@ -446,35 +460,40 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own.
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
 
-    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns):
+    def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
+                 bint logs=False):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
         self.host = host
         self.machines = []
         self.s.host = &host.h
+        self.s.costs = &host.costs.c
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
         self.s.resolution_ns = resolution_ns
+        self.s.logs = logs
         self.s.used_noted = used_by_host(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
         free(self.s.row)
+        free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp, bint thp_cow_copies):
+            gfp, bint thp, bint thp_cow_copies, bint async_pf=True):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
-        thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says.
+        thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
+        swap stalls the guest's task, else its vCPU.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -492,11 +511,13 @@ cdef class Engine:
         g.refilled_charged = allocator.m.refilled
         g.drained_charged = allocator.m.drained
         g.backing = &backing.b
+        backing.b.mm, backing.allocator = g.mm, allocator
         g.costs = &costs.c
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
         g.thp = thp
         g.thp_cow_copies = thp_cow_copies
+        g.async_pf = async_pf
         g.kswapd_at = NEVER
         g.kswapd.now = NEVER
         cache_init(&g.cache)
@@ -532,7 +553,7 @@ cdef class Engine:
             g.vcpu[cpu].program = PROGRAM_ENDED
             g.vcpu[cpu].next_second = self.s.now + SECOND
             g.vcpu[cpu].next_timer = NEVER
-            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = -1
+            g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = g.vcpu[cpu].row_at = -1
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
                 g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
@@ -579,6 +600,8 @@ cdef class Engine:
         """When somebody has something to do next, ns; None if nobody has."""
         cdef int i, cpu
         cdef int64_t t, first = NEVER
+        if self.s.host.reclaim != NULL and self.s.host.reclaim.kswapd.awake:
+            first = self.s.host.reclaim.kswapd.now
         for i in range(self.s.nr_machines):
             if self.s.machine[i].state != GUEST_FINE or ticks_only(self.s.machine[i]):
                 continue
@@ -610,6 +633,11 @@ cdef class Engine:
         return self.s.oom_kills
 
     @property
+    def host_kernel_ns(self):
+        """CPU time of the host's kernel threads, ns."""
+        return self.s.host_kernel_async
+
+    @property
     def reached(self):
         """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
         cdef int64_t t = self.s.now
@@ -619,6 +647,19 @@ cdef class Engine:
             for cpu in range(self.s.machine[i].ncpus):
                 t = max(t, self.s.machine[i].vcpu[cpu].now)
         return t
+
+    def spans(self):
+        """What ran when, as a structured array in the order in which it ended; empty unless made with logs."""
+        array = np.empty(self.s.nr_spans, SPAN_DTYPE)
+        cdef span_t[::1] out = array
+        if self.s.nr_spans:
+            memcpy(&out[0], self.s.span, self.s.nr_spans * sizeof(span_t))
+        return array
+
+    @property
+    def logs(self):
+        """Whether spans are kept."""
+        return self.s.logs
 
     def rows(self):
         """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.

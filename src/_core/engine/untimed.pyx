@@ -11,7 +11,7 @@ import numpy as np
 from hinting.errors import PageError, StrategyError
 
 from hinting._core.common cimport pfn_t
-from hinting._core.host.backing cimport HOST_OK, backing_discard, backing_touch, lazy_init
+from hinting._core.host.backing cimport HOST_OK, TOUCH_WRITES, backing_discard, backing_touch, lazy_init
 from hinting._core.costs cimport costs_t
 from hinting._core.host.host cimport Backing
 from hinting._core.host.lazy cimport backing_free_lazily
@@ -104,10 +104,10 @@ cdef class Untimed:
                 next = done + 1
                 while next < end and out[next] == out[next - 1] + size:
                     next += 1
-                result = backing_touch(h, b, c, out[done], (next - done) * size, &ns)
+                result = backing_touch(h, b, c, out[done], (next - done) * size, TOUCH_WRITES, &ns)
                 if result == HOST_OK:
                     done = next
-            while result != HOST_OK and done < end and backing_touch(h, b, c, out[done], size, &ns) == HOST_OK:
+            while result != HOST_OK and done < end and backing_touch(h, b, c, out[done], size, TOUCH_WRITES, &ns) == HOST_OK:
                 done += 1
         while end > done:
             end -= 1

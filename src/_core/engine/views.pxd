@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport NO_PFN
 from hinting._core.engine.machine cimport GUEST_FINE, machine_t
-from hinting._core.engine.meter cimport held_by_guest
 from hinting._core.engine.pagecache cimport CACHE_FILE, CACHE_FLAGS_SHIFT, LRU_ACTIVE, LRU_INACTIVE
+from hinting._core.engine.meter cimport held_by_guest
 
 cdef inline dict counts_of(machine_t *g):
     """Counts of the guest since its launch; memory in pages."""

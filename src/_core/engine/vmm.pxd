@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.engine.charge cimport advance, charge_strategy, is_busy
+from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
     PROGRAM_COMPUTES,
@@ -43,19 +44,23 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thre
     r.ticket = ticket
     r.cpu = cpu
     r.by_thread = by_thread
+    r.at = v.now
     g.vmm.queued += 1
 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Run the strategy's thread on this CPU; if it reports, hand the blocks to the VMM."""
     cdef int state
+    cdef int64_t begin = v.now
     g.strategy.wake[cpu] = 0
     v.thread = THREAD_IDLE
     state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
     charge_strategy(g, v)
+    log_span(g, LOG_THREAD, cpu, begin, v.now, 0, 0)
     if state == THREAD_REPORTS:
         kick(g, v, cpu, g.strategy.thread_ticket[cpu], True)
         v.thread = THREAD_WAITS
         v.thread_at = NEVER
+        v.wait_at = v.now
 
 cdef inline int next_used(const machine_t *g, int cpu) noexcept nogil:
     """The oldest answer that this CPU has not got yet, -1 if none."""
@@ -171,11 +176,13 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef request_t r = g.vmm.queue[0]
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
+    cdef int64_t began = g.vmm.now
     cdef uint64_t seen[SEEN_WORDS]
     if g.vmm.at < 0:
         vmm_charge(g, g.costs.virt_vq_pop_element
                    + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
+        g.vmm.began = began
     while g.vmm.at < n:
         if g.vmm.now >= until:
             return
@@ -183,6 +190,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         stolen_ns = 0
         pages = <int64_t>1 << blocks[g.vmm.at].order
         before = g.backing.held_frames
+        g.sim.host.now = g.vmm.now
         if g.strategy.on_discard != NULL:
             g.strategy.on_discard(g.strategy.self, g.mm, blocks[g.vmm.at].pfn, blocks[g.vmm.at].order)
         look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
@@ -207,6 +215,8 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         all_pages += <int64_t>1 << blocks[i].order
     g.in_flight -= all_pages
     note(g, g.vmm.now, VMM_CLOCK)
+    log_span(g, LOG_VMM, 0, g.vmm.began, g.vmm.now, <int>n, all_pages)
+    log_span(g, LOG_REPORT, r.ticket, r.at, g.vmm.now, <int>n, all_pages)
     g.vmm.queued -= 1
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]
@@ -219,6 +229,7 @@ cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         if g.strategy.synchronous:
             g.account.guest_spin += v.thread_at - v.now
         v.now = v.thread_at
+    log_span(g, LOG_WAIT, cpu, v.wait_at, v.now, 0, 0)
     v.thread = THREAD_IDLE
     g.strategy.on_host_done(g.strategy.self, g.mm, cpu, g.strategy.thread_ticket[cpu])
     charge_strategy(g, v)

@@ -22,5 +22,16 @@ from hinting._core.host.guest cimport (
 )
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
+from hinting._core.host.kswapd cimport kswapd_step, wake_host_kswapd
 from hinting._core.host.reclaim cimport reclaim_for, reclaim_until
-from hinting._core.host.state cimport HOST_NOMEM, HOST_OK, backing_t, block_t, host_t
+from hinting._core.host.state cimport (
+    HOST_NOMEM,
+    HOST_OK,
+    TOUCH_DISK,
+    TOUCH_WHOLE,
+    TOUCH_WRITEBACK,
+    TOUCH_WRITES,
+    backing_t,
+    block_t,
+    host_t,
+)

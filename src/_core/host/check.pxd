@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+from hinting._core.host.check_swap cimport swap_check
 from hinting._core.host.deferred cimport folio_mapped
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
@@ -36,6 +37,7 @@ cdef enum:
     CHECK_QUEUE = 9
     CHECK_DIRECTORY = 10
     CHECK_LAZY = 11
+    CHECK_SWAP = 11                     # + SWAP_*
 
 ctypedef struct recount_t:
     int64_t rss_pages
@@ -134,16 +136,23 @@ cdef inline int backing_check(const host_t *h, const backing_t *b) noexcept nogi
     return CHECK_OK
 
 cdef inline int host_check(const host_t *h) noexcept nogil:
-    """CHECK_OK, or what does not hold: frames_total = free + base + sum over guests of held + VMM + tables."""
-    cdef int64_t used = h.host_base_frames
+    """CHECK_OK, or what does not hold.
+
+    frames_total = free + base + page cache + sum over guests of held + swap cache + VMM + tables.
+    """
+    cdef int64_t used = h.host_base_frames + h.page_cache
     cdef int i, result
     cdef const backing_t *b
-    if h.frames_free < 0 or h.host_base_frames < 0:
+    if h.frames_free < 0 or h.host_base_frames < 0 or h.page_cache < 0:
         return CHECK_NEGATIVE
     for i in range(h.nr_guests):
         b = h.guests[i]
         result = backing_check(h, b)
         if result != CHECK_OK:
             return result
-        used += b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables
+        used += b.held_frames + b.swap_cache + b.vmm_frames + b.host_tables + b.ept_tables
+    if h.reclaim != NULL:
+        result = swap_check(h)
+        if result:
+            return CHECK_SWAP + result
     return CHECK_OK if used + h.frames_free == h.frames_total else CHECK_IDENTITY

@@ -9,14 +9,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.costs cimport costs_t
 from hinting._core.host.frames cimport give
-from hinting._core.host.state cimport (
-    BLOCK_PAGES,
-    BLOCK_WORDS,
-    FOLIO_SMALL,
-    backing_t,
-    block_t,
-    host_t,
-)
+from hinting._core.host.state cimport BLOCK_PAGES, BLOCK_WORDS, FOLIO_SMALL, backing_t, block_t, host_t
 from hinting._core.host.words cimport fill_block, popcount
 
 cdef inline int folio_mapped(const block_t *block) noexcept nogil:
@@ -68,7 +61,7 @@ cdef inline void split_folio(host_t *h, backing_t *b, block_t *block) noexcept n
 cdef inline void shrink_deferred(host_t *h, const costs_t *c, int64_t goal, double *ns) noexcept nogil:
     """Split queued folios until the host has `goal` free frames or no folio is left.
 
-    Adds its time to ns.
+    kswapd calls it with goal = wmark_high when wakes_kswapd(), on its own account. Adds its time to ns.
     """
     cdef int i
     cdef backing_t *b

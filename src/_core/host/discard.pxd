@@ -1,7 +1,7 @@
 """Giving guest memory back to the host: MADV_DONTNEED by the VMM.
 
 Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. Hole
-punching and hugetlbfs are left out; MADV_FREE is in lazy.pxd. One IPI round a call serves the second-level flush and the host's.
+punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -10,6 +10,7 @@ from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport dequeue_deferred, enqueue_deferred, folio_mapped, split_folio
 from hinting._core.host.frames cimport give, take
+from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -24,6 +25,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
+from hinting._core.host.swapcache cimport drop_copies, forget_swapped
 from hinting._core.host.words cimport fill_block, popcount, span
 
 ctypedef struct zap_t:                  # what some calls did, before it is priced
@@ -85,6 +87,8 @@ cdef inline void zap_huge(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     cdef int w
     for w in range(BLOCK_WORDS):
         forget_lazy(b, i, w, ~<uint64_t>0)
+    if b.aged != NULL:
+        lru_del_huge(b, i)
     fill_block(block.present, 0)
     fill_block(block.ept, 0)
     fill_block(block.gone, ~<uint64_t>0)
@@ -108,15 +112,34 @@ cdef inline void split_pmd(host_t *h, backing_t *b, uint64_t i) noexcept nogil:
     b.n.thp_splits += 1
     h.vm.thp_split_pmd += 1
     enqueue_deferred(h, b, <unsigned int>i)
+    if b.aged != NULL:
+        lru_split_huge(b, i)
+
+cdef inline int64_t zap_swapped(host_t *h, backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
+    """Discard pages of a word that live in swap: slots are free at once and nothing is read. Returns their number."""
+    cdef int64_t n
+    pages &= b.aged[i].swapped[w]
+    if pages == 0:
+        return 0
+    n = popcount(pages)
+    forget_swapped(h, b, i, w, pages)
+    b.blocks[i].gone[w] |= pages
+    b.n.discarded_swapped += n
+    return n
 
 cdef inline int64_t zap_words(host_t *h, backing_t *b, uint64_t i, const uint64_t *pages) noexcept nogil:
-    """Remove the 4K entries of the pages whose bits are set; returns their number."""
+    """Remove the 4K entries, and those of swapped pages, of the pages whose bits are set; returns the number of all."""
     cdef block_t *block = &b.blocks[i]
-    cdef int64_t removed = 0, of_folio = 0, freed
+    cdef int64_t removed = 0, of_folio = 0, swapped = 0, freed
     cdef uint64_t hit
     cdef int w
     for w in range(BLOCK_WORDS):
         hit = block.present[w] & pages[w]
+        if b.aged != NULL and pages[w]:
+            swapped += zap_swapped(h, b, i, w, pages[w])
+            if hit:
+                lru_del(b, i, w, hit)
+                drop_copies(h, b, i, w, hit)
         if hit:
             removed += popcount(hit)
             if block.folio == FOLIO_HUGE_PARTIAL:
@@ -136,10 +159,10 @@ cdef inline int64_t zap_words(host_t *h, backing_t *b, uint64_t i, const uint64_
     b.held_frames -= freed
     h.freed_small += freed
     give(h, freed)
-    return removed
+    return removed + swapped
 
 cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
-    """Remove the 4K entries of pages lo .. hi - 1; returns their number."""
+    """Remove the 4K entries of pages lo .. hi - 1, and those of swapped pages; returns the number of all."""
     cdef uint64_t pages[BLOCK_WORDS]
     cdef int w
     fill_block(pages, 0)
@@ -151,7 +174,7 @@ cdef inline int64_t zap_small(host_t *h, backing_t *b, uint64_t i, int lo, int h
 cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int hi, bint whole, zap_t *z) noexcept nogil:
     """Remove pages lo .. hi - 1 of block i; whole: one call covers the block. Returns the 4K entries removed."""
     cdef block_t *block = &b.blocks[i]
-    cdef int64_t removed = 0
+    cdef int64_t removed = 0, backed
     cdef bint is_split
     if block.pmd == PMD_HUGE and whole:
         zap_huge(h, b, i)
@@ -162,7 +185,9 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
         if is_split:
             split_pmd(h, b, i)
             z.pmd_splits += 1
+        backed = b.rss_pages
         removed = zap_small(h, b, i, lo, hi)
+        b.n.discarded_pages += backed - b.rss_pages
         if is_split and not h.thp_deposit:
             if h.frames_free == 0:  # the table needs a frame, and the folio has just given up some
                 split_folio(h, b, block)
@@ -170,7 +195,6 @@ cdef inline int64_t zap_block(host_t *h, backing_t *b, uint64_t i, int lo, int h
             b.host_tables += 1
             take(h, 1)
         z.small += removed
-        b.n.discarded_pages += removed
     if whole:
         free_tables(h, b, block)
     return removed

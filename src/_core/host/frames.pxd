@@ -7,6 +7,7 @@ an order-9 block can be had is drawn with probability 1 - fragmentation.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from hinting._core.host.state cimport backing_t, host_t
+from hinting._core.host.words cimport splitmix64
 
 cdef inline bint can_take(const host_t *h, int64_t frames) noexcept nogil:
     """Whether the watermark lets these frames go one after the other: each needs free > min."""
@@ -21,12 +22,6 @@ cdef inline void take(host_t *h, int64_t frames) noexcept nogil:
 
 cdef inline void give(host_t *h, int64_t frames) noexcept nogil:
     h.frames_free += frames
-
-cdef inline uint64_t splitmix64(uint64_t x) noexcept nogil:
-    x += 0x9E3779B97F4A7C15ULL
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL
-    return x ^ (x >> 31)
 
 cdef inline bint huge_frame_exists(
     const host_t *h, const backing_t *b, uint32_t block, uint32_t attempt

@@ -5,24 +5,28 @@ the reaper's delay.
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from hinting._core.costs cimport costs_t
-from hinting._core.host.reclaim cimport reclaim_for
 from hinting._core.host.frames cimport give, take
+from hinting._core.host.reclaim cimport reclaim_for
+from hinting._core.host.reclaim_state cimport UNIT_WORDS, aged_t
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
     DIRECTORY_ORDER,
     HOST_NOMEM,
     HOST_OK,
+    NO_GROUP,
     backing_t,
     block_t,
     host_t,
     lazy_t,
 )
+from hinting._core.host.swapin cimport FIRST_HITS
+from hinting._core.host.swapcache cimport cancel_writes, free_slots
 from hinting._core.memory cimport munmap, zero_pages
 
 cdef enum:
@@ -41,6 +45,7 @@ cdef inline int backing_init(backing_t *b, uint64_t npfn, uint64_t ram_frames) n
     memset(b, 0, sizeof(backing_t))
     b.npfn = npfn
     b.ram_frames = ram_frames
+    b.group = b.slice = NO_GROUP
     b.nblocks = (npfn + BLOCK_PAGES - 1) >> BLOCK_ORDER
     blocks_bytes = b.nblocks * sizeof(block_t)
     b.mapped_bytes = blocks_bytes + (npfn >> DIRECTORY_ORDER) + 1
@@ -51,8 +56,24 @@ cdef inline int backing_init(backing_t *b, uint64_t npfn, uint64_t ram_frames) n
     b.directories = <uint8_t *>b.blocks + blocks_bytes
     return HOST_OK
 
+cdef inline int backing_age(backing_t *b) noexcept nogil:
+    """Keep the age and the slots of pages from now on, for a host that can swap; HOST_NOMEM without address space."""
+    cdef size_t aged_bytes = b.nblocks * sizeof(aged_t)
+    b.aged_bytes = aged_bytes + b.npfn * sizeof(uint32_t)
+    b.aged = <aged_t *>zero_pages(b.aged_bytes)
+    if b.aged == NULL:
+        b.aged_bytes = 0
+        return HOST_NOMEM
+    b.slots = <uint32_t *>(<uint8_t *>b.aged + aged_bytes)
+    b.read_hits = FIRST_HITS
+    return HOST_OK
+
 cdef inline void backing_free(backing_t *b) noexcept nogil:
     """Give the emulator's memory back; the counters stay readable."""
+    if b.aged != NULL:
+        munmap(b.aged, b.aged_bytes)
+    b.aged = NULL
+    b.slots = NULL
     if b.blocks != NULL:
         munmap(b.blocks, b.mapped_bytes)
     if b.lazy != NULL:
@@ -81,6 +102,9 @@ cdef inline int host_add_guest(host_t *h, backing_t *b, const costs_t *c, int64_
     take(h, vmm)
     b.vmm_frames = vmm
     b.id = h.launches
+    if h.reclaim != NULL and backing_age(b) != HOST_OK:
+        give(h, vmm)
+        return HOST_NOMEM
     b.attached = True
     h.launches += 1
     h.guests[h.nr_guests] = b
@@ -95,11 +119,42 @@ cdef inline int host_find_guest(const host_t *h, const backing_t *b) noexcept no
             return i
     return -1
 
+cdef inline void drop_swap(host_t *h, backing_t *b) noexcept nogil:
+    """A guest that ends gives its slots and its frames in the swap cache back, without I/O."""
+    cdef uint64_t i
+    cdef int w
+    cdef aged_t *a
+    for i in range(b.nblocks):
+        if b.swap_slots == 0:
+            break
+        a = &b.aged[i]
+        for w in range(UNIT_WORDS):
+            if a.swapped[w] | a.copied[w]:
+                free_slots(h, b, i, w, a.swapped[w] | a.copied[w])
+            if a.writing[w]:
+                cancel_writes(h, b, <uint32_t>(i * UNIT_WORDS + w), a.writing[w])
+    give(h, b.swap_cache)
+    b.swap_cache = b.swapped_pages = 0
+    b.list[0].pages = b.list[1].pages = 0
+    b.list[0].head = b.list[0].tail = b.list[1].head = b.list[1].tail = 0
+
 cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
     """The VMM exits: every frame is free again. The backing must not be touched after this, only freed."""
     cdef int i = host_find_guest(h, b)
     if i < 0:
         return
+    if b.aged != NULL:
+        drop_swap(h, b)
+        if h.reclaim.kswapd.guest > i:
+            h.reclaim.kswapd.guest -= 1
+        elif h.reclaim.kswapd.guest == i:
+            h.reclaim.kswapd.begun = False
+        if h.reclaim.next_guest > i:
+            h.reclaim.next_guest -= 1
+    if h.scan_guest > i:
+        h.scan_guest -= 1
+    elif h.scan_guest == i:
+        h.scan_block = 0
     give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
     b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
     b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0

@@ -1,33 +1,20 @@
 """Memory of a KVM host and of its guests: the Python face of the host core.
 
-Emulates frames, second-level and host page tables, huge folios, discards and the OOM killer of a host without swap
+Emulates frames, second-level and host page tables, huge folios, discards, reclaim, swap and the OOM killer of a host
 (Linux 6.12). One method call is one event; the engine works on the structs and crosses to Python once a batch.
 """
 
 from collections import namedtuple
 
-from libc.stdint cimport uint64_t
-from libc.stdlib cimport free
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport Costs
-from hinting._core.host.check cimport (
-    CHECK_BEYOND_END,
-    CHECK_BLOCK_STATE,
-    CHECK_DIRECTORY,
-    CHECK_HELD,
-    CHECK_IDENTITY,
-    CHECK_LAZY,
-    CHECK_MAPPED_NOT_PRESENT,
-    CHECK_NEGATIVE,
-    CHECK_OK,
-    CHECK_QUEUE,
-    CHECK_RSS,
-    CHECK_TABLES,
-    backing_check,
-    host_check,
-)
+from hinting._core.host.cgroup cimport NO_LIMIT, group_swap, group_usage, usage_of
+from hinting._core.host.check cimport backing_check, host_check
+from hinting._core.host.checks cimport raise_check
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.frames cimport wakes_kswapd
@@ -39,24 +26,36 @@ from hinting._core.host.guest cimport (
     host_set_base,
     vmm_frames_of,
 )
+from hinting._core.host.khugepaged cimport SCAN_SLEEP_NS, khugepaged_round
+from hinting._core.host.kswapd cimport kswapd_run
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
-from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness
-from hinting._core.host.reclaim cimport reclaim_until
-from hinting._core.host.state cimport HOST_OK, OVERCOMMIT_NEVER, backing_t, block_t
+from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness, swap_total
+from hinting._core.host.reclaim cimport reclaim_pages
+from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
+from hinting._core.host.state cimport (
+    EFFECT_FALSE_READ,
+    EFFECT_SILENT_WRITE,
+    EFFECT_STALE_READ,
+    HOST_OK,
+    NO_GROUP,
+    OVERCOMMIT_NEVER,
+    TOUCH_DISK,
+    TOUCH_WHOLE,
+    TOUCH_WRITES,
+    backing_t,
+    block_t,
+    group_t,
+)
+from hinting._core.host.swap_setup cimport DEVICE_HDD, DEVICE_NVME, DEVICE_SATA, reclaim_drop, reclaim_init
+from hinting._core.host.swapin cimport MAX_READ, is_cached, is_swapped
+from hinting._core.host.swapcache cimport settle_writes
 from hinting._core.host.words cimport popcount_block
 
 from hinting._core.host.arguments import MAX_FRAMES, real, whole
 from hinting._core.host.watermark import Watermarks, host_watermarks, host_zones
-from hinting.errors import CheckError, HostError
+from hinting.errors import HostError
 
-__all__ = [
-    "Backing",
-    "BlockState",
-    "Discard",
-    "HostMemory",
-    "Touch",
-    "vmm_memory_frames",
-]
+__all__ = ["Backing", "BlockState", "Discard", "HostMemory", "Touch", "vmm_memory_frames"]
 
 MAX_NPFN = (1 << 32) - 1
 
@@ -64,27 +63,12 @@ Touch = namedtuple("Touch", "ok stall_ns")
 Discard = namedtuple("Discard", "host_ns stolen_ns")
 BlockState = namedtuple("BlockState", "pmd folio ept_huge ept_table present mapped")
 
+EFFECTS = {"silent-write": EFFECT_SILENT_WRITE, "stale-read": EFFECT_STALE_READ, "false-read": EFFECT_FALSE_READ}
+SWAP_DEVICES = {"nvme": DEVICE_NVME, "sata": DEVICE_SATA, "hdd": DEVICE_HDD}
+MAX_SLOTS = (1 << 32) - 1
+
 _PMD = ("none", "table", "huge")
 _FOLIO = ("small", "huge", "huge-partial")
-_CHECKS = {
-    CHECK_IDENTITY: "frames_total is not free + base + what the guests hold",
-    CHECK_NEGATIVE: "a number of frames is negative",
-    CHECK_BLOCK_STATE: "the page tables, folio and bits of a block contradict each other",
-    CHECK_MAPPED_NOT_PRESENT: "a page is mapped at the second level but has no frame",
-    CHECK_BEYOND_END: "a page beyond the end of RAM has a frame",
-    CHECK_RSS: "rss_pages or huge_blocks differ from the recount",
-    CHECK_HELD: "held_frames differ from the recount",
-    CHECK_TABLES: "page-table frames differ from the recount",
-    CHECK_QUEUE: "the deferred-split queue differs from the recount",
-    CHECK_LAZY: "lazily freed pages differ from the recount, or one is mapped or has no frame",
-    CHECK_DIRECTORY: "a page is backed or mapped without a page directory",
-}
-
-
-cdef int _raise_check(int result) except -1:
-    if result != CHECK_OK:
-        raise CheckError(f"host: {_CHECKS[result]}")
-    return 0
 
 
 def vmm_memory_frames(Costs costs not None, int vcpus, int iothreads=0, bint graphics=False):
@@ -101,7 +85,13 @@ cdef class HostMemory:
     draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
     of a whole block frees its empty page table (Linux 6.14 and later). ept_reclaim: a zap of a whole block frees its
     second-level table (KVM before 5.18; later ones keep it). thp_deposit: count the page-table frame that Linux keeps
-    ready for the split of each huge mapping.
+    ready for the split of each huge mapping. khugepaged: its rounds happen in virtual time.
+
+    swap_frames: slots of the swap device, 0 for none. swap_device: "nvme", "sata" or "hdd", with the latencies and
+    bandwidths of the cost profile. swap_tails: latencies of reads are drawn from a log-normal distribution. swappiness:
+    vm.swappiness, 0 to 200. page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache_frames: clean
+    page cache that reclaim may drop. effects: what swapping without the guest's help costs, of "silent-write",
+    "stale-read" and "false-read"; all by default.
 
     Raises HostError naming the argument.
     """
@@ -121,8 +111,17 @@ cdef class HostMemory:
         bint pt_reclaim=False,
         bint ept_reclaim=True,
         bint thp_deposit=False,
+        bint khugepaged=False,
+        swap_frames=0,
+        swap_device=None,
+        bint swap_tails=False,
+        swappiness=60,
+        page_cluster=3,
+        page_cache_frames=0,
+        effects=tuple(EFFECTS),
     ):
         memset(&self.h, 0, sizeof(self.h))
+        self.h.oom_group = NO_GROUP
         self.costs = costs
         self.backings = []
         self.h.frames_total = whole("host.frames_total", frames_total, 1, MAX_FRAMES)
@@ -144,8 +143,40 @@ cdef class HostMemory:
         self.h.pt_reclaim = pt_reclaim
         self.h.ept_reclaim = ept_reclaim
         self.h.thp_deposit = thp_deposit
+        if khugepaged and not thp:
+            raise HostError("host.khugepaged: huge pages are off, so there is nothing to collapse into")
+        self.h.khugepaged = khugepaged
+        self.h.khugepaged_at = SCAN_SLEEP_NS
+        self.h.page_cache = whole("host.page_cache_frames", page_cache_frames, 0, self.h.frames_free)
+        self.h.frames_free -= self.h.page_cache
+        for effect in effects:
+            if effect not in EFFECTS:
+                raise HostError(f"host.effects must be of {', '.join(EFFECTS)}, got {effect!r}")
+            self.h.effects |= EFFECTS[effect]
+        self._add_swap(swap_frames, swap_device, swap_tails, swappiness, page_cluster)
+
+    def _add_swap(self, swap_frames, swap_device, bint tails, swappiness, page_cluster):
+        cdef int64_t slots = whole("host.swap_frames", swap_frames, 0, MAX_SLOTS)
+        whole("host.swappiness", swappiness, 0, 200)
+        whole("host.page_cluster", page_cluster, 0, MAX_READ.bit_length() - 1)
+        if swap_device is not None and swap_device not in SWAP_DEVICES:
+            raise HostError(f"host.swap_device must be one of {', '.join(SWAP_DEVICES)}, got {swap_device!r}")
+        if slots == 0:
+            if swap_device is not None:
+                raise HostError(f"host.swap_device: {swap_device!r} has no slots, give the size of swap too")
+            if self.h.page_cache:
+                raise HostError("host.page_cache_frames: page cache is reclaimed together with swap, give the size of swap too")
+            return
+        if swap_device is None:
+            swap_device = "nvme"
+        if tails and SWAP_DEVICES[swap_device] == DEVICE_HDD:
+            raise HostError("host.swap_tails: tails are known for nvme and sata, not for hdd")
+        if reclaim_init(&self.h, &self.costs.c, slots, SWAP_DEVICES[swap_device], tails, swappiness, page_cluster) != HOST_OK:
+            raise MemoryError(f"no memory for {slots} swap slots")
 
     def __dealloc__(self):
+        reclaim_drop(&self.h)
+        free(self.h.groups)
         free(self.h.guests)
 
     @property
@@ -191,6 +222,27 @@ cdef class HostMemory:
         return wakes_kswapd(&self.h)
 
     @property
+    def now_ns(self):
+        """Time at which the next event happens, ns; whoever drives the host sets it."""
+        return self.h.now
+
+    @now_ns.setter
+    def now_ns(self, t):
+        self.h.now = whole("host.now_ns", t, 0, (1 << 62) - 1)
+        if self.h.reclaim != NULL:
+            settle_writes(&self.h, self.h.now)
+
+    @property
+    def swap(self):
+        """Swap slots: (total, used)."""
+        return swap_total(&self.h), self.h.reclaim.slots.used if self.h.reclaim != NULL else 0
+
+    @property
+    def page_cache_frames(self):
+        """Frames of clean page cache of the host."""
+        return self.h.page_cache
+
+    @property
     def vmstat(self):
         """Counters named as in /proc/vmstat."""
         return <dict>self.h.vm
@@ -201,11 +253,39 @@ cdef class HostMemory:
         self.backings = [b for b in self.backings if (<Backing>b).b.attached]
         return list(self.backings)
 
-    def add_guest(self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0):
+    def add_group(self, *, max=None, high=None, low=0, min=0, swap_max=None):
+        """Make a memory cgroup; returns its number, for add_guest. Amounts in frames; None: no limit."""
+        cdef group_t group
+        cdef void *grown
+        memset(&group, 0, sizeof(group))
+        group.max = NO_LIMIT if max is None else whole("group.max", max, 0, MAX_FRAMES)
+        group.high = NO_LIMIT if high is None else whole("group.high", high, 0, MAX_FRAMES)
+        group.low = whole("group.low", low, 0, MAX_FRAMES)
+        group.min = whole("group.min", min, 0, MAX_FRAMES)
+        group.swap_max = NO_LIMIT if swap_max is None else whole("group.swap_max", swap_max, 0, MAX_FRAMES)
+        grown = realloc(self.h.groups, (self.h.nr_groups + 1) * sizeof(group_t))
+        if grown == NULL:
+            raise MemoryError()
+        self.h.groups = <group_t *>grown
+        self.h.groups[self.h.nr_groups] = group
+        self.h.nr_groups += 1
+        return self.h.nr_groups - 1
+
+    def group(self, number):
+        """State of a memory cgroup: frames and slots in use, and how often max, high and the OOM killer were met."""
+        cdef int i = whole("group", number, 0, self.h.nr_groups - 1)
+        cdef group_t *g = &self.h.groups[i]
+        return {
+            "usage": group_usage(&self.h, i), "swap": group_swap(&self.h, i),
+            "max": g.hits_max, "high": g.hits_high, "oom_kill": g.oom_kill,
+        }
+
+    def add_guest(self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0, group=None, slice=None):
         """Start a guest; its RAM is not backed until it is touched.
 
         npfn: one past the last guest page frame. vmm_frames: frames of the VMM itself, taken at once. ram_frames:
-        configured RAM without holes, npfn by default. oom_score_adj: -1000 (never killed) to 1000.
+        configured RAM without holes, npfn by default. oom_score_adj: -1000 (never killed) to 1000. group: its memory
+        cgroup; slice: one around it that it shares with others; both made by add_group.
 
         Raises HostError naming the argument, or if the VMM's own frames cannot be had.
         """
@@ -218,6 +298,14 @@ cdef class HostMemory:
         if backing_init(&backing.b, npfn, ram) != HOST_OK:
             raise MemoryError(f"no address space for a guest of {npfn} pages")
         backing.b.oom_score_adj = oom_score_adj
+        for name, number in (("guest.group", group), ("guest.slice", slice)):
+            if number is not None and self.h.nr_groups == 0:
+                raise HostError(f"{name} must be made by add_group first, got {number!r}")
+        if group is not None:
+            backing.b.group = whole("guest.group", group, 0, self.h.nr_groups - 1)
+        if slice is not None:
+            backing.b.slice = whole("guest.slice", slice, 0, self.h.nr_groups - 1)
+        backing.b.limited = group is not None or slice is not None
         if host_add_guest(&self.h, &backing.b, &self.costs.c, vmm_frames, &ns) != HOST_OK:
             most = max(0, self.h.frames_free - self.h.wmark_min)
             raise HostError(f"guest.vmm_frames must be between 0 and {most} on this host now, got {vmm_frames}")
@@ -254,14 +342,23 @@ cdef class HostMemory:
         return victim
 
     def kswapd(self):
-        """Reclaim up to the high watermark; returns its time, ns."""
+        """Reclaim up to the high watermark, or until nothing more can be had; returns its time, ns."""
         cdef double ns = 0
-        reclaim_until(&self.h, &self.costs.c, self.h.wmark_high, &ns)
+        with nogil:
+            kswapd_run(&self.h, &self.costs.c, &ns)
         return ns
+
+    def khugepaged(self):
+        """One round of khugepaged now; returns (its time, how long it sleeps then), ns."""
+        cdef double ns = 0
+        cdef int64_t sleep
+        with nogil:
+            sleep = khugepaged_round(&self.h, &self.costs.c, &ns)
+        return ns, sleep
 
     def check(self):
         """Recount everything; CheckError if a number or a state is wrong."""
-        _raise_check(host_check(&self.h))
+        raise_check(host_check(&self.h))
 
     cdef Backing _owner(self, const backing_t *b):
         for backing in self.backings:
@@ -289,8 +386,10 @@ cdef class Backing:
         whole("npages", npages, 1, self.b.npfn - pfn)
         return 0
 
-    def touch(self, pfn, npages=1):
+    def touch(self, pfn, npages=1, *, bint writes=True, bint overwrites=False, bint disk=False):
         """Touch pages in address order.
+
+        writes: False for a guest that reads. overwrites: of the whole page. disk: its virtual disk writes the page.
 
         Returns (ok, stall_ns): ok is False if a frame could not be had; the same call then goes on after a kill.
         """
@@ -299,8 +398,9 @@ cdef class Backing:
         self._range(pfn, npages)
         cdef pfn_t at = pfn
         cdef uint64_t n = npages
+        cdef int flags = TOUCH_WRITES * writes | TOUCH_WHOLE * overwrites | TOUCH_DISK * disk
         with nogil:
-            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, &ns)
+            result = backing_touch(&self.host.h, &self.b, &self.host.costs.c, at, n, flags, &ns)
         return Touch(result == HOST_OK, ns)
 
     def discard(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
@@ -318,6 +418,20 @@ cdef class Backing:
         with nogil:
             backing_discard(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
         return Discard(host_ns, stolen_ns)
+
+    def reclaim(self, npages):
+        """Evict pages of this guest (memory.reclaim of its cgroup); returns (pages, ns of the writer).
+
+        HostError without swap, or if the guest has no cgroup.
+        """
+        cdef double ns = 0
+        cdef int64_t n = whole("npages", npages, 1, MAX_FRAMES)
+        self._range(0, 1)
+        if self.host.h.reclaim == NULL or self.b.group == NO_GROUP:
+            raise HostError("reclaim needs a host with swap and a guest in a group of its own")
+        with nogil:
+            n = reclaim_pages(&self.host.h, &self.b, &self.host.costs.c, self.b.group, n, &ns)
+        return n, ns
 
     def free_lazily(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
         """Give pages back by MADV_FREE: they keep their frames until the host needs them or the guest writes to them.
@@ -346,6 +460,24 @@ cdef class Backing:
         self._range(pfn, 1)
         return backing_is_present(&self.b, pfn)
 
+    def is_swapped(self, pfn):
+        """Whether the page lives in swap."""
+        self._range(pfn, 1)
+        return is_swapped(&self.b, pfn)
+
+    def is_cached(self, pfn):
+        """Whether the page lives in swap and has a frame in the swap cache."""
+        self._range(pfn, 1)
+        return is_swapped(&self.b, pfn) and is_cached(&self.b, pfn)
+
+    def slot(self, pfn):
+        """Swap slot of a swapped page, or of a page whose copy is still valid; None for any other."""
+        self._range(pfn, 1)
+        if self.b.aged == NULL:
+            return None
+        has_copy = self.b.aged[<uint64_t>pfn >> 9].copied[pfn >> 6 & 7] >> (pfn & 63) & 1
+        return self.b.slots[<uint64_t>pfn] if has_copy or is_swapped(&self.b, pfn) else None
+
     def block_state(self, block):
         """State of an aligned 2 MiB block: host page table, folio, second level, and pages with a frame / mapped."""
         whole("block", block, 0, self.b.nblocks - 1)
@@ -370,7 +502,7 @@ cdef class Backing:
     def check(self):
         """Recount this guest; CheckError if a number or a state is wrong."""
         self._range(0, 1)
-        _raise_check(backing_check(&self.host.h, &self.b))
+        raise_check(backing_check(&self.host.h, &self.b))
 
     @property
     def id(self):
@@ -423,6 +555,36 @@ cdef class Backing:
         return self.b.deferred_blocks, self.b.deferred_frames
 
     @property
+    def swapped_pages(self):
+        """Guest pages that live in swap."""
+        return self.b.swapped_pages
+
+    @property
+    def swap_slots(self):
+        """Slots of this guest: swapped pages, and valid copies of pages that came back."""
+        return self.b.swap_slots
+
+    @property
+    def swap_cache_frames(self):
+        """Frames of this guest in the swap cache: pages that are being written or were read ahead."""
+        return self.b.swap_cache
+
+    @property
+    def charged_frames(self):
+        """Frames that its cgroup is charged for: guest RAM, swap cache, VMM and page tables."""
+        return usage_of(&self.b)
+
+    @property
+    def stalls(self):
+        """ns that the guest waited: for direct reclaim, for reads from swap, for memory.high."""
+        return {"reclaim": self.b.reclaim_stall, "swap": self.b.swap_stall, "high": self.b.high_stall}
+
+    @property
+    def lru_pages(self):
+        """Pages on the LRU lists: (inactive, active)."""
+        return self.b.list[INACTIVE].pages, self.b.list[ACTIVE].pages
+
+    @property
     def oom_badness(self):
         """Score for the OOM killer, pages."""
         return oom_badness(&self.host.h, &self.b)
@@ -435,4 +597,4 @@ cdef class Backing:
     @property
     def map_bytes(self):
         """Address space that the emulator keeps for this backing, bytes."""
-        return self.b.mapped_bytes
+        return self.b.mapped_bytes + self.b.aged_bytes

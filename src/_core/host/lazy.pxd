@@ -3,7 +3,7 @@
 Follows madvise_free_pte_range, madvise_free_huge_pmd and the reclaim of clean anonymous pages (Linux 6.12). KVM's
 notifier takes the pages out of the second level, so that the next touch is a fault, which finds the frame still there
 and makes the page an ordinary one. Reclaim takes whole blocks, first in, first out, from the oldest guest on; the real
-lists of inactive pages are not emulated.
+list of inactive files that they would be on is not emulated.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport split_folio
-from hinting._core.host.discard cimport price_zap, split_pmd, zap_huge, zap_t, zap_words
+from hinting._core.host.discard cimport price_zap, split_pmd, zap_huge, zap_swapped, zap_t, zap_words
 from hinting._core.host.frames cimport take
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
@@ -25,6 +25,7 @@ from hinting._core.host.state cimport (
     host_t,
     lazy_t,
 )
+from hinting._core.host.swapcache cimport drop_copies
 from hinting._core.host.words cimport fill_block, popcount, popcount_block, span
 from hinting._core.memory cimport zero_pages
 
@@ -51,10 +52,12 @@ cdef inline void mark_huge(backing_t *b, uint64_t i, zap_t *z) noexcept nogil:
     fill_block(b.lazy[i].pages, ~<uint64_t>0)
     fill_block(block.ept, 0)
     block.ept_huge = 0
+    if b.aged != NULL:
+        fill_block(b.aged[i].accessed, 0)
     z.huge += 1
 
-cdef inline int64_t mark_small(backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
-    """Mark pages lo .. hi - 1 that have frames of their own; returns how many were not marked before."""
+cdef inline int64_t mark_small(host_t *h, backing_t *b, uint64_t i, int lo, int hi) noexcept nogil:
+    """Mark pages lo .. hi - 1 that have frames of their own; returns how many were not marked before. Swap forgets them."""
     cdef block_t *block = &b.blocks[i]
     cdef uint64_t hit
     cdef int64_t marked = 0
@@ -66,6 +69,10 @@ cdef inline int64_t mark_small(backing_t *b, uint64_t i, int lo, int hi) noexcep
         b.lazy[i].pages[w] |= hit
         block.ept[w] &= ~hit
         marked += popcount(hit)
+        if b.aged != NULL:
+            b.aged[i].accessed[w] &= ~hit
+            drop_copies(h, b, i, w, hit)
+            zap_swapped(h, b, i, w, span(first, last))
     b.lazy_pages += marked
     return marked
 
@@ -100,7 +107,7 @@ cdef inline void free_call(host_t *h, backing_t *b, uint64_t at, uint64_t end, z
         if b.blocks[i].pmd == PMD_HUGE and hi - lo == BLOCK_PAGES:
             mark_huge(b, i, z)
         elif b.blocks[i].pmd != PMD_HUGE or make_small(h, b, i, z):
-            marked[0] += mark_small(b, i, lo, hi)
+            marked[0] += mark_small(h, b, i, lo, hi)
         enqueue_lazy(b, <uint32_t>i)
     z.hits += 1
 

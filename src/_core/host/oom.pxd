@@ -1,13 +1,15 @@
 """Who dies when no frame can be had, and which guest may start at all.
 
-Follows oom_badness and select_bad_process, and __vm_enough_memory for vm.overcommit_memory (Linux 6.12), on a host
-without swap. On equal scores the oldest guest is chosen.
+Follows oom_badness and select_bad_process, and __vm_enough_memory for vm.overcommit_memory (Linux 6.12). On equal
+scores the oldest guest is chosen.
 """
 
 from libc.stdint cimport int64_t
 
+from hinting._core.host.cgroup cimport is_in_group
 from hinting._core.host.guest cimport host_remove_guest
 from hinting._core.host.state cimport (
+    NO_GROUP,
     OOM_SCORE_ADJ_MIN,
     OVERCOMMIT_ALWAYS,
     OVERCOMMIT_GUESS,
@@ -15,16 +17,20 @@ from hinting._core.host.state cimport (
     host_t,
 )
 
+cdef inline int64_t swap_total(const host_t *h) noexcept nogil:
+    return h.reclaim.slots.total if h.reclaim != NULL else 0
+
 cdef inline int64_t oom_badness(const host_t *h, const backing_t *b) noexcept nogil:
-    """Score of a VMM in pages: resident pages, page-table pages of the process, oom_score_adj."""
-    return b.rss_pages + b.vmm_frames + b.host_tables + b.oom_score_adj * (h.frames_total / 1000)
+    """Score of a VMM in pages: resident and swapped pages, page-table pages of the process, oom_score_adj."""
+    cdef int64_t total = h.frames_total + swap_total(h)
+    return b.rss_pages + b.swapped_pages + b.vmm_frames + b.host_tables + b.oom_score_adj * (total / 1000)
 
 cdef inline int host_oom_victim(const host_t *h) noexcept nogil:
-    """Index of the guest to kill, -1 if none may be killed."""
+    """Index of the guest to kill, -1 if none may be killed: of the cgroup whose limit was met, or of all."""
     cdef int i, victim = -1
     cdef int64_t score, worst = 0
     for i in range(h.nr_guests):
-        if h.guests[i].oom_score_adj == OOM_SCORE_ADJ_MIN:
+        if h.guests[i].oom_score_adj == OOM_SCORE_ADJ_MIN or not is_in_group(h.guests[i], h.oom_group):
             continue
         score = oom_badness(h, h.guests[i])
         if victim < 0 or score > worst:
@@ -40,6 +46,9 @@ cdef inline backing_t *host_oom_kill(host_t *h) noexcept nogil:
         return NULL
     b = h.guests[i]
     h.vm.oom_kill += 1
+    if h.oom_group != NO_GROUP:
+        h.groups[h.oom_group].oom_kill += 1
+    h.oom_group = NO_GROUP
     host_remove_guest(h, b)
     return b
 
@@ -68,5 +77,5 @@ cdef inline bint host_admits(
     if mode == OVERCOMMIT_ALWAYS:
         return True
     if mode == OVERCOMMIT_GUESS:
-        return ram_frames <= h.frames_total
-    return <double>(committed_frames(h) + ram_frames + vmm) <= ratio * <double>h.frames_total
+        return ram_frames <= h.frames_total + swap_total(h)
+    return <double>(committed_frames(h) + ram_frames + vmm) <= <double>swap_total(h) + ratio * <double>h.frames_total

@@ -8,15 +8,21 @@ guests come and go in guest.pxd. Zero bytes mean "not backed", so the block arra
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from hinting._core.host.reclaim_state cimport NR_LISTS, aged_t, list_t, reclaim_t
+from hinting._core.mm.state cimport mm_t
+
 cdef enum:
     HOST_OK = 0
     HOST_NOMEM = -1                     # no frame above the min watermark, even after reclaim
+    HOST_AGAIN = 1                      # what was asked about has changed: look again
 
     BLOCK_ORDER = 9
     BLOCK_PAGES = 1 << BLOCK_ORDER
     WORD_PAGES = 64
     BLOCK_WORDS = BLOCK_PAGES / WORD_PAGES
     DIRECTORY_ORDER = 18                # pages one page directory covers: 1 GiB
+
+    NO_GROUP = -1
 
     PMD_NONE = 0
     PMD_TABLE = 1                       # a table of 512 entries exists, also if all are empty
@@ -30,6 +36,18 @@ cdef enum:
     DIRECTORY_EPT = 2
 
     OOM_SCORE_ADJ_MIN = -1000           # never killed
+
+    # What a touch does beside reading.
+    TOUCH_WRITES = 1
+    TOUCH_WHOLE = 2                     # the guest overwrites the whole page: its old contents are not wanted
+    TOUCH_DISK = 4                      # the virtual disk's data goes into the page: nor are they
+    TOUCH_WRITEBACK = 8                 # the guest reads the page to write it to its own disk
+
+    # What a host does to guests that it swaps without asking them; each can be switched off.
+    EFFECT_SILENT_WRITE = 1             # unmodified copies of disk blocks are written to swap
+    EFFECT_STALE_READ = 2               # a swapped page is read before the disk's data goes over it
+    EFFECT_FALSE_READ = 4               # a swapped page is read before the guest overwrites it
+    EFFECTS_ALL = 7
 
     OVERCOMMIT_GUESS = 0                # vm.overcommit_memory
     OVERCOMMIT_ALWAYS = 1
@@ -67,6 +85,19 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t lazily_dropped             # lazily freed pages whose frames reclaim took
     uint64_t thp_splits                 # huge folios this guest lost to a partial discard
     uint64_t folio_splits               # huge folios split under pressure
+    uint64_t swapped_out                # pages that were evicted and had to be written
+    uint64_t swapped_in                 # pages that were read, read-ahead included
+    uint64_t major_faults               # second-level faults that waited for the device
+    uint64_t swap_cache_hits            # second-level faults that found their page in the swap cache
+    uint64_t dropped_copies             # pages that were evicted without a write, their copy being valid
+    uint64_t discarded_swapped          # swapped pages that were discarded: no I/O
+    uint64_t free_page_swap_writes      # pages that were written while they were free in the guest
+    uint64_t silent_swap_writes         # pages that were written although they were a disk block's unmodified copy
+    uint64_t stale_swap_reads           # pages that were read for the disk to go over them
+    uint64_t false_swap_reads           # pages that were read for the guest to overwrite them
+    uint64_t double_paging              # swapped pages that were read for the guest to write them to its disk
+    uint64_t collapses                  # blocks that khugepaged made huge
+    uint64_t refaults_active            # swapped-in pages that came back soon enough to be active at once
 
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
     uint64_t npfn                       # one past the last guest page frame; holes are never touched
@@ -88,6 +119,28 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     int64_t deferred_frames             # unmapped, but held by a folio on the queue
     uint32_t deferred_head              # block number + 1: next to split
     uint32_t deferred_tail
+    aged_t *aged                        # per block, NULL on a host that cannot swap
+    uint32_t *slots                     # per page: swap slot
+    size_t aged_bytes                   # of the mapping that holds both arrays
+    list_t list[NR_LISTS]
+    int64_t swapped_pages               # guest pages that live in swap
+    int64_t swap_slots                  # slots of this guest: swapped pages and valid copies
+    int64_t swap_cache                  # frames of this guest in the swap cache
+    uint32_t evictions                  # pages evicted or activated so far, wraps
+    uint32_t read_window                # pages read at the last major fault
+    uint32_t read_hits                  # read-ahead pages that were wanted since
+    uint32_t read_page                  # last page that was read or was found to be read ahead
+    int group                           # index of its memory cgroup, -1: none
+    int slice                           # index of the slice around it, -1: none
+    bint limited                        # one of them has a limit
+    int64_t usage_seen                  # frames charged when memory.high was last looked at
+    double reclaim_stall                # ns that the guest waited for direct reclaim
+    double swap_stall                   # for reads from swap
+    double high_stall                   # for memory.high
+    int64_t locked_until                # the VMM's address space is locked by a collapse
+    uint64_t (*disk_copies)(void *guest, uint64_t first, uint64_t pages) noexcept nogil  # NULL: none; see swapout.pxd
+    void *guest                         # its first argument
+    const mm_t *mm                      # the guest's allocator, NULL if unknown: for free_page_swap_writes
     lazy_t *lazy                        # by block, NULL until a page is freed lazily
     int64_t lazy_pages                  # lazily freed pages that still have their frames
     uint32_t lazy_head                  # block number + 1: next to lose them
@@ -95,15 +148,42 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     uint32_t dropped_head               # block number + 1
     counters_t n
 
+ctypedef struct group_t:                # a memory cgroup; amounts in frames
+    int64_t max
+    int64_t high
+    int64_t low
+    int64_t min
+    int64_t swap_max                    # slots
+    uint64_t hits_max                   # charges that met memory.max
+    uint64_t hits_high
+    uint64_t oom_kill
+
 ctypedef struct vmstat_t:               # named as in /proc/vmstat
     uint64_t pgfault                    # faults of guest pages that the host mm handled
     uint64_t allocstall                 # faults that had to reclaim for themselves
     uint64_t thp_fault_alloc
     uint64_t thp_fault_fallback
+    uint64_t thp_collapse_alloc
+    uint64_t thp_collapse_alloc_failed
     uint64_t thp_split_pmd
     uint64_t thp_split_page
     uint64_t thp_deferred_split_page
     uint64_t oom_kill
+    uint64_t pgmajfault
+    uint64_t pswpin
+    uint64_t pswpout
+    uint64_t swap_ra                    # pages read ahead
+    uint64_t swap_ra_hit                # of these, pages that a fault found in the swap cache
+    uint64_t pgscan_kswapd
+    uint64_t pgscan_direct
+    uint64_t pgsteal_kswapd
+    uint64_t pgsteal_direct
+    uint64_t pgactivate
+    uint64_t pgdeactivate
+    uint64_t thp_swpout                 # huge folios written whole
+    uint64_t thp_swpout_fallback        # huge folios split for the want of a free cluster
+    uint64_t workingset_refault_anon
+    uint64_t workingset_activate_anon
 
 ctypedef struct host_t:
     int64_t frames_total                # all that the page allocator manages
@@ -120,9 +200,20 @@ ctypedef struct host_t:
     bint thp_defrag                     # a huge fault compacts before it falls back (defrag=madvise)
     bint pt_reclaim                     # a discard of a whole block frees its empty table (6.14 and later)
     bint ept_reclaim                    # a zap of a whole block frees its second-level table (KVM before 5.18)
+    bint khugepaged                     # the thread runs
+    int64_t khugepaged_at               # its next round, ns
+    int scan_guest                      # index of the guest that it looks at next
+    uint64_t scan_block
     bint thp_deposit                    # count the table that a huge mapping keeps ready for its split
     backing_t **guests                  # by launch, oldest first
     int nr_guests
     int guests_size                     # pointers allocated
+    group_t *groups
+    int nr_groups
+    int oom_group                       # cgroup whose limit the last failure met, -1: the host itself
     uint32_t launches
+    int64_t now                         # time of the caller, ns: a cost that is summed up comes on top
+    reclaim_t *reclaim                  # NULL on a host that cannot swap
+    int effects                         # EFFECT_*
+    int64_t page_cache                  # frames of clean files that nobody maps
     vmstat_t vm

@@ -1,4 +1,4 @@
-"""Bits of a 64-page word."""
+"""Bits of a 64-page word, and a hash of 64 bits."""
 
 from libc.stdint cimport uint64_t
 
@@ -23,3 +23,9 @@ cdef inline void fill_block(uint64_t *words, uint64_t value) noexcept nogil:
     cdef int w
     for w in range(BLOCK_WORDS):
         words[w] = value
+
+cdef inline uint64_t splitmix64(uint64_t x) noexcept nogil:
+    x += 0x9E3779B97F4A7C15ULL
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL
+    return x ^ (x >> 31)

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from hinting._core.common cimport MT_ISOLATE, NO_PFN, NR_ZONES, PAGEBLOCK_ORDER, pfn_t
+from hinting._core.common cimport MT_ISOLATE, NO_PFN, NR_ZONES, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.mm.buddy cimport (
     FPI_SKIP_REPORT_NOTIFY,
     FPI_TO_TAIL,
@@ -112,11 +112,15 @@ cdef inline int64_t next_bit(bitmaps_t *b, const zone_bits_t *z, int64_t at) noe
         b.s.work.compares += 1
     return (word << 6) + __builtin_ctzll(bits)
 
-cdef inline void restore_type(mm_t *m, int cpu, pfn_t pfn, int mt) noexcept nogil:
-    """Give the block's first pageblock its type back, with its free pages where they must follow."""
+cdef inline void restore_type(mm_t *m, int cpu, pfn_t pfn, int order, int mt) noexcept nogil:
+    """Give the block's first pageblock its type back; all of them, with their free pages, where lists must agree (6.12)."""
     cdef int64_t movable
-    if m.k.strict_types and block_type(m, pfn) != mt:
-        move_block(m, zone_of(m, pfn), cpu, pfn, mt, &movable)
+    cdef pfn_t at = pfn
+    while m.k.strict_types and at < pfn + (<pfn_t>1 << order):
+        if block_type(m, at) != mt:
+            move_block(m, zone_of(m, at), cpu, at, mt, &movable)
+            m.pageblock[at >> PAGEBLOCK_ORDER] = <uint8_t>mt
+        at += PAGEBLOCK_PAGES
     m.pageblock[pfn >> PAGEBLOCK_ORDER] = <uint8_t>mt
 
 cdef inline bint isolate_at(bitmaps_t *b, mm_t *m, int cpu, pfn_t pfn) noexcept nogil:
@@ -133,7 +137,7 @@ cdef inline bint isolate_at(bitmaps_t *b, mm_t *m, int cpu, pfn_t pfn) noexcept 
         b.refused += 1
         return False
     if b.keep_types and mt != MT_ISOLATE:
-        restore_type(m, cpu, pfn, mt)
+        restore_type(m, cpu, pfn, order, mt)
     b.block[b.n].pfn = pfn
     b.block[b.n].order = order
     b.n += 1

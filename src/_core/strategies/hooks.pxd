@@ -145,3 +145,4 @@ cdef class Strategy:
 
     cdef int prepare(self, Allocator allocator) except -1
     cdef int _discard(self, int ticket) except -1
+    cdef int _answer(self, int ticket, int cpu) except -1

@@ -52,21 +52,31 @@ class Strategy:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
 
-    def unanswered(self) -> int:
-        """Blocks that threads have reported and the host has not answered yet."""
+    def in_flight(self) -> list[tuple[int, int | None]]:
+        """Reports that the host has, and threads that stand in the middle of their work: [(ticket, cpu), ...].
 
-    def common_state(self) -> dict[str, NDArray[np.int64]]:
-        """Wake-ups, submitted tickets and work counts."""
+        cpu: the CPU whose thread it is, or None for a report that an interrupt answers. What `submitted` gives is not
+        among them.
+        """
+
+    def reported(self, ticket: int) -> _Blocks:
+        """Blocks of a report that is submitted or in flight: [(pfn, order), ...]."""
+
+    def settle(self) -> None:
+        """The host answers all reports and the threads go on, until nothing is under way."""
+
+    def common_state(self) -> dict[str, NDArray[Any]]:
+        """The static key, wake-ups, submitted tickets, work counts and holds of the zone lock."""
 
     def checked_state(
-        self, state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...] | None]
-    ) -> dict[str, NDArray[np.int64]]:
-        """state as int64 arrays of these shapes (None: one dimension of any length), with those of common_state."""
+        self, state: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]]
+    ) -> dict[str, NDArray[Any]]:
+        """state as int64 arrays (hold_ns: float64) of these shapes, with those of common_state; None: any length."""
 
-    def check_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+    def check_common_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Raise StrategyError unless wake-ups and tickets are possible ones."""
 
-    def set_common_state(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+    def set_common_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what every strategy has."""
 
     def kernel_files(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The base of all compiled strategies: filling a guest's hooks, running its threads by hand, state in and out.
 
-A strategy that can be part of a snapshot overrides `state`, `set_state` and `unanswered`. Its state is a dict of plain
+A strategy that can be part of a snapshot overrides `state`, `set_state` and `in_flight`. Its state is a dict of plain
 NumPy arrays, without the parameters; `common_state` and `set_common_state` take care of what every strategy has.
 `set_state` checks all of it against the guest and raises StrategyError with nothing changed.
 """
@@ -105,9 +105,14 @@ cdef class Strategy:
     def host_done(self, int cpu=0):
         """Tell the strategy that the host has dropped what this CPU's thread reported."""
         self._attached(cpu)
-        self._discard(self.s.thread_ticket[cpu])
+        self._answer(self.s.thread_ticket[cpu], cpu)
+
+    cdef int _answer(self, int ticket, int cpu) except -1:
+        """The host has dropped the blocks of a report; the strategy hears of it on this CPU."""
+        self._discard(ticket)
         with nogil:
-            self.s.on_host_done(self.s.self, &self.allocator.m, cpu, self.s.thread_ticket[cpu])
+            self.s.on_host_done(self.s.self, &self.allocator.m, cpu, ticket)
+        return 0
 
     def submitted(self):
         """Reports that hooks handed in and nobody has taken yet: [(ticket, [(pfn, order), ...]), ...]."""
@@ -124,8 +129,7 @@ cdef class Strategy:
         cdef int k, taken = self.s.nr_submitted
         self._attached(cpu)
         for k in range(taken):
-            self._discard(self.s.submitted[k])
-            self.s.on_host_done(self.s.self, &self.allocator.m, cpu, self.s.submitted[k])
+            self._answer(self.s.submitted[k], cpu)
         for k in range(taken, self.s.nr_submitted):
             self.s.submitted[k - taken] = self.s.submitted[k]
         self.s.nr_submitted -= taken
@@ -186,29 +190,54 @@ cdef class Strategy:
         """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
         raise StrategyError(f"strategy {type(self).__name__} cannot take over a state: it has no set_state()")
 
-    def unanswered(self):
-        """Blocks that threads have reported and the host has not answered yet."""
-        return 0
+    def in_flight(self):
+        """Reports that the host has, and threads that stand in the middle of their work: [(ticket, cpu), ...].
+
+        cpu: the CPU whose thread it is, or None for a report that an interrupt answers. What `submitted` gives is not
+        among them.
+        """
+        return []
+
+    def reported(self, int ticket):
+        """Blocks of a report that is submitted or in flight: [(pfn, order), ...]."""
+        cdef int64_t n = 0, i
+        cdef const block_t *blocks = self.s.report(self.s.self, ticket, &n)
+        return [(blocks[i].pfn, blocks[i].order) for i in range(n)]
+
+    def settle(self):
+        """The host answers all reports and the threads go on, until nothing is under way."""
+        while self.s.nr_submitted or self.in_flight():
+            self.complete_submitted()
+            for ticket, cpu in self.in_flight():
+                if self.reported(ticket):
+                    self._answer(ticket, 0 if cpu is None else cpu)
+                if cpu is not None:
+                    self.run_thread(cpu)
 
     def common_state(self):
-        """Wake-ups, submitted tickets and work counts: {name: int64 array}."""
+        """The static key, wake-ups, submitted tickets, work counts and holds of the zone lock: {name: array}."""
         cdef int i
         self._attached(0)
+        before = dict(self.s.before_hold)
         return {
             "wake": np.array([self.s.wake[i] for i in range(self.allocator.m.ncpus)], np.int64),
             "thread_ticket": np.array([self.s.thread_ticket[i] for i in range(self.allocator.m.ncpus)], np.int64),
             "submitted": np.array([self.s.submitted[i] for i in range(self.s.nr_submitted)], np.int64),
             "work": np.array([self.work[name] for name in sorted(self.work)], np.int64),
+            "key": np.array([self.key, self.s.holds], np.int64),
+            "before_hold": np.array([before[name] for name in sorted(before)], np.int64),
+            "hold_ns": np.array([self.s.hold_sum_ns, self.s.hold_most_ns]),
         }
 
     def checked_state(self, state, shapes):
-        """state as int64 arrays of these shapes {name: shape or None for any length}, with those of common_state.
+        """state as int64 arrays (hold_ns: float64) of these shapes, with those of common_state; None: any length.
 
         Raises StrategyError naming what is missing, unknown or misshapen.
         """
         self._attached(0)
         ncpus = self.allocator.m.ncpus
-        wanted = {"wake": (ncpus,), "thread_ticket": (ncpus,), "submitted": None, "work": (len(self.work),)} | shapes
+        wanted = {"wake": (ncpus,), "thread_ticket": (ncpus,), "submitted": (None,), "work": (len(self.work),), "key": (2,),
+                  "before_hold": (len(self.work),), "hold_ns": (2,)} | shapes
         name = type(self).__name__
         for key in (*wanted, *state):
             if key not in state or key not in wanted:
@@ -217,12 +246,13 @@ cdef class Strategy:
         arrays = {}
         for key, shape in wanted.items():
             array = np.asarray(state[key])
-            if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and array.max() >= 1 << 63):
+            if array.dtype.kind not in "iub" + "f" * (key == "hold_ns") or (
+                    array.dtype.kind == "u" and array.size and array.max() >= 1 << 63):
                 raise StrategyError(f"state of strategy {name}: {key} must be integers, got {array.dtype}")
-            if array.ndim != 1 if shape is None else array.shape != shape:
-                raise StrategyError(
-                    f"state of strategy {name}: {key} must have shape {shape or '(any,)'}, got {array.shape}")
-            arrays[key] = array.astype(np.int64)
+            if len(shape) != array.ndim or any(n not in (None, got) for n, got in zip(shape, array.shape)):
+                raise StrategyError(f"state of strategy {name}: {key} must have shape "
+                                    f"{str(shape).replace('None', 'any')}, got {array.shape}")
+            arrays[key] = array.astype(np.float64 if key == "hold_ns" else np.int64)
         return arrays
 
     def check_common_state(self, arrays):
@@ -232,6 +262,11 @@ cdef class Strategy:
             if values.size and (values.min() < 0 or values.max() > high):
                 raise StrategyError(f"state of strategy {type(self).__name__}: {key} must be between 0 and {high}, "
                                     f"got {values.tolist()}")
+        if arrays["key"][0] not in (0, 1) or not 0 <= arrays["key"][1] <= 2:
+            raise StrategyError(f"state of strategy {type(self).__name__}: key must be 0 or 1 and holds of the zone lock at "
+                                f"most 2, got {arrays['key'].tolist()}")
+        if not np.isfinite(arrays["hold_ns"]).all() or arrays["hold_ns"].min() < 0 or arrays["before_hold"].min() < 0:
+            raise StrategyError(f"state of strategy {type(self).__name__}: hold_ns and before_hold must not be negative")
         if arrays["submitted"].size > MAX_TICKETS:
             raise StrategyError(f"state of strategy {type(self).__name__}: more than {MAX_TICKETS} submitted tickets")
 
@@ -245,3 +280,6 @@ cdef class Strategy:
         for i in range(self.s.nr_submitted):
             self.s.submitted[i] = arrays["submitted"][i]
         self.s.work = dict(zip(sorted(self.work), arrays["work"].tolist()))
+        self.s.before_hold = dict(zip(sorted(self.work), arrays["before_hold"].tolist()))
+        self.enabled, self.s.holds = bool(arrays["key"][0]), arrays["key"][1]
+        self.s.hold_sum_ns, self.s.hold_most_ns = arrays["hold_ns"].tolist()

@@ -74,6 +74,20 @@ cdef inline void return_list(list_t *a, mm_t *m, int cpu, int fpi, work_t *work)
         put_back(m, zone_of(m, a.block[i].pfn), cpu, a.block[i].pfn, a.block[i].order, fpi)
     work.returned += a.n
 
+cdef inline int64_t list_pages(const list_t *a) noexcept nogil:
+    cdef int64_t i, pages = 0
+    for i in range(a.n):
+        pages += <int64_t>1 << a.block[i].order
+    return pages
+
+cdef inline int64_t pages_under_way(const lists_t *l) noexcept nogil:
+    cdef int64_t pages = 0
+    cdef int ticket
+    for ticket in range(MAX_TICKETS):
+        if l.list[ticket].taken:
+            pages += list_pages(&l.list[ticket])
+    return pages
+
 cdef inline int64_t not_isolated(const mm_t *m, pfn_t pfn, int order) noexcept nogil:
     """Pages of a block that are not isolated: a discard of them may lose data."""
     cdef pfn_t at = pfn, end = pfn + (<pfn_t>1 << order), head = 0

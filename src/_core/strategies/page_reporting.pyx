@@ -145,3 +145,19 @@ cdef class PageReporting(Strategy):
         """Blocks that are isolated now: [(pfn, order), ...], last isolated first."""
         cdef int64_t i, first = self.r.returned if self.r.place == AT_RETURN else self.r.free_slots
         return [(self.r.slot[i].pfn, self.r.slot[i].order) for i in range(first, self.r.capacity)]
+
+    def state(self):
+        """The request, where the pass stands, its blocks and counts: {name: int64 array}."""
+        from hinting._core.strategies.page_reporting_state import state
+
+        return state(self)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        from hinting._core.strategies.page_reporting_state import set_state
+
+        set_state(self, values)
+
+    def in_flight(self):
+        """The pass that is under way, as CPU 0's."""
+        return [(0, 0)] if self.in_pass else []

@@ -40,12 +40,15 @@ ctypedef struct runs_t:
     v8_t v                              # captured arrays, counters and how a page is looked at
     lists_t lists
     int64_t barrier                     # blocks that a zone must have free when its turn comes
+    int64_t fail_every                  # so many requests for a list's memory have one that fails; 0: none does
+    int64_t requests                    # for a list's memory
     bint heads_are_tails                # tail_isolated counts every isolated block
     int64_t dropped                     # blocks not captured, the array was full
     int64_t discarded                   # entries thrown away, no list could be had
     int64_t barred                      # entries passed over, the zone had too few free blocks
     int64_t returned_at_once            # lists that the virtqueue did not take
     int64_t leaked_blocks               # never returned, the answer of their list was thrown away
+    int64_t leaked_pages
     int64_t lockless_returns            # blocks returned without the zone lock
 
 cdef inline int64_t free_blocks(const zone_t *z, int order) noexcept nogil:
@@ -106,7 +109,10 @@ cdef inline int run(runs_t *r, mm_t *m, int cpu) noexcept nogil:
     cdef cpu_state_t *c = &r.v.cpu[cpu]
     cdef int ticket = take_list(&r.lists)
     cdef list_t *a
-    if ticket < 0 or not list_room(&r.lists.list[ticket], r.v.entries):
+    cdef bint fails
+    r.requests += 1
+    fails = r.fail_every and r.requests % r.fail_every == 0
+    if fails or ticket < 0 or not list_room(&r.lists.list[ticket], r.v.entries):
         r.discarded += c.kvm_pt.n
         end_run(c)
         if ticket >= 0:

@@ -24,6 +24,7 @@ from hinting._core.mm.pages cimport covering, tag_is_used
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport Strategy, block_t
 from hinting._core.strategies.lists cimport free_lists, list_is_back
+from hinting._core.strategies.states cimport lists_in_flight
 from hinting._core.strategies.v1_steps cimport cpu_array_t, run_t, slow_path, v1_t
 
 from hinting._core.strategies.hooks import ACTIONS
@@ -125,3 +126,19 @@ cdef class V1(Strategy):
         self._attached(cpu)
         return [(self.v.cpu[cpu].kvm_pt[i].pfn, self.v.cpu[cpu].kvm_pt[i].pages)
                 for i in range(self.v.cpu[cpu].kvm_pt_idx)]
+
+    def state(self):
+        """Entries of the CPUs' arrays, lists under way and counts: {name: int64 array}."""
+        from hinting._core.strategies.v1_state import state
+
+        return state(self)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        from hinting._core.strategies.v1_state import set_state
+
+        set_state(self, values)
+
+    def in_flight(self):
+        """Lists that the host works on."""
+        return [(ticket, None) for ticket in lists_in_flight(&self.v.lists, [number for number, _ in self.submitted()])]

@@ -7,7 +7,8 @@ in use again are cleared when met; the up to 15 bits below the threshold wait fo
 
 v10 spins for the host, v11 and v12 sleep. In v10 and v11 the count is reset when a pass begins and the work item may
 be queued again while it runs; in v12 the count follows the bits, and a reference counter admits one pass at a time.
-v12 undoes the change of type that isolation made, for the pageblock of the block's first page.
+v12 undoes the change of type that isolation made, for the pageblock of the block's first page (on Linux 6.12, where lists and
+pageblocks must agree, for all of the block's pageblocks).
 
 Not emulated: several nodes that share a zone's bitmap, memory that is not online (an endless loop in v10), the sleeping
 allocation under a spin lock. A bitmap of a zone that begins inside a 2 MiB range (DMA, at page 1) maps a bit to a page
@@ -176,3 +177,19 @@ cdef class V10(Strategy):
     def counts(self):
         """The zones' counters: {zone index: count}."""
         return {i: self.t.b.zone[i].count for i in range(NR_ZONES) if self.t.b.zone[i].bits != NULL}
+
+    def state(self):
+        """Bits of the zones, where the pass stands, its blocks and counts: {name: int64 array}."""
+        from hinting._core.strategies.v10_state import state
+
+        return state(self)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        from hinting._core.strategies.v10_state import set_state
+
+        set_state(self, values)
+
+    def in_flight(self):
+        """The pass that is under way."""
+        return [(0, self.t.runs_on)] if self.t.runs_on >= 0 else []

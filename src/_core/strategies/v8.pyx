@@ -25,6 +25,7 @@ from hinting._core.strategies.hooks cimport (
     block_t,
 )
 from hinting._core.strategies.lists cimport not_isolated
+from hinting._core.strategies.v8_state cimport v8_in, v8_out
 from hinting._core.strategies.v8_steps cimport (
     DEDUP_FULL,
     DEDUP_HEAD,
@@ -260,16 +261,12 @@ cdef class V8(Strategy):
 
     def state(self):
         """Captured and isolated arrays, counters and where each CPU's thread stands: {name: int64 array}."""
-        from hinting._core.strategies.v8_state import state
-
-        return state(self)
+        return v8_out(self, &self.v, NULL)
 
     def set_state(self, values):
         """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
-        from hinting._core.strategies.v8_state import set_state
+        v8_in(self, &self.v, NULL, values)
 
-        set_state(self, values)
-
-    def unanswered(self):
-        """Blocks of the isolated arrays."""
-        return sum(self.v.cpu[i].hyp_idx for i in range(self.v.ncpus))
+    def in_flight(self):
+        """Each CPU whose thread has begun with its array and is not done."""
+        return [(i, i) for i in range(self.v.ncpus) if self.v.cpu[i].at >= 0]

@@ -18,8 +18,10 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.hooks cimport Strategy, block_t
-from hinting._core.strategies.lists cimport free_lists, not_isolated
+from hinting._core.strategies.lists cimport free_lists, not_isolated, pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
+from hinting._core.strategies.runs_state cimport runs_in, runs_out
+from hinting._core.strategies.states cimport lists_in_flight
 from hinting._core.strategies.v8_steps cimport capture
 
 from hinting._core.strategies.hooks import ACTIONS
@@ -103,7 +105,7 @@ cdef class V8MaxOrder(Strategy):
         return {
             "runs": r.v.runs, "discarded": r.discarded, "returned_at_once": r.returned_at_once,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight_pages": pages_under_way(&r.lists),
         }
 
     def kernel_bytes(self):
@@ -113,3 +115,15 @@ cdef class V8MaxOrder(Strategy):
     def counters_by_name(self):
         """The nine counters by the names of the code, KiB."""
         return dict(self.t.r.v.c)
+
+    def state(self):
+        """Captured blocks, lists under way and counts: {name: int64 array}."""
+        return runs_out(self, &self.t.r)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        runs_in(self, &self.t.r, values)
+
+    def in_flight(self):
+        """Lists that the host works on."""
+        return [(ticket, None) for ticket in lists_in_flight(&self.t.r.lists, [number for number, _ in self.submitted()])]

@@ -17,6 +17,7 @@ from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.hooks cimport THREAD_REPORTS, THREAD_SLEEPS, Strategy, block_t
 from hinting._core.strategies.lists cimport not_isolated
 from hinting._core.strategies.runs cimport isolate_entries, sort_by_zone
+from hinting._core.strategies.v8_state cimport v8_in, v8_out
 from hinting._core.strategies.v8_steps cimport capture, cpu_state_t, end_run, return_block
 
 from hinting._core.strategies.hooks import ACTIONS
@@ -111,3 +112,15 @@ cdef class V8Transition(Strategy):
     def counters_by_name(self):
         """What the counters of v8-stats would say, KiB."""
         return dict(self.t.r.v.c)
+
+    def state(self):
+        """Captured and isolated arrays, counters and where each CPU's work item stands: {name: int64 array}."""
+        return v8_out(self, &self.t.r.v, self.t.sent)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        v8_in(self, &self.t.r.v, self.t.sent, values)
+
+    def in_flight(self):
+        """Each CPU whose work item has isolated blocks and is not done."""
+        return [(i, i) for i in range(self.t.r.v.ncpus) if self.t.r.v.cpu[i].at >= 0]

@@ -14,6 +14,7 @@ class V9(Strategy):
         barrier: int,
         run_in: str,
         lost_answers: bool,
+        fail_every: int,
         return_position: str,
         host_action: str,
         call_pages: int,

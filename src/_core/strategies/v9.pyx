@@ -6,8 +6,9 @@ hands the list to the host and goes on; an interrupt returns the blocks to the h
 
 Defects as posted: no search for duplicates when the freed page is itself the head; a driver that throws away answers
 before it adds a list, so that their blocks are never returned; one answer for each interrupt; a return without the
-zone lock. The follow-up experiments of the author are parameters. Not emulated: the sleeping allocation of the list
-(it fails only if 256 lists are under way), the order in which the real sort leaves the entries of one zone.
+zone lock; when the list's memory cannot be had, all that was noted is forgotten. The follow-up experiments of the
+author are parameters. Not emulated: that the request for this memory may sleep, in a context where it must not (fail_every
+says how often it fails), and the order in which the real sort leaves the entries of one zone.
 """
 
 from libc.stdint cimport int64_t
@@ -19,8 +20,10 @@ from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.capture cimport append, capture_t
 from hinting._core.strategies.hooks cimport THREAD_SLEEPS, TRACE_FREE_PAGE, Strategy, block_t, tracepoint
-from hinting._core.strategies.lists cimport free_lists, list_is_back, not_isolated
+from hinting._core.strategies.lists cimport free_lists, list_is_back, list_pages, not_isolated, pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
+from hinting._core.strategies.runs_state cimport runs_in, runs_out
+from hinting._core.strategies.states cimport lists_in_flight
 from hinting._core.strategies.v8_steps cimport cpu_state_t, kib
 
 from hinting._core.strategies.hooks import ACTIONS
@@ -85,6 +88,7 @@ cdef void on_host_lost(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     """The blocks of this list stay isolated for ever."""
     cdef v9_t *t = <v9_t *>self
     t.r.leaked_blocks += t.r.lists.list[ticket].n
+    t.r.leaked_pages += list_pages(&t.r.lists.list[ticket])
     list_is_back(&t.r.lists, ticket)
 
 
@@ -103,13 +107,14 @@ cdef class V9(Strategy):
     """The compiled v9 strategy; the parameters are those of hinting.strategies.V9, checked there."""
 
     def __init__(self, *, int64_t entries, int64_t threshold, int min_order, int64_t barrier, str run_in,
-                 bint lost_answers, str return_position, str host_action, int64_t call_pages,
+                 bint lost_answers, int64_t fail_every, str return_position, str host_action, int64_t call_pages,
                  int64_t wake_latency_ns, bint counted):
         self.counted = counted
         self.t.threshold = threshold
         self.t.min_order = min_order
         self.t.in_thread = run_in == "thread"
         self.t.r.barrier = barrier
+        self.t.r.fail_every = fail_every
         self.t.r.v.entries = entries
         self.t.r.v.isolate_min_order = min_order
         self.t.r.v.to_tail = return_position == "tail"
@@ -146,14 +151,18 @@ cdef class V9(Strategy):
         return {label: values[name] for name, label in LABELS}
 
     def statistics(self):
-        """What the posted series does not count. not_isolated: pages dropped by the host while not isolated."""
+        """What the posted series does not count. not_isolated: pages dropped by the host while not isolated.
+
+        in_flight_pages: of lists that are not back; an answer whose interrupt was merged with another's waits for the
+        next one. leaked_blocks: of answers that were thrown away.
+        """
         r = &self.t.r
         return {
             "runs": r.v.runs, "captured": self.s.work.captured, "isolated": self.s.work.isolated, "dropped": r.dropped,
             "discarded": r.discarded, "barred": r.barred, "returned_at_once": r.returned_at_once,
-            "leaked_blocks": r.leaked_blocks, "lockless_returns": r.lockless_returns,
+            "leaked_blocks": r.leaked_blocks, "leaked_pages": r.leaked_pages, "lockless_returns": r.lockless_returns,
             "not_isolated": r.lists.not_isolated, "most_isolated": r.v.most_isolated,
-            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks,
+            "most_lists": r.lists.most_lists, "most_in_flight": r.lists.most_blocks, "in_flight_pages": pages_under_way(&r.lists),
         }
 
     def kernel_bytes(self):
@@ -168,3 +177,15 @@ cdef class V9(Strategy):
     def counters_by_name(self):
         """The nine counters by the names of the code, KiB."""
         return dict(self.t.r.v.c)
+
+    def state(self):
+        """Captured blocks, lists under way and counts: {name: int64 array}."""
+        return runs_out(self, &self.t.r)
+
+    def set_state(self, values):
+        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
+        runs_in(self, &self.t.r, values)
+
+    def in_flight(self):
+        """Lists that the host works on."""
+        return [(ticket, None) for ticket in lists_in_flight(&self.t.r.lists, [number for number, _ in self.submitted()])]

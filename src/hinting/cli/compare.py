@@ -27,6 +27,9 @@ def compare(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
+    perfetto: Annotated[
+        Path | None, typer.Option(help="File for a timeline to open in the Perfetto viewer (ui.perfetto.dev).")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all metrics, by name.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
@@ -35,6 +38,10 @@ def compare(
     from hinting.reports.compare_text import print_comparison
     from hinting.scenarios.assign import parse_assignments
 
+    if perfetto is not None:
+        from hinting.reports.perfetto import check_perfetto
+
+        check_perfetto(perfetto)
     folder = None
     if out is not None:
         from hinting.reports.files import prepare_folder
@@ -46,6 +53,7 @@ def compare(
             strategy or None,
             changes=parse_assignments(assign or []),
             seed=seed,
+            spans=perfetto is not None,
             progress=lambda arm, n: status.update(f"{arm}: {n} guests"),
         )
     if folder is not None:
@@ -53,6 +61,11 @@ def compare(
 
         files = write_comparison(result, folder)
         status_console().print(f"written: {', '.join(str(file) for file in files)}")
+    if perfetto is not None:
+        from hinting.reports.perfetto import Recorded, write_perfetto
+
+        write_perfetto(perfetto, [Recorded(arm.name, arm.spans, arm.series) for arm in result.arms])
+        status_console().print(f"written: {perfetto}")
     if json:
         print_json(result.to_json())
     else:

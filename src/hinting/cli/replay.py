@@ -24,6 +24,9 @@ def replay(
     explain: Annotated[
         bool, typer.Option("--explain", help="At the first difference, print request, lists and watermarks.")
     ] = False,
+    perfetto: Annotated[
+        Path | None, typer.Option(help="File for a timeline of the recordings, for the Perfetto viewer (ui.perfetto.dev).")
+    ] = None,
     check: Annotated[int, typer.Option(metavar="N", help="Verify all invariants every N events (slow).")] = 0,
 ) -> None:
     """Replay recordings and compare every chosen page, and every list at the end, with the kernel's."""
@@ -33,11 +36,21 @@ def replay(
 
     if check < 0:
         raise HintingError(f"--check must not be negative, got {check}")
+    if perfetto is not None:
+        from hinting.reports.perfetto import check_perfetto
+
+        check_perfetto(perfetto)
     opened = [Recording.open(path) for path in recordings]
     results = []
     for recording in opened:
         with status_console().status(recording.name):
             results.append(replay_one(recording, level, check_every=check))
+    if perfetto is not None:
+        from hinting.reports.perfetto import write_perfetto
+        from hinting.reports.recording_timeline import recording_timeline
+
+        write_perfetto(perfetto, map(recording_timeline, opened, results))
+        status_console().print(f"written: {perfetto}")
     if json:
         documents = [result.to_json() for result in results]
         print_json(documents[0] if len(documents) == 1 else documents)
@@ -109,6 +122,9 @@ def _print(results: list) -> None:
             )
         for text in result.hinting_differences:
             console.print(f"{result.run}: differs at the end: {text}", markup=False, soft_wrap=True)
+        if result.pageblocks != result.pageblocks_same:
+            differ = result.pageblocks - result.pageblocks_same
+            console.print(f"{result.run}: {differ} of {result.pageblocks} pageblocks end with another type", soft_wrap=True)
         if result.differing_lists:
             names = ", ".join(result.differing_lists[:8])
             more = len(result.differing_lists) - 8

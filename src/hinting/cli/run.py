@@ -21,6 +21,9 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
+    perfetto: Annotated[
+        Path | None, typer.Option(help="File for a timeline to open in the Perfetto viewer (ui.perfetto.dev).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     expect: Annotated[
         list[str] | None,
@@ -38,18 +41,29 @@ def run(
         changes["seed"] = seed
     loaded = Scenario.load(scenario, changes, strategy or None)
     wanted = _expectations(expect or [], list(loaded.arms()))
+    if perfetto is not None:
+        from hinting.reports.perfetto import check_perfetto
+
+        check_perfetto(perfetto)
     folder = None
     if out is not None:
         from hinting.reports.files import prepare_folder
 
         folder = prepare_folder(out)
     with status_console().status("") as status:
-        result = experiments.run(loaded, progress=lambda arm, n: status.update(f"{arm}: {n} guests"))
+        result = experiments.run(
+            loaded, progress=lambda arm, n: status.update(f"{arm}: {n} guests"), spans=perfetto is not None
+        )
     if folder is not None:
         from hinting.reports.files import write_result
 
         files = write_result(result, folder)
         status_console().print(f"written: {', '.join(str(file) for file in files)}")
+    if perfetto is not None:
+        from hinting.reports.perfetto import Recorded, write_perfetto
+
+        write_perfetto(perfetto, [Recorded(arm.strategy, arm.spans, arm.series) for arm in result.arms])
+        status_console().print(f"written: {perfetto}")
     if json:
         print_json(result.to_json())
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hinting.errors import StrategyError
 from hinting.experiments.result import ArmResult
-from hinting.experiments.run import run
+from hinting.experiments.run import launches, run
 from hinting.metrics import metrics
 from hinting.scenarios import Scenario
 from hinting.scenarios.assign import parse_value
@@ -26,13 +26,15 @@ class ComparedArm:
     """One strategy and what came out.
 
     metrics: of the host, by the names of hinting.metrics.metrics(). table: of the host and every guest, as
-    Simulation.metrics. series: as Simulation.series. stopped_by: why no more guests were launched.
+    Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans, if
+    asked for. stopped_by: why no more guests were launched.
     """
 
     name: str
     metrics: dict[str, float | None]
     table: pa.Table
     series: pa.Table
+    spans: pa.Table | None
     stopped_by: str
     emulated_s: float
     wall_s: float
@@ -57,12 +59,13 @@ def compare(
     changes: Mapping[str, Any] | None = None,
     seed: int | None = None,
     progress: Callable[[str, int], None] | None = None,
+    spans: bool = False,
 ) -> Comparison:
     """Run a scenario, its file, or a built-in one by name, once with each strategy.
 
     strategies: as text, "v8" or "v8:entries=500", or choices; by default the scenario's own. changes: as of Scenario.load.
-    seed: instead of the scenario's. progress: called with the arm and the number of guests so far. Everything is checked
-    before the first arm runs. Raises HintingError naming what is wrong.
+    seed: instead of the scenario's. progress: called with the arm and the number of guests so far. spans: keep what ran
+    when. Everything is checked before the first arm runs. Raises HintingError naming what is wrong.
 
     >>> result = compare("seed", ["none", "v8:entries=500"], changes={"max_guests": 1})
     >>> [arm.metrics["guests_fit"] for arm in result.arms]
@@ -77,8 +80,21 @@ def compare(
         document["strategy"] = [_table(choice) for choice in choices]
     plan = Scenario.from_document(document, {**(changes or {}), **({} if seed is None else {"seed": seed})}, label=plan.name)
     names = dict(zip(plan.arms(), labels or plan.arms(), strict=True))
-    results = run(plan, progress=None if progress is None else lambda arm, n: progress(names[arm], n)).arms
-    return Comparison(plan, [_arm(names[result.strategy], result) for result in results])
+    shown = None if progress is None else lambda arm, n: progress(names[arm], n)
+    results = run(plan, progress=shown, spans=spans).arms
+    alone = _alone(plan)
+    return Comparison(plan, [_arm(names[result.strategy], result, alone) for result in results])
+
+
+def _alone(plan: Scenario) -> list[float]:
+    """guest_time of a guest of each group that has the host to itself and no strategy, by the number of the guest."""
+    times = {}
+    for group in plan.guests:
+        document = plan.document() | {"strategy": "none", "keys": {}}
+        document["guests"] = [group.model_dump(mode="json", exclude_none=True) | {"count": 1, "start": 0}]
+        result = run(Scenario.from_document(document)).arms[0]
+        times[id(group)] = result.metrics["guest_time"][1].as_py()
+    return [times[id(group)] for _, group in launches(plan)]
 
 
 def _table(choice: Choice) -> dict[str, Any]:
@@ -89,14 +105,20 @@ def _table(choice: Choice) -> dict[str, Any]:
     return {"name": choice.name, **values}
 
 
-def _arm(label: str, result: ArmResult) -> ComparedArm:
-    host = result.metrics.slice(0, 1).to_pylist()[0]
-    found = host | {"guests_fit": float(result.guests_launched)}
+def _slowdown(guests: list[dict[str, Any]], alone: list[float]) -> float | None:
+    ratios = [guest["guest_time"] / alone[guest["guest"]] for guest in guests if guest["guests"] and alone[guest["guest"]]]
+    return sum(ratios) / len(ratios) if ratios else None
+
+
+def _arm(label: str, result: ArmResult, alone: list[float]) -> ComparedArm:
+    host, *guests = result.metrics.to_pylist()
+    found = host | {"guests_fit": float(result.guests_launched), "slowdown": _slowdown(guests, alone)}
     return ComparedArm(
         name=label,
         metrics={name: found[name] for name in metrics()},
         table=result.metrics,
         series=result.series,
+        spans=result.spans,
         stopped_by=result.stopped_by,
         emulated_s=result.emulated_s,
         wall_s=result.wall_s,

@@ -40,7 +40,8 @@ class ArmResult:
 
     guests_launched: guests that were launched and held. lost: number of the first guest that the host killed, None if
     it killed none. stopped_by: why no more guests were launched. timeline: memory over time, as Simulation.timeline.
-    metrics: scalars at the end, as Simulation.metrics. series: as Simulation.series.
+    metrics: scalars at the end, as Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans,
+    if they were asked for.
     """
 
     strategy: str
@@ -53,6 +54,7 @@ class ArmResult:
     timeline: pa.Table
     metrics: pa.Table
     series: pa.Table
+    spans: pa.Table | None = None
 
     @property
     def host_used_bytes(self) -> list[int]:

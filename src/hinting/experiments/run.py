@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hinting.errors import HostError
@@ -14,9 +14,9 @@ from hinting.host import Host
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import VM, Simulation
-from hinting.units import PAGE_BYTES, parse_duration
+from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 
-__all__ = ["Arm", "run"]
+__all__ = ["Arm", "launches", "run"]
 
 Progress = Callable[[str, int], None]
 
@@ -27,12 +27,13 @@ def run(
     strategy: str | Iterable[str] | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
+    spans: bool = False,
 ) -> Result:
     """Run a scenario, its file, or a built-in one by name.
 
     strategy: the arm or arms to run instead of the scenario's, by name. seed: instead of the scenario's. progress:
-    called with the arm and the number of guests so far. Same scenario, strategy and seed: the same result, wall times
-    apart. Raises ScenarioError for a bad scenario before anything runs.
+    called with the arm and the number of guests so far. spans: keep what ran when. Same scenario, strategy and seed: the
+    same result, wall times apart. Raises ScenarioError for a bad scenario before anything runs.
 
     >>> result = run("seed", strategy="none")
     >>> result.arms[0].guests_launched
@@ -43,13 +44,13 @@ def run(
     if strategy is not None or seed is not None:
         names = None if strategy is None else [strategy] if isinstance(strategy, str) else list(strategy)
         scenario = scenario.changed({} if seed is None else {"seed": seed}, names)
-    return Result(scenario, [_run_arm(scenario, label, progress) for label in scenario.arms()])
+    return Result(scenario, [_run_arm(scenario, label, progress, spans) for label in scenario.arms()])
 
 
 class Arm:
     """One arm while it runs: a host in virtual time, and the guests launched on it so far."""
 
-    def __init__(self, scenario: Scenario, label: str, progress: Progress | None) -> None:
+    def __init__(self, scenario: Scenario, label: str, progress: Progress | None, spans: bool = False) -> None:
         self.scenario, self.label, self.progress = scenario, label, progress
         self.strategy = scenario.arms()[label]
         host = scenario.host
@@ -61,10 +62,17 @@ class Arm:
                 thp=host.thp,
                 fragmentation=host.fragmentation,
                 pt_reclaim=host.pt_reclaim,
+                khugepaged=host.khugepaged,
+                swap=host.swap,
+                swap_device=host.swap_device,
+                swap_tails=host.swap_tails,
+                swappiness=host.swappiness,
+                page_cluster=host.page_cluster,
                 seed=scenario.seed,
                 costs=self.costs,
             ),
             seed=scenario.seed,
+            spans=spans,
         )
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
@@ -94,6 +102,16 @@ class Arm:
         """Number of the first guest that was killed."""
         return next((vm.number for vm in self.simulation.vms if vm.is_lost), None)
 
+    def has_swapped(self) -> bool:
+        """Whether the host has written more to swap than the criterion "no-swap" allows."""
+        schedule = self.scenario.schedule
+        written = self.simulation.host.vmstat()["pswpout"] * PAGE_BYTES
+        return schedule.criterion == "no-swap" and written > parse_size(schedule.swap_tolerance)
+
+    def admits(self, group: GuestsTable) -> bool:
+        """Whether the kernel lets the VMM of such a guest map its RAM."""
+        return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
+
     def note(self) -> None:
         """Tell whoever watches how far the arm is."""
         if self.progress is not None:
@@ -118,9 +136,9 @@ class Arm:
         )
 
 
-def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmResult:
+def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: bool) -> ArmResult:
     started = time.perf_counter()
-    arm = Arm(scenario, label, progress)
+    arm = Arm(scenario, label, progress, spans)
     if scenario.schedule.launch == "one-by-one":
         _one_by_one(arm)
     else:
@@ -136,14 +154,17 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None) -> ArmRe
         timeline=arm.simulation.timeline(),
         metrics=arm.simulation.metrics(),
         series=arm.simulation.series(),
+        spans=arm.simulation.spans() if spans else None,
     )
 
 
-def _launches(scenario: Scenario) -> Iterator[tuple[int, GuestsTable]]:
-    """(time, group) of each guest, in the order of the file."""
+def launches(scenario: Scenario) -> list[tuple[int, GuestsTable]]:
+    """(time, group) of each guest in the order of launch: one by one in the order of the file, else by time."""
+    found = []
     for group in scenario.guests:
         start, stagger = parse_duration(group.start), parse_duration(group.stagger)
-        yield from ((start + i * stagger, group) for i in range(group.count))
+        found += [(start + i * stagger, group) for i in range(group.count)]
+    return found if scenario.schedule.launch == "one-by-one" else sorted(found, key=lambda launch: launch[0])
 
 
 def _one_by_one(arm: Arm) -> None:
@@ -151,12 +172,18 @@ def _one_by_one(arm: Arm) -> None:
     simulation, schedule = arm.simulation, arm.scenario.schedule
     gap = parse_duration(schedule.gap)
     arm.stopped_by = "max_guests"
-    for _, group in _launches(arm.scenario):
+    for _, group in launches(arm.scenario):
+        if schedule.criterion == "admit" and not arm.admits(group):
+            arm.stopped_by = f"vm.overcommit_memory={schedule.overcommit} refuses the memory of guest {len(arm.launched) + 1}"
+            return
         vm = arm.launch(group)
         if vm is None:
             return
         vm.run_until_idle()
         simulation.run(until=simulation.now_ns + gap)
+        if arm.has_swapped():
+            arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
+            return
         lost = arm.lost()
         if lost is not None:
             arm.stopped_by = f"the host ran out of memory at launch {vm.number + 1} and killed guest {lost + 1}"
@@ -169,7 +196,7 @@ def _staggered(arm: Arm) -> None:
     """Launch every guest at its time; measure all of them at the end."""
     simulation, scenario = arm.simulation, arm.scenario
     until = None if scenario.until is None else parse_duration(scenario.until)
-    for at, group in sorted(_launches(scenario), key=lambda launch: launch[0]):
+    for at, group in launches(scenario):
         if until is not None and at >= until:
             arm.stopped_by = "the run ended"
             break

@@ -20,6 +20,10 @@ _OTHERS = ("ALLOC", "FREE", "DRAIN", "DRAINED")
 _SHOWN = 6
 
 
+def _name(names: tuple[str, ...], number: int) -> str:
+    return names[number] if 0 <= number < len(names) else f"number {number}"
+
+
 def _row(recording: Recording, row: int) -> dict[str, Any]:
     values = {name: int(column[row]) for name, column in recording.events.items()}
     return values | {"type": recording.types[values["type"]], "row": row}
@@ -61,10 +65,10 @@ def _kernel(recording: Recording, asked: dict[str, Any]) -> list[str]:
         if step["type"] == "RMQ":
             taken.append(step["pfn"])
         elif step["type"] == "REFILL":
-            lines.append(f"wants {step['a']} blocks of order {step['order']} from zone {_ZONES[step['zone']]}")
+            lines.append(f"wants {step['a']} blocks of order {step['order']} from zone {_name(_ZONES, step['zone'])}")
         elif step["type"] == "EXTFRAG":
             claimed = "claims the pageblock" if step["aux"] == 1 else "leaves the pageblock its type"
-            lines.append(f"falls back to type {_TYPES[step['b']]} at order {step['a']} and {claimed}")
+            lines.append(f"falls back to type {_name(_TYPES, step['b'])} at order {step['a']} and {claimed}")
         elif step["type"] == "ALLOC_FAIL":
             lines.append("finds nothing in a pass over the zones")
     if taken:
@@ -103,6 +107,8 @@ def _reordered(recording: Recording, allocator: Allocator, asked: dict[str, Any]
 def explain(recording: Recording, allocator: Allocator, row: int, chosen: int) -> tuple[str, str]:
     """(one line why, many lines of state) for the request of a row, with the allocator as it was just before it."""
     asked = _row(recording, row)
+    if asked["type"] != "ALLOC":
+        return _impossible(allocator, asked)
     cpu, zone, index = asked["cpu"], asked["zone"], _index(asked["order"], asked["mt"])
     ours = _zone_of(allocator, chosen) if chosen >= 0 else None
     head = allocator.pcp_list_array(zone, cpu, index)[:1].tolist() if index is not None and zone >= 0 else []
@@ -120,12 +126,19 @@ def explain(recording: Recording, allocator: Allocator, row: int, chosen: int) -
         rule = "straight from the free lists: the first block of the smallest sufficient order"
     why = f"{rule}; the kernel's page {asked['pfn']} is {allocator.page(asked['pfn'])} here"
     why += _reordered(recording, allocator, asked)
-    highest = _ZONES[asked["a"] & 15] if asked["a"] >= 0 else "unknown"
+    highest = _name(_ZONES, asked["a"] & 15) if asked["a"] >= 0 else "unknown"
     request = (f"row {row}: {asked['type']} on cpu {cpu}: order {asked['order']}, type {_TYPES[asked['mt']]}, gfp "
                f"{asked['gfp']:#x}, alloc flags {asked['aflags']:#x}, highest zone {highest}")
     kernel = [f"  the kernel: {line}" for line in _kernel(recording, asked)]
     here = f"pfn {chosen}" if chosen >= 0 else "no page"
     return why, "\n".join([request, *kernel, f"  here: hands out {here}: {rule}", *_state(allocator, cpu, asked)])
+
+
+def _impossible(allocator: Allocator, asked: dict[str, Any]) -> tuple[str, str]:
+    """Words about a row that the state could not follow."""
+    page = allocator.page(asked["pfn"]) if asked["pfn"] >= 0 else "none"
+    why = f"{asked['type']} of pfn {asked['pfn']}, order {asked['order']}, is not possible here: that page is {page}"
+    return why, "\n".join([f"row {asked['row']}: {asked}", *_state(allocator, asked["cpu"], asked)])
 
 
 def explain_decision(recording: Recording, allocator: Allocator, row: int, own: int) -> tuple[str, str]:
@@ -134,7 +147,7 @@ def explain_decision(recording: Recording, allocator: Allocator, row: int, own: 
     values = {name: asked[name] for name in ("cpu", "pfn", "order", "mt", "aux", "a", "b", "c")}
     here = f"it decided about pfn {own}" if own >= 0 else "it decided something else"
     why = f"the strategy did not decide {asked['type']} here: {here}"
-    page = [f"  pfn {pfn} is {allocator.page(pfn)} here" for pfn in sorted({asked["pfn"], own}) if pfn >= 0]
+    page = [f"  pfn {pfn} is {allocator.page(pfn)} here" for pfn in sorted({asked["pfn"], own}) if 0 <= pfn < recording.npfn]
     return why, "\n".join([f"row {row}: {asked['type']} {values}", *page, *_state(allocator, asked["cpu"], asked)])
 
 
@@ -149,8 +162,8 @@ def _state(allocator: Allocator, cpu: int, asked: dict[str, Any]) -> list[str]:
     for zone in allocator.zones():
         state = allocator.zone_state(zone)
         low, boost = state["watermark"][1], state["boost"]
-        reserve = state["lowmem_reserve"][min(hz, 4)]
-        free = state["counter"] - ((1 << max(asked["order"], 0)) - 1)
+        reserve = state["lowmem_reserve"][min(hz, len(state["lowmem_reserve"]) - 1)]
+        free = state["counter"] - ((1 << min(max(asked["order"], 0), 10)) - 1)
         lines += [
             f"  zone {_ZONES[zone]}: free counter {state['counter']}, watermarks {state['watermark']}, boost {boost}, "
             f"reserve {reserve}, highatomic {state['nr_reserved_highatomic']}",

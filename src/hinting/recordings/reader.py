@@ -50,6 +50,11 @@ NO_MEMORY = 255
 
 _SECTION_PAGES = 32768
 
+#: Rows of hinting v8 that are not its thread's.
+_CAPTURE_ROWS = (
+    "HINT_FREE", "HINT_DRAIN", "HINT_DRAIN_END", "HINT_SCAN", "HINT_DROP", "HINT_REPLACE", "HINT_SCAN_END", "HINT_WAKE",
+)  # fmt: skip
+
 
 def is_recording(path: Path) -> bool:
     """Whether the folder looks like a recording."""
@@ -191,7 +196,7 @@ class Recording:
 
         alloc, free, rmq, drained, drain, decay = (rows(name) for name in ("ALLOC", "FREE", "RMQ", "DRAINED", "DRAIN", "DECAY"))
         blocks = alloc | free | rmq | drained | rows("PUTBACK", "HINT_FREE", "HINT_RETURN")
-        paged = blocks | rows("MOVE", "SETPB", "ISOLATE", "LEAVE", "ROTATE")
+        paged = blocks | rows("MOVE", "SETPB", "ISOLATE", "LEAVE", "INSERT", "ROTATE", "STEAL")
         typed = blocks & ~rows("HINT_FREE") | rows("MOVE", "SETPB")
         listed = alloc & np.isin(aux, (0, 4)) | free & np.isin(aux, (0, 1)) | rmq & (aux == 1) | drained
         in_zone = np.zeros(pfn.size, bool)
@@ -216,6 +221,7 @@ class Recording:
                 ),
                 f"order has no per-CPU lists, expected one of {orders}": listed & ~np.isin(order, orders),
                 "a does not name zones between 0 and 3": alloc
+                & (aux != 4)
                 & ((events["a"] < 0) | (events["a"] & 15 > 3) | (events["a"] >> 4 > 3)),
                 f"zone is not one of {zones}": (alloc | drain | decay) & ~np.isin(events["zone"], zones),
                 f"order is not a cpu below {self.ncpus}": drain & ((order < 0) | (order >= self.ncpus)),
@@ -234,7 +240,9 @@ class Recording:
                 raise RecordingError(f"{file}: row {row} ({types[events['type'][row]]}): {reason} ({values})")
 
     def isolated_at_start(self) -> list[tuple[int, int]]:
-        """Blocks (pfn, order) that a pass of page reporting had out at the start: they are put back later."""
+        """Blocks (pfn, order) that page reporting or hinting v8 had out at the start: they go back later."""
+        if self.has_v8:
+            return [block for cpu in range(self.ncpus) for block in self.v8_out_at_start(cpu)]
         if not self.has_reporting:
             return []
         events, names = self.events, self.types
@@ -252,6 +260,30 @@ class Recording:
             else:
                 out.append((pfn, int(events["order"][row])))
         return out
+
+    def v8_rows_before_run(self, cpu: int) -> list[tuple[str, int]]:
+        """(type, row) of what hinting v8's thread of a CPU did before its first start: it was under way then."""
+        events, names = self.events, self.types
+        wanted = [number for number, name in enumerate(names) if name.startswith("HINT_") and name not in _CAPTURE_ROWS]
+        rows = np.flatnonzero((events["cpu"] == cpu) & np.isin(events["type"], wanted))
+        named = [(names[events["type"][row]], int(row)) for row in rows]
+        starts = [i for i, (name, _) in enumerate(named) if name == "HINT_RUN"]
+        return named[: starts[0]] if starts else named
+
+    def v8_out_at_start(self, cpu: int) -> list[tuple[int, int]]:
+        """Blocks (pfn, order) in the isolated array of a CPU at the start, in order."""
+        file = self.path / "meta.json"
+        try:
+            count = sum(int(known["hyp_idx"]) for known in self.meta["t0"]["hinting"]["cpus"] if known["cpu"] == cpu)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordingError(f"{file}: t0: hinting: cpus must have cpu and hyp_idx: {error}") from None
+        if not count:
+            return []
+        rows = [row for name, row in self.v8_rows_before_run(cpu) if name == "HINT_RETURN"]
+        if not 0 <= count <= len(rows) or [int(self.events["a"][row]) for row in rows[:count]] != list(range(count)):
+            raise RecordingError(f"{file}: t0: {count} blocks of cpu {cpu} are isolated, the rows return {len(rows)} of them")
+        rows = rows[:count]
+        return [(int(self.events["pfn"][row]), int(self.events["order"][row])) for row in rows]
 
     @cached_property
     def pageblocks(self) -> dict[str, np.ndarray]:

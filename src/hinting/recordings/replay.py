@@ -18,7 +18,7 @@ from hinting._core.mm.check import check
 from hinting.errors import CheckError, HintingError, RecordingError
 from hinting.recordings.explain import explain, explain_decision
 from hinting.recordings.hinting_kinds import KINDS, HintingKind, kind_of
-from hinting.recordings.reader import Recording
+from hinting.recordings.reader import NO_MEMORY, Recording
 from hinting.recordings.snapshot import allocator_of, lists_of
 
 __all__ = ["LEVELS", "Difference", "ReplayResult", "replay"]
@@ -49,8 +49,9 @@ class ReplayResult:
     allocations, identical: choices, and those equal to the kernel's. assisted: choices for which something beyond the
     requests was taken from the recording. effects: what was taken of reclaim and compaction, by kind. refused: rows
     that the emulated state could not follow. differing_lists: names of the lists that do not end as recorded.
+    pageblocks, pageblocks_same: pageblocks with memory, and those that end with the recorded type.
     decisions, decisions_same: of the strategy (level hinting). hinting_differences: counters and arrays of the
-    strategy that do not end as recorded.
+    strategy that do not end as recorded. seconds: CPU time of the replay itself, without reading and comparing.
     """
 
     run: str
@@ -68,6 +69,8 @@ class ReplayResult:
     pcp_lists: int
     pcp_lists_same: int
     differing_lists: tuple[str, ...]
+    pageblocks: int
+    pageblocks_same: int
     decisions: int
     decisions_same: int
     hinting_differences: tuple[str, ...]
@@ -89,6 +92,7 @@ class ReplayResult:
             self.allocations == self.identical
             and self.free_lists_identical
             and self.pcp_lists_identical
+            and self.pageblocks == self.pageblocks_same
             and self.decisions == self.decisions_same
             and not self.hinting_differences
         )
@@ -112,6 +116,8 @@ class ReplayResult:
             "pcp_lists_identical": self.pcp_lists_identical,
             "pcp_lists": self.pcp_lists,
             "pcp_lists_same": self.pcp_lists_same,
+            "pageblocks": self.pageblocks,
+            "pageblocks_same": self.pageblocks_same,
             "events": self.events,
             "events_per_s": self.events / self.seconds if self.seconds > 0 else 0.0,
         }
@@ -160,9 +166,9 @@ class _Run:
         return cls(recording, allocator, kind.replay(recording, allocator, core, events, judged), kind if judged else None, core)
 
     def advance(self, stop: int) -> None:
-        started = time.perf_counter()
+        started = time.thread_time()
         self.replay.advance(stop)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.thread_time() - started
 
     def answers(self) -> dict[str, int]:
         """What the strategy decided, where it is judged."""
@@ -196,6 +202,8 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
     free, pcp = lists_of(recording, 1)
     free_lists, free_same, different = _compare(run.allocator.free_lists(), free, "free")
     pcp_lists, pcp_same, different_pcp = _compare(run.allocator.pcp_lists(), pcp, "pcp")
+    types = recording.pageblocks["mt_t1"]
+    known = types != NO_MEMORY
     if not tally["refused"]:
         _check(run, level, "at the end")
     return ReplayResult(
@@ -214,6 +222,8 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
         pcp_lists=pcp_lists,
         pcp_lists_same=pcp_same,
         differing_lists=tuple(different + different_pcp),
+        pageblocks=int(known.sum()),
+        pageblocks_same=int((known & (types == run.allocator.block_types())).sum()),
         decisions=answers["seen"],
         decisions_same=answers["same"],
         hinting_differences=run.strategy_differences(),

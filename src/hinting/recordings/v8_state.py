@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.v8 import V8 as V8Core
-from hinting.errors import RecordingError
+from hinting.errors import RecordingError, StrategyError
 from hinting.recordings.reader import Recording
 from hinting.strategies import V8
 
 __all__ = ["captured_of", "v8_differences", "v8_of", "v8_spec"]
 
 Entries = list[tuple[int, int, int]]
+
+#: Rows of the thread that examine a page, and the column that names it.
+_EXAMINED = {
+    "HINT_COMPOUND": "pfn", "HINT_REF": "pfn", "HINT_NONBUDDY": "pfn", "HINT_ISOLATED": "b", "HINT_FAIL": "b",
+}  # fmt: skip
+
+#: A slot that holds nothing.
+_EMPTY = (0, -1, -1)
 
 
 def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
@@ -24,6 +34,8 @@ def captured_of(recording: Recording, snap: int, cpu: int) -> Entries:
         )
     for row in rows:
         pfn, order, zone = (int(table[name][row]) for name in ("pfn", "order", "zone"))
+        if (pfn, order, zone) == _EMPTY:  # worked off by the thread already
+            continue
         if not (0 <= order <= 10 and 0 <= zone <= 3 and pfn >= 0 and pfn + (1 << order) <= recording.npfn):
             raise RecordingError(
                 f"{recording.path / 'hintarray.parquet'}: row {row}: no block of this guest (pfn {pfn}, order {order}, "
@@ -63,7 +75,7 @@ def v8_of(recording: Recording, allocator: Allocator, snap: int = 0) -> V8Core:
         counters = state["counters_kb"]
         if not isinstance(counters, dict) or not all(isinstance(kib, int) for kib in counters.values()):
             raise TypeError(f"counters_kb must be numbers by name, got {counters!r}")
-        isolated = sum(cpu["hyp_idx"] for cpu in state["cpus"])
+        isolated = sum(cpu["hyp_idx"] for cpu in state["cpus"]) if snap else 0
     except (KeyError, TypeError) as error:
         raise _state_error(recording, error) from None
     if isolated:
@@ -72,7 +84,35 @@ def v8_of(recording: Recording, allocator: Allocator, snap: int = 0) -> V8Core:
     core.attach(allocator)
     for cpu in range(recording.ncpus):
         core.load(cpu, captured_of(recording, snap, cpu), counters)
+    if not snap:
+        _resume_runs(recording, core)
     return core
+
+
+def _resume_runs(recording: Recording, core: V8Core) -> None:
+    """Threads that were under way at the start go on where they were: at the page that their first row is about."""
+    state, events = core.state(), recording.events
+    for cpu in range(recording.ncpus):
+        rows = recording.v8_rows_before_run(cpu)
+        entries = captured_of(recording, 0, cpu)
+        if not rows or not entries:
+            continue
+        name, row = rows[0]
+        at, page, end = len(entries), 0, 0
+        if name in _EXAMINED:
+            at = int(events["a"][row])
+            page = int(events[_EXAMINED[name]][row])
+            if not 0 <= at < len(entries):
+                file = recording.path / "events.parquet"
+                raise RecordingError(f"{file}: row {row}: {name} is about entry {at} of {len(entries)}")
+            end = entries[at][0] + (1 << max(entries[at][1], 0)) - 1
+        blocks = [(cpu, pfn, order) for pfn, order in recording.v8_out_at_start(cpu)]
+        state["isolated"] = np.concatenate([state["isolated"], np.array(blocks, np.int64).reshape(-1, 3)])
+        state["cpus"][cpu] = (len(entries), at, page, end, 1, 0)
+    try:
+        core.set_state(state)
+    except StrategyError as error:
+        raise RecordingError(f"{recording.path}: the thread under way at the start: {error}") from None
 
 
 def v8_differences(recording: Recording, _allocator: Allocator, core: V8Core) -> list[str]:

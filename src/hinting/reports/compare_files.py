@@ -12,6 +12,7 @@ import pyarrow as pa
 import hinting
 from hinting.experiments.compare import Comparison
 from hinting.metrics import metrics, tidy
+from hinting.metrics.catalogue import EXPERIMENT
 from hinting.reports.compare_plots import memory_figure, pareto_figure, ranked_figure
 from hinting.reports.files import write_files
 
@@ -47,8 +48,12 @@ def metrics_table(result: Comparison) -> pa.Table:
         about = {"scenario": result.scenario.name, "strategy": arm.name, "seed": result.scenario.seed,
                  "profile": result.scenario.costs.load().name}
         table = tidy(arm.table)
-        own = {"guest": -1, "metric": "guests_fit", "value": arm.metrics["guests_fit"], "unit": metrics()["guests_fit"].unit}
-        parts.append(_with(pa.concat_tables([table, pa.Table.from_pylist([own], schema=table.schema)]), about))
+        own = [
+            {"guest": -1, "metric": name, "value": arm.metrics[name], "unit": metric.unit}
+            for name, metric in metrics().items()
+            if metric.scope == EXPERIMENT and arm.metrics[name] is not None
+        ]
+        parts.append(_with(pa.concat_tables([table, pa.Table.from_pylist(own, schema=table.schema)]), about))
     return pa.concat_tables(parts)
 
 

@@ -20,7 +20,7 @@ __all__ = ["memory_figure", "pareto_figure", "pareto_front", "ranked_figure"]
 GIB = 2**30
 #: What is ranked, a panel each.
 RANKED = (
-    "memory_returned", "never_returned", "time_to_return_90", "footprint", "guest_cpu_per_gib", "host_cpu_per_gib",
+    "memory_returned", "never_returned", "time_to_return_50", "footprint", "guest_cpu_per_gib", "host_cpu_per_gib",
     "refaulted", "thp_share", "guests_fit",
 )  # fmt: skip
 #: Against what the cost is drawn: the first of these that most strategies reach.

@@ -71,9 +71,10 @@ def _missed(arm: ArmResult) -> Table | None:
     table.add_column("because")
     for what, value, why in rows:
         table.add_row(what, f"{value:,.1f}", why)
+    steps = {"scans": "scans", "wake-ups": "wakes", "runs": "runs"}
+    steps = {title: name for title, name in steps.items() if name in counters}
     table.add_row(
-        "scans, wake-ups, thread runs",
-        f"{counters['scans']:,}, {counters['wakes']:,}, {counters['runs']:,}",
+        ", ".join(steps), ", ".join(f"{counters[name]:,}" for name in steps.values()),
         "what is left in an array is never reported",
     )
     return table

@@ -28,6 +28,20 @@ class HostTable(Table):
     thp: bool = True
     fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
     pt_reclaim: bool = False
+    khugepaged: bool = False
+    swap: Pages = 0
+    swap_device: Literal["nvme", "sata", "hdd"] | None = None
+    swap_tails: bool = False
+    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
+    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
+
+    @model_validator(mode="after")
+    def _device(self) -> HostTable:
+        if self.swap_device is not None and parse_size(self.swap) == 0:
+            refuse({("swap_device",): f"{self.swap_device} has no slots: give the size of swap too"})
+        if self.swap_tails and self.swap_device == "hdd":
+            refuse({("swap_tails",): "tails are known for nvme and sata, not for hdd"})
+        return self
 
     @model_validator(mode="after")
     def _room(self) -> HostTable:
@@ -143,12 +157,17 @@ class ScheduleTable(Table):
     """When guests are launched.
 
     launch: "staggered", each group by its start and stagger; or "one-by-one", the next guest when the last one is idle
-    and `gap` has passed, until a guest is killed by the host or cannot start. settle: how long to go on when all guests
-    are idle.
+    and `gap` has passed, until a guest is killed by the host or cannot start. criterion: what else ends launches one by
+    one: "boot", nothing; "no-swap", the host has written more than `swap_tolerance` to swap; "admit", the kernel would
+    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2). settle: how long to go on
+    when all guests are idle.
     """
 
     launch: Literal["staggered", "one-by-one"] = "staggered"
     gap: Duration = "1s"
+    criterion: Literal["boot", "no-swap", "admit"] = "boot"
+    swap_tolerance: Size = "16MiB"
+    overcommit: Annotated[int, Field(ge=0, le=2)] = 0
     settle: Duration = 0
 
 

@@ -20,7 +20,7 @@ __all__ = ["read_file", "write_file"]
 
 _HEADER = "header"
 #: What NumPy and zipfile raise for a file that is not what it seems.
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, SyntaxError, OverflowError, TypeError,
+_DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, SyntaxError, OverflowError, TypeError,
            MemoryError, zipfile.BadZipFile, zlib.error)
 
 

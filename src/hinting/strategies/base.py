@@ -86,7 +86,12 @@ class StrategySpec:
     @property
     def reporting_order(self) -> int:
         """Smallest order of a free block that is reported."""
-        return int(getattr(self, self.reports_from)) if self.reports_from else 0
+        if not self.reports_from:
+            return 0
+        if self.reports_from not in self.parameters():
+            raise StrategyError(f"strategy {self.name}: reports_from must name one of the parameters "
+                                f"{', '.join(self.parameters())}, got {self.reports_from!r}")
+        return int(getattr(self, self.reports_from))
 
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""

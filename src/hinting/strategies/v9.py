@@ -34,6 +34,8 @@ class V9(StrategySpec):
                             choices=("inline", "thread"))
     lost_answers: bool = parameter(True, "adding a list throws away answers whose interrupt has not come, and an interrupt "
                                          "delivers one (source)", choices=(False, True))
+    fail_every: int = parameter(0, "of so many requests for a list's memory one fails, and the noted blocks are forgotten; "
+                                   "0: none does", unit="requests", low=0, high=1 << 20)
     return_position: str = parameter("head", "where blocks return: head or tail of their list", choices=("head", "tail"))
     host_action: str = parameter("dontneed", "what the VMM does with a reported block", choices=("dontneed", "free", "none"))
     call_pages: int = parameter(1, "pages of one madvise call, 0 for whole blocks", unit="pages", low=0, high=1024)
@@ -47,7 +49,8 @@ class V9(StrategySpec):
 
     def core(self) -> V9Core:
         return V9Core(entries=self.entries, threshold=self.threshold, min_order=self.min_order, barrier=self.barrier,
-                      run_in=self.run_in, lost_answers=self.lost_answers, return_position=self.return_position,
+                      run_in=self.run_in, lost_answers=self.lost_answers, fail_every=self.fail_every,
+                      return_position=self.return_position,
                       host_action=self.host_action, call_pages=self.call_pages, wake_latency_ns=self.wake_latency,
                       counted=self.name == "v9-stats")
 

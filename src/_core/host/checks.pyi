@@ -1,0 +1,1 @@
+"""What a recount found, in words: nothing for Python."""

@@ -1,0 +1,1 @@
+"""Nothing for Python: other cores use it by cimport."""

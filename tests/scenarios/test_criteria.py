@@ -1,0 +1,61 @@
+"""When launches one by one end: a kill, swap, or the overcommit rule; and the estimate beside the simulated number."""
+
+import pytest
+
+from hinting.errors import HintingError
+from hinting.experiments import run
+from hinting.experiments.capacity import Capacity, estimate, sensitivity
+from hinting.scenarios import Scenario
+
+
+def seed_with(strategy, **changes):
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    return run(Scenario.load("seed", {"host.swap": "4GiB", "schedule.criterion": "no-swap"} | changes, [strategy])).arms[0]
+
+
+@pytest.mark.parametrize(("base", "guests"), [("0.95GiB", 3), ("1.2GiB", 2)])
+def test_guests_without_swapping_hang_on_the_hosts_own_needs(base, guests):
+    """Acceptance test 4, with guests that cost the 4.6 GiB of its estimate: at least 5 fit with hinting."""
+    setting = {"host__memory": "15GiB", "host__base": base, "costs__overrides": {"size.guest_base_mib": 550}}
+    arm = seed_with("none", **setting)
+    assert arm.guests_launched == guests
+    assert "swapped more than 16MiB" in arm.stopped_by
+    assert seed_with("v8", **setting, guests__0__count=6).guests_launched >= 5
+
+
+def test_swap_does_not_change_the_count_by_kills_of_the_seed_experiment_without_it():
+    arm = run("seed", strategy="none").arms[0]
+    assert arm.guests_launched == 3
+    assert "killed guest" in arm.stopped_by
+
+
+def test_admission_by_the_overcommit_rule():
+    arm = seed_with("none", schedule__criterion="admit", schedule__overcommit=2, host__swap="8GiB", guests__0__count=4)
+    assert arm.guests_launched == 3
+    assert "vm.overcommit_memory=2 refuses" in arm.stopped_by
+    assert seed_with("none", schedule__criterion="admit", schedule__overcommit=0, guests__0__count=1).guests_launched == 1
+
+
+def test_bad_swap_in_a_scenario():
+    for changes, message in (
+        ({"host.swap_device": "nvme"}, "has no slots"),
+        ({"host.swap": "1GiB", "host.swap_device": "tape"}, "swap_device"),
+        ({"host.swap": "1GiB", "host.swap_device": "hdd", "host.swap_tails": True}, "tails are known"),
+        ({"schedule.criterion": "slow"}, "criterion"),
+        ({"schedule.swap_tolerance": "some"}, "swap_tolerance"),
+    ):
+        with pytest.raises(HintingError, match=message):
+            Scenario.load("seed", changes)
+
+
+def test_the_estimate_of_the_worked_example():
+    assert estimate("15GiB", "0.95GiB", "4.6GiB", "0.7GiB") == Capacity(3, 14)
+    assert estimate("15GiB", "1.2GiB", "4.6GiB", "0.7GiB") == Capacity(2, 14)
+    assert estimate("4GiB", "0.95GiB", "4.6GiB", "0.7GiB") == Capacity(0, 0)
+    assert {step: found.without for step, found in sensitivity("15GiB", "0.95GiB", "4.6GiB", "0.7GiB").items()} == {
+        -256: 3,
+        0: 3,
+        256: 2,
+    }
+    with pytest.raises(HintingError, match="resident must be"):
+        estimate("15GiB", "1GiB", "4GiB", "5GiB")
