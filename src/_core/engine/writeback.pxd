@@ -109,7 +109,7 @@ cdef inline void flush_until(machine_t *g, int64_t now) noexcept nogil:
         if pfn == NO_PFN:
             break
         if c.dirty <= limit:
-            if c.written[c.written_at].t_ns + EXPIRE_NS > now:
+            if c.written[c.written_at].t_ns + <int64_t>EXPIRE_NS > now:
                 break
             if t < c.written[c.written_at].t_ns + EXPIRE_NS:
                 t = <double>(c.written[c.written_at].t_ns + EXPIRE_NS)
