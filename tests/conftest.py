@@ -1,6 +1,7 @@
 """What several folders of tests share: the small recordings of the project, and the full ones where they are."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
 FULL = Path(os.environ.get("HINTING_RECORDINGS", ROOT.parent / "shared" / "groundtruth"))
+
+#: The command line of the tested installation, whatever else is on PATH.
+HINTING = str(Path(sys.executable).with_name("hinting"))
 
 
 def full_recordings() -> list[Path]:

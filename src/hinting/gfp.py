@@ -20,6 +20,8 @@ __all__ = [
     "HINT",
     "KERNEL",
     "NOWAIT",
+    "PAGE_CACHE_READ",
+    "PAGE_CACHE_WRITE",
     "PGTABLE_USER",
     "RECLAIMABLE",
     "TRANSHUGE",
@@ -66,6 +68,10 @@ HIGHUSER_MOVABLE = _gfp("HIGHUSER_MOVABLE", *_USER, "HIGHMEM", "MOVABLE")
 BALLOON = _gfp("BALLOON", *_USER, "HIGHMEM", "MOVABLE", "NOMEMALLOC", "NORETRY", "NOWARN")
 #: Blocks that are hinted for migration: no retry, no warning, nothing from the emergency reserve.
 HINT = _gfp("HINT", "NORETRY", "NOWARN", "NOMEMALLOC")
+#: A page of a file by readahead, as ext4 asks for it (recordings of 6.1).
+PAGE_CACHE_READ = _gfp("PAGE_CACHE_READ", *_RECLAIM, "IO", "HARDWALL", "HIGHMEM", "MOVABLE", "COMP", "NORETRY", "NOWARN")
+#: A page of a file that is written, as ext4 asks for it (recordings of 6.1).
+PAGE_CACHE_WRITE = _gfp("PAGE_CACHE_WRITE", *_USER, "HIGHMEM", "MOVABLE", "COMP", "WRITE")
 #: Table pages of a process's address space.
 PGTABLE_USER = _gfp("PGTABLE_USER", *_KERNEL, "ZERO", "ACCOUNT")
 #: A huge page that may be reclaimed for.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from hinting import gfp
+from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.dtypes import EXIT_DTYPE
 from hinting._core.engine.simulation import Engine, Machine
@@ -18,6 +18,8 @@ from hinting.guest import Guest
 from hinting.guests.memory_map import MIB_PAGES
 from hinting.host import Host, Limits
 from hinting.units import PAGE_BYTES, parse_duration, size_pages
+from hinting.workloads import program
+from hinting.workloads.boot import MARK_BOOTED
 from hinting.workloads.boot import boot as boot_rows
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from hinting.migration import Migration
     from hinting.policies import Policy
 
-__all__ = ["VM", "Mark", "Routine", "Simulation"]
+__all__ = ["VM", "Mark", "OomKill", "Routine", "Simulation"]
 
 #: Longest stretch that one vCPU runs before others are looked at.
 SLICE_NS = 1_000_000
@@ -49,6 +51,15 @@ class Mark:
     held_bytes: int
 
 
+@dataclass(frozen=True)
+class OomKill:
+    """A process that the guest's OOM killer ended. t_ns: emulated time. rss_pages: what it had in memory."""
+
+    t_ns: int
+    process: int
+    rss_pages: int
+
+
 class VM:
     """A guest that was launched on a host."""
 
@@ -62,9 +73,14 @@ class VM:
         raise SnapshotError("a launched guest cannot be copied, pickled or saved with its programs: guest.snapshot() keeps "
                             "its memory")
 
-    def submit(self, ops: np.ndarray, *, vcpu: int = 0) -> None:
-        """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong."""
-        self.machine.append(ops, vcpu)
+    def submit(self, ops: np.ndarray | Sequence[np.ndarray], *, vcpu: int = 0) -> None:
+        """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong.
+
+        ops: of one vCPU, or a list with the rows of each vCPU from `vcpu` on.
+        """
+        threads = ops if isinstance(ops, (list, tuple)) else [ops]
+        for i, rows in enumerate(threads):
+            self.machine.append(rows, vcpu + i)
 
     def run_until_idle(self, timeout: int | str | None = None) -> bool:
         """Let time pass until this guest has done all its rows or is lost; False if the timeout came first."""
@@ -114,6 +130,21 @@ class VM:
     def marks(self) -> list[Mark]:
         """The marks that the guest's programs set, in order."""
         return [Mark(n, t, used * PAGE_BYTES, held * PAGE_BYTES) for n, t, used, held in self.machine.marks()]
+
+    def processes(self) -> dict[int, tuple[int, int]]:
+        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
+        return self.machine.processes()
+
+    def page_cache(self) -> np.ndarray:
+        """The guest's cached pages, structured: file, index, pfn, flags (1 active, 2 referenced, 4 dirty).
+
+        The inactive list comes first, then the active one; each begins with the page that reclaim takes first.
+        """
+        return self.machine.page_cache()
+
+    def oom_kills(self) -> list[OomKill]:
+        """Processes that the guest's OOM killer ended, in order; the rest of their rows was skipped."""
+        return [OomKill(*kill) for kill in self.machine.oom_kills()]
 
     def counters(self) -> dict[str, int]:
         """The strategy's counters under the kernel's labels."""
@@ -201,7 +232,7 @@ class Simulation:
         self,
         guest: Guest,
         *,
-        workload: np.ndarray | None = None,
+        workload: np.ndarray | Sequence[np.ndarray] | None = None,
         boot: bool = True,
         limits: Limits | None = None,
         slice: int | None = None,
@@ -211,7 +242,7 @@ class Simulation:
         graphics: bool = False,
         async_pf: bool = True,
     ) -> VM:
-        """Start a guest at the present time; it boots, then runs the workload on vCPU 0.
+        """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
         boot: False for a guest whose memory is all untouched. limits: of its memory cgroup. slice: a cgroup that it
         shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. vmm: whose own
@@ -238,6 +269,8 @@ class Simulation:
             "user": gfp.HIGHUSER_MOVABLE,
             "huge": gfp.TRANSHUGE_LIGHT,
             "table": gfp.PGTABLE_USER,
+            "read": gfp.PAGE_CACHE_READ,
+            "write": gfp.PAGE_CACHE_WRITE,
             "kernel": gfp.KERNEL,
             "reclaimable": gfp.RECLAIMABLE,
             "atomic": gfp.ATOMIC,
@@ -249,6 +282,7 @@ class Simulation:
             self._costs,
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
+            kernels.table(kernel.name)["thp"]["cow_copies"],
             async_pf,
         )
         guest.mark_launched()
@@ -257,6 +291,8 @@ class Simulation:
         seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
         if boot:
             vm.submit(boot_rows(guest.memory_map, guest.costs, seed))
+            for cpu in range(1, guest.vcpus):
+                vm.submit(program(("WAIT", {"a": MARK_BOOTED})), vcpu=cpu)
         if workload is not None:
             vm.submit(workload)
         if guest.strategy is not None:
@@ -355,6 +391,7 @@ class Simulation:
         self.host.check()
         for vm in self.vms:
             vm.guest.check()
+            vm.machine.check()
 
     def timeline(self) -> pa.Table:
         """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change.

@@ -1,16 +1,12 @@
 """Bad input on the command line: exit status 2, one line on standard error that names the culprit, nothing written."""
 
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import DATA
+from tests.conftest import DATA, HINTING
 from tests.damage import change_meta, change_value, copy_of
 
-HINTING = shutil.which("hinting") or str(Path(sys.executable).with_name("hinting"))
 HACKBENCH = str(DATA / "hackbench-768m-1cpu")
 
 

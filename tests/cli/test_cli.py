@@ -1,17 +1,13 @@
 """The command as a user runs it: results on standard output, one line on errors, exit statuses."""
 
 import json
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import DATA
+from tests.conftest import DATA, HINTING
 
-HINTING = shutil.which("hinting") or str(Path(sys.executable).with_name("hinting"))
 SMALL_HOST = [
     *("--set", "host_memory=6GiB"),
     *("--set", "guest_memory=2GiB"),

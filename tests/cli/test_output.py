@@ -1,19 +1,16 @@
 """Standard output holds the result and nothing else, in every command; status and notes go to standard error."""
 
 import json
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 import hinting as h
-from tests.conftest import DATA
+from tests.conftest import DATA, HINTING
 
-HINTING = shutil.which("hinting") or str(Path(sys.executable).with_name("hinting"))
 SMALL = [
     "--set", "host_memory=5GiB", "--set", "guest_memory=1GiB", "--set", "program=512MiB",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ import pytest
 import hinting as h
 from hinting import gfp, strategies
 from hinting._core.mm.allocator import Allocator
+from hinting.errors import StrategyError
 from tests.strategies.lineage import USER, held, outside, zone
 
 
@@ -106,6 +107,12 @@ def test_an_idle_array_is_flushed_only_with_a_timer():
         reports[flush] = vm.counts()["returned_frames"]
     assert reports["0s"] == 0
     assert reports["500ms"] == reports["2s"] >= 25_000
+
+
+@pytest.mark.parametrize("flush", ["1ns", "999us", 500])
+def test_an_idle_flush_faster_than_a_timer_ticks(flush):
+    with pytest.raises(StrategyError, match="idle_flush must be 0 or at least 1000000"):
+        strategies.V8(idle_flush=flush)
 
 
 @pytest.mark.parametrize("action", ["dontneed", "free", "none"])

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from hinting._core.costs cimport costs_t
-from hinting._core.engine.machine cimport machine_t, vcpu_t
+from hinting._core.engine.machine cimport PROGRAM_COMPUTES, PROGRAM_RUNS, machine_t, vcpu_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport strategy_t, work_t
 
@@ -16,6 +16,10 @@ cdef inline void advance(vcpu_t *v, double ns) noexcept nogil:
     cdef int64_t whole = <int64_t>t
     v.now += whole
     v.carry = t - whole
+
+cdef inline bint is_busy(const vcpu_t *v) noexcept nogil:
+    """The vCPU runs its program."""
+    return v.program == PROGRAM_RUNS or v.program == PROGRAM_COMPUTES
 
 cdef inline void price_holds(strategy_t *s, const costs_t *c) noexcept nogil:
     """Tell a strategy what its holds of the zone lock cost."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["EXIT_DTYPE", "ROW_DTYPE", "SPAN_DTYPE", "SPAN_KINDS"]
+__all__ = ["CACHE_DTYPE", "EXIT_DTYPE", "ROW_DTYPE", "SPAN_DTYPE", "SPAN_KINDS"]
 
 #: A process that ended: ns (-1: not yet), pages that the host backed.
 EXIT_DTYPE = np.dtype([
@@ -22,3 +22,6 @@ SPAN_DTYPE = np.dtype([
 #: By LOG_* of log.pxd: a row of a program (what: its op, amount: its `b`), a sleep, the strategy's thread, its wait for the
 #: host, a report from kick to answer, the VMM's work on it (what: blocks, amount: pages).
 SPAN_KINDS = ("row", "sleep", "thread", "wait", "report", "vmm")
+
+#: dtype of a cached page of a guest; flags: 1 active, 2 referenced, 4 dirty.
+CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags", "u4")])

@@ -8,7 +8,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.engine.ops cimport op_t
+from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
+from hinting._core.engine.sharing cimport split_queue_t
+from hinting._core.engine.slab cimport slab_cache_t
 from hinting._core.histogram cimport hist_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
@@ -21,6 +24,8 @@ cdef enum:
     PROGRAM_RUNS = 0
     PROGRAM_SLEEPS = 1
     PROGRAM_ENDED = 2
+    PROGRAM_WAITS = 3                   # for a mark
+    PROGRAM_COMPUTES = 4                # up to `until`, put off by what the vCPU does in between
 
     THREAD_IDLE = 0
     THREAD_WOKEN = 1                    # runs once thread_at has come and the CPU reaches a scheduling point
@@ -43,6 +48,8 @@ ctypedef struct accounts_t:             # ns
     double guest_kernel
     double guest_report                 # the strategy's own work in the guest
     double guest_stall                  # waiting in second-level faults
+    double guest_reclaim                # CPU time of kswapd and of direct reclaim
+    double guest_disk                   # waiting for the guest's own disk
     double guest_spin                   # busy waiting for the host's answer to a report
     double stolen                       # flushes of a running vCPU's translations
     double vmm                          # the VMM and the host kernel on its behalf
@@ -62,7 +69,7 @@ ctypedef struct vcpu_t:
     int64_t done                        # progress within the current row, its own unit
     bint unwritten                      # the newest block of the current OP_ALLOC is not written yet
     int program                         # PROGRAM_*
-    int64_t until                       # end of a sleep
+    int64_t until                       # end of a sleep or of a computation
     int thread                          # THREAD_*
     int64_t thread_at
     int waits                           # submitted reports that it spins for
@@ -90,6 +97,29 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     double carry
     request_t used[MAX_TICKETS]         # answered, but not delivered yet
     int nr_used
+
+ctypedef struct kswapd_t:
+    int64_t now                         # its clock; NEVER: it sleeps
+    int cpu                             # vCPU it runs on
+    int priority
+    int failures                        # runs in a row that reclaimed nothing
+    int64_t reclaimed                   # in this run
+    int64_t boost_left                  # pages to reclaim because of watermark boosts
+    int64_t runs
+
+ctypedef struct reclaim_t:              # pages, since launch
+    int64_t scanned_kswapd
+    int64_t scanned_direct
+    int64_t stolen_kswapd
+    int64_t stolen_direct
+    int64_t written                     # dirty pages that reclaim had to write
+    int64_t slab                        # pages of kernel caches
+    int64_t stalls                      # direct reclaims
+
+ctypedef struct kill_t:                 # by the guest's OOM killer
+    int64_t t_ns
+    int64_t process
+    int64_t rss_pages
 
 ctypedef struct mark_t:
     int64_t number
@@ -147,11 +177,20 @@ ctypedef struct machine_t:
     slot_t *slot
     uint32_t nr_slots
     gather_t gather
+    cache_t cache
+    slab_cache_t *slab_cache
+    uint32_t nr_slab_caches
+    split_queue_t split_queue           # huge pages of which a part is unmapped
+    kswapd_t kswapd
+    reclaim_t reclaim
     uint32_t gfp_user
     uint32_t gfp_huge
     uint32_t gfp_table
+    uint32_t gfp_read                   # a page of a file, by readahead
+    uint32_t gfp_write                  # a page of a file that is written
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
+    bint thp_cow_copies                 # a write to a shared huge page copies all of it, not one page (before 5.8)
     bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
@@ -165,6 +204,12 @@ ctypedef struct machine_t:
     int64_t touched_pages               # pages that processes faulted in
     int64_t thp_faults
     int64_t thp_fallbacks
+    int64_t thp_mapping_splits          # mappings of 2 MiB that became table entries
+    int64_t thp_page_splits             # huge pages that became single ones
+    int64_t forks
+    int64_t cow_pages                   # pages copied at a first write after a fork
+    int64_t passed_over                 # rows of processes or mappings that did not exist when their turn came
+    kill_t *kill
     int64_t guest_oom_kills
     int64_t failed_allocations
     int64_t reports

@@ -2,16 +2,19 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from hinting._core.common cimport MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
+from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_touched
-from hinting._core.engine.process cimport PTE_HUGE, TABLE_PAGES, process_t, region_t
+from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
+from hinting._core.engine.reclaim cimport direct_reclaim, wake_kswapd
+from hinting._core.engine.sharing cimport huge_head, mappings, sole_whole, unmap_counted, unmap_whole
+from hinting._core.engine.teardown cimport split_mapping
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
 from hinting._core.host.kswapd cimport wake_host_kswapd
 from hinting._core.host.migration cimport mark_dirty
 from hinting._core.host.state cimport HOST_OK, TOUCH_WHOLE, TOUCH_WRITES
-from hinting._core.mm.alloc cimport alloc_pages, drain_cpu
+from hinting._core.mm.alloc cimport alloc_again, alloc_pages, drain_cpu, free_pages
 
 cdef enum:
     TOUCH_DONE = 0
@@ -34,7 +37,7 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_
     cdef double ns = 0, waited = g.backing.swap_stall
     cdef int64_t majors = g.backing.n.major_faults
     cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
-    if g.backing.migration != NULL:
+    if g.backing.migration != NULL and flags:
         mark_dirty(g.backing.migration, pfn, n)
     if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
         return True
@@ -65,18 +68,7 @@ cdef inline void populate(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         advance(v, g.costs.virt_exit_to_user)
         use_pages(g, v, cpu, g.strategy.populate[i], PAGEBLOCK_PAGES)
 
-cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
-    """Allocate and charge; per-CPU lists are drained once if nothing is left. NO_PFN if the guest is out of memory."""
-    cdef pfn_t pfn = alloc_pages(g.mm, cpu, order, gfp)
-    cdef int other
-    if pfn == NO_PFN and order == 0:
-        for other in range(g.ncpus):
-            drain_cpu(g.mm, other, cpu)
-        pfn = alloc_pages(g.mm, cpu, order, gfp)
-    if pfn == NO_PFN and g.in_flight:
-        g.meter.failed_while_isolated += 1
-    if g.strategy != NULL and g.strategy.nr_populate:
-        populate(g, v, cpu)
+cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil:
     charge_lists(g, v)
     if order == PAGEBLOCK_ORDER:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_order9)
@@ -84,57 +76,164 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         charge_kernel(g, v, g.costs.guest_pcp_alloc_hit)
     else:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_direct)
+
+cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
+    """Allocate and charge, with kswapd woken and direct reclaim where the request may wait for it.
+
+    NO_PFN once nothing can be reclaimed and the per-CPU lists were drained: the guest is out of memory.
+    """
+    cdef pfn_t pfn = alloc_pages(g.mm, cpu, order, gfp)
+    cdef int other
+    if pfn == NO_PFN and gfp & g.mm.k.gfp_direct_reclaim:
+        while direct_reclaim(g, v, cpu):
+            pfn = alloc_again(g.mm, cpu, order, gfp)
+            if pfn != NO_PFN or order > COSTLY_ORDER:
+                break
+    if pfn == NO_PFN and order == 0:
+        for other in range(g.ncpus):
+            drain_cpu(g.mm, other, cpu)
+        pfn = alloc_pages(g.mm, cpu, order, gfp)
+    if pfn == NO_PFN and g.in_flight:
+        g.meter.failed_while_isolated += 1
+    if g.mm.kswapd_wanted:
+        wake_kswapd(g, v, cpu)
+    if g.strategy != NULL and g.strategy.nr_populate:
+        populate(g, v, cpu)
+    charge_alloc(g, v, order)
     return pfn
 
-cdef inline int ensure_table(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t index) noexcept nogil:
-    """The table page of one 2 MiB of a mapping, cleared when it is new."""
-    cdef pfn_t pfn
-    if r.table[index]:
-        return TOUCH_DONE if use_pages(g, v, cpu, r.table[index], 1) else TOUCH_NO_FRAME
-    pfn = get_pages(g, v, cpu, 0, g.gfp_table)
-    if pfn == NO_PFN:
+cdef inline int get_kernel_page(machine_t *g, vcpu_t *v, int cpu, uint32_t gfp, pfn_t *page) noexcept nogil:
+    """A cleared page of the kernel's own, where `page` has none yet."""
+    if page[0]:
+        return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
+    page[0] = get_pages(g, v, cpu, 0, gfp)
+    if page[0] == NO_PFN:
+        page[0] = 0
         return TOUCH_NO_PAGE
-    r.table[index] = pfn
     charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if use_pages(g, v, cpu, pfn, 1) else TOUCH_NO_FRAME
+    return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
 
-cdef inline bint fault_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t page) noexcept nogil:
-    """Map 2 MiB at once if the guest has a free block for it; the table page kept for its split comes second."""
+cdef inline int get_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, pfn_t *page) noexcept nogil:
+    cdef bint is_new = page[0] == 0
+    cdef int result = get_kernel_page(g, v, cpu, g.gfp_table, page)
+    p.tables += is_new and page[0] != 0
+    return result
+
+cdef inline int ensure_directory(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index) noexcept nogil:
+    """The directory page above a table; the first one belongs to the process."""
+    cdef int64_t d = index // DIRECTORY_TABLES
+    return get_table(g, v, cpu, p, &r.directory[d]) if d else TOUCH_DONE
+
+cdef inline int ensure_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index) noexcept nogil:
+    """The table page of one 2 MiB of a mapping, cleared when it is new."""
+    cdef pfn_t table = r.table[index] & ~<uint32_t>TABLE_HUGE
+    cdef int result = get_table(g, v, cpu, p, &table)
+    r.table[index] |= table
+    return result
+
+cdef inline pfn_t get_huge(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """A huge page if the guest has a free block for it."""
     cdef pfn_t pfn = get_pages(g, v, cpu, PAGEBLOCK_ORDER, g.gfp_huge)
     if pfn == NO_PFN:
         g.thp_fallbacks += 1
+    else:
+        g.thp_faults += 1
+    return pfn
+
+cdef inline bint fault_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index) noexcept nogil:
+    """Map 2 MiB at once if the guest has a free block for it; the table page kept for its split comes second."""
+    cdef pfn_t pfn = get_huge(g, v, cpu)
+    cdef pfn_t table
+    if pfn == NO_PFN:
         return False
-    r.pte[page] = pfn | PTE_HUGE
-    g.thp_faults += 1
-    g.touched_pages += PAGEBLOCK_PAGES
+    table = get_pages(g, v, cpu, 0, g.gfp_table)
+    if table == NO_PFN:
+        free_pages(g.mm, cpu, pfn, PAGEBLOCK_ORDER)
+        return False
+    r.pte[index * TABLE_PAGES] = pfn
+    r.table[index] = table | TABLE_HUGE
+    p.tables += 1
     p.rss_pages += PAGEBLOCK_PAGES
-    charge_kernel(g, v, g.costs.guest_fault_path_2m + g.costs.mem_clear_2m)
+    g.touched_pages += PAGEBLOCK_PAGES
+    charge_kernel(g, v, g.costs.guest_fault_path_2m + g.costs.mem_clear_2m + g.costs.mem_clear_4k)
     return True
+
+cdef inline int own_huge(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t index) noexcept nogil:
+    """The first write to a shared huge page: the last process keeps it; others split their mapping, and copy by page.
+
+    Kernels before 5.8 copy the whole huge page if they find a free block.
+    """
+    cdef int64_t base = index * TABLE_PAGES
+    cdef pfn_t head = r.pte[base] & ~<uint32_t>PTE_SHARED, copy = NO_PFN
+    charge_kernel(g, v, g.costs.guest_fault_path_2m)
+    if sole_whole(g.mm, head):
+        r.pte[base] = head
+        return TOUCH_DONE
+    if g.thp_cow_copies:
+        copy = get_huge(g, v, cpu)
+    if copy == NO_PFN:
+        split_mapping(g, r, index)
+        return TOUCH_DONE
+    unmap_whole(g.mm, &g.split_queue, head)
+    r.pte[base] = copy
+    g.cow_pages += PAGEBLOCK_PAGES
+    charge_kernel(g, v, PAGEBLOCK_PAGES * g.costs.mem_copy_4k)
+    return TOUCH_DONE
+
+cdef inline int own_page(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t page, int *flags) noexcept nogil:
+    """The first write to a counted page: the last process keeps it, others get a copy, written whole."""
+    cdef pfn_t pfn = r.pte[page] & ~<uint32_t>PTE_SHARED, copy
+    if mappings(g.mm, pfn) == 1:
+        if huge_head(g.mm, pfn) == NO_PFN:
+            r.pte[page] = pfn
+            charge_kernel(g, v, g.costs.guest_fault_path_4k)
+        return TOUCH_DONE
+    copy = get_pages(g, v, cpu, 0, g.gfp_user)
+    if copy == NO_PFN:
+        return TOUCH_NO_PAGE
+    charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_copy_4k)
+    unmap_counted(g.mm, &g.split_queue, pfn)
+    r.pte[page] = copy
+    flags[0] |= TOUCH_WHOLE
+    g.cow_pages += 1
+    return TOUCH_DONE
+
+cdef inline int touch_huge(
+    machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t index, int flags, bint *still_huge,
+) noexcept nogil:
+    """Write to a huge page; still_huge: False if its mapping had to be split."""
+    cdef int result = ensure_table(g, v, cpu, p, r, index)
+    if result == TOUCH_DONE and r.pte[index * TABLE_PAGES] & PTE_SHARED:
+        result = own_huge(g, v, cpu, r, index)
+    still_huge[0] = (r.table[index] & TABLE_HUGE) != 0
+    if result == TOUCH_DONE and still_huge[0] and not touch_pages(
+            g, v, cpu, r.pte[index * TABLE_PAGES], PAGEBLOCK_PAGES, flags):
+        result = TOUCH_NO_FRAME
+    return result
 
 cdef inline int touch_page(
     machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t page, int64_t *n,
 ) noexcept nogil:
     """Write to one page of a mapping, or to the rest of its 2 MiB if that is one huge page; n: pages written."""
-    cdef int64_t base = page & ~<int64_t>(TABLE_PAGES - 1)
     cdef int64_t index = page // TABLE_PAGES
-    cdef uint32_t entry
+    cdef int64_t base = index * TABLE_PAGES
     cdef pfn_t pfn
+    cdef bint still_huge
     cdef int result, flags = TOUCH_WRITES
     n[0] = 0
-    if r.thp and g.thp and r.table[index] == 0 and base + TABLE_PAGES <= r.pages and r.pte[base] == 0:
-        if fault_huge(g, v, cpu, p, r, base):
-            flags |= TOUCH_WHOLE
-    entry = r.pte[base]
-    if entry & PTE_HUGE:
-        result = ensure_table(g, v, cpu, r, index)
+    if r.table[index] == 0:
+        result = ensure_directory(g, v, cpu, p, r, index)
         if result != TOUCH_DONE:
             return result
-        if not touch_pages(g, v, cpu, entry & ~<uint32_t>PTE_HUGE, PAGEBLOCK_PAGES, flags):
-            return TOUCH_NO_FRAME
-        n[0] = base + TABLE_PAGES - page
-        return TOUCH_DONE
+        if r.thp and g.thp and base + TABLE_PAGES <= r.pages and fault_huge(g, v, cpu, p, r, index):
+            flags |= TOUCH_WHOLE
+    if r.table[index] & TABLE_HUGE:
+        result = touch_huge(g, v, cpu, p, r, index, flags, &still_huge)
+        if result != TOUCH_DONE or still_huge:
+            n[0] = base + TABLE_PAGES - page
+            return result
     if page == base or r.table[index] == 0:
-        result = ensure_table(g, v, cpu, r, index)
+        result = ensure_table(g, v, cpu, p, r, index)
         if result != TOUCH_DONE:
             return result
     if r.pte[page] == 0:
@@ -146,7 +245,11 @@ cdef inline int touch_page(
         p.rss_pages += 1
         g.touched_pages += 1
         charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_clear_4k)
-    if not touch_pages(g, v, cpu, r.pte[page], 1, flags):
+    elif r.pte[page] & PTE_SHARED:
+        result = own_page(g, v, cpu, r, page, &flags)
+        if result != TOUCH_DONE:
+            return result
+    if not touch_pages(g, v, cpu, r.pte[page] & ~<uint32_t>PTE_SHARED, 1, flags):
         return TOUCH_NO_FRAME
     n[0] = 1
     return TOUCH_DONE

@@ -1,56 +1,68 @@
 """Executing a vCPU's op array, row by row, up to the next scheduling point that matters."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport realloc
 
-from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, pfn_t
-from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
+from hinting._core.common cimport pfn_t
+from hinting._core.engine.file_rows cimport file_row, forget_row
+from hinting._core.engine.files cimport wait_for_disk
+from hinting._core.engine.kernel_rows cimport alloc_row, free_row, slab_grow_row, slab_shrink_row
 from hinting._core.engine.log cimport LOG_ROW, LOG_SLEEP, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
+    PROGRAM_COMPUTES,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
+    PROGRAM_WAITS,
     SIM_NO_MEMORY,
-    THREAD_IDLE,
-    THREAD_WOKEN,
     machine_t,
     mark_t,
-    slot_t,
     vcpu_t,
 )
-from hinting._core.engine.memory cimport TOUCH_DONE, TOUCH_NO_FRAME, TOUCH_NO_PAGE, get_pages, touch_page, use_pages
-from hinting._core.engine.meter cimport begin_exit, end_exit, held_by_guest, note_latency, used_by_host
+from hinting._core.engine.memory cimport use_pages
+from hinting._core.engine.meter cimport held_by_guest, used_by_host
 from hinting._core.engine.ops cimport (
-    KIND_ATOMIC,
     OP_ALLOC,
     OP_BACK,
     OP_COMPUTE,
+    OP_DROP_CACHES,
+    OP_EXEC,
     OP_EXIT,
+    OP_FORK,
     OP_FREE,
     OP_MARK,
     OP_MMAP,
+    OP_MUNMAP,
+    OP_READ,
     OP_RESIZE,
+    OP_SLAB_GROW,
+    OP_SLAB_SHRINK,
     OP_SLEEP,
     OP_SPAWN,
+    OP_SYNC,
     OP_TOUCH,
+    OP_TRUNCATE,
     OP_UNMAP,
-    OPF_KIND,
-    OPF_NO_THP,
+    OP_WAIT,
+    OP_WRITE,
+    OPF_ALL_FILES,
+    OPF_SINCE_MARK,
     op_t,
 )
-from hinting._core.engine.process cimport (
-    PTE_HUGE,
-    TABLE_PAGES,
-    drop_process,
-    gather,
-    gather_flush,
-    map_region,
-    process_t,
-    region_t,
-)
-from hinting._core.engine.vmm cimport must_stall, resize, take_submitted
-from hinting._core.mm.alloc cimport free_pages
+from hinting._core.engine.process_rows cimport process_row
+from hinting._core.engine.schedule cimport yields
+from hinting._core.engine.vmm cimport resize
+from hinting._core.engine.writeback cimport flush_until, sync_ns
+
+cdef inline void wake_waiting(machine_t *g, const vcpu_t *v) noexcept nogil:
+    """Let the vCPUs that wait for marks look again, from the moment when this one was set."""
+    cdef int cpu
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].program == PROGRAM_WAITS:
+            g.vcpu[cpu].program = PROGRAM_RUNS
+            if g.vcpu[cpu].now < v.now:
+                g.vcpu[cpu].now = v.now
 
 cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogil:
     cdef mark_t *grown
@@ -66,285 +78,82 @@ cdef inline void set_mark(machine_t *g, vcpu_t *v, int64_t number) noexcept nogi
     g.mark[g.nr_marks].host_used = used_by_host(g.sim)
     g.mark[g.nr_marks].held = held_by_guest(g)
     g.nr_marks += 1
+    wake_waiting(g, v)
 
-cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexcept nogil:
-    cdef pfn_t *pfns
-    cdef uint8_t *orders
-    cdef int64_t size
-    if s.n == s.size:
-        size = s.size * 2 + 64
-        pfns = <pfn_t *>realloc(s.pfn, size * sizeof(pfn_t))
-        if pfns != NULL:
-            s.pfn = pfns
-        orders = <uint8_t *>realloc(s.order, size)
-        if orders != NULL:
-            s.order = orders
-        if pfns == NULL or orders == NULL:
-            g.sim.error = SIM_NO_MEMORY
-            return False
-        s.size = size
-    s.pfn[s.n] = pfn
-    s.order[s.n] = <uint8_t>order
-    s.n += 1
-    return True
+cdef inline bint mark_was_set(const machine_t *g, int64_t number, int64_t times) noexcept nogil:
+    cdef int64_t i, n = 0
+    for i in range(g.nr_marks):
+        n += g.mark[i].number == number
+    return n >= (times if times else 1)
 
-cdef inline void unmap_pages(
-    machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t first, int64_t end,
-) noexcept nogil:
-    """Take pages [first, end) of a mapping out of it and gather them; a huge page goes whole, its spare table at once."""
-    cdef int64_t page = first, base
-    cdef uint32_t entry
-    cdef int64_t n = 0
-    while page < end:
-        base = page & ~<int64_t>(TABLE_PAGES - 1)
-        entry = r.pte[base]
-        if entry & PTE_HUGE:
-            r.pte[base] = 0
-            gather(g.mm, cpu, &g.gather, entry & ~<uint32_t>PTE_HUGE, True)
-            if r.table[base // TABLE_PAGES]:
-                free_pages(g.mm, cpu, r.table[base // TABLE_PAGES], 0)
-                r.table[base // TABLE_PAGES] = 0
-            p.rss_pages -= TABLE_PAGES
-            charge_kernel(g, v, g.costs.guest_buddy_free_direct)
-            page = base + TABLE_PAGES
-            continue
-        if r.table[base // TABLE_PAGES] == 0:
-            page = base + TABLE_PAGES
-            continue
-        entry = r.pte[page]
-        if entry:
-            r.pte[page] = 0
-            gather(g.mm, cpu, &g.gather, entry, False)
-            n += 1
-        page += 1
-    p.rss_pages -= n
-    charge_kernel(g, v, n * g.costs.guest_rcu_batch_free_4k)
-
-cdef inline bint teardown_step(machine_t *g, vcpu_t *v, int cpu, process_t *p) noexcept nogil:
-    """Unmap one table's worth of pages of an ending process, then its tables; True when all is gone.
-
-    Each step ends at a scheduling point, as the kernel's teardown has one for each table page.
-    """
-    cdef region_t *r
+cdef inline int64_t last_set(const machine_t *g, int64_t number, int64_t otherwise) noexcept nogil:
+    """When a mark was last set."""
     cdef int64_t i
-    while p.exit_region < p.nr_regions:
-        r = &p.region[p.exit_region]
-        if r.pte == NULL or p.exit_page >= r.pages:
-            p.exit_region += 1
-            p.exit_page = 0
-            continue
-        i = p.exit_page + TABLE_PAGES
-        unmap_pages(g, v, cpu, p, r, p.exit_page, i if i < r.pages else r.pages)
-        p.exit_page = i
-        charge_lists(g, v)
-        charge_strategy(g, v)
-        return False
-    for i in range(p.nr_regions):
-        r = &p.region[i]
-        if r.pte == NULL:
-            continue
-        for page in range(r.tables):
-            if r.table[page]:
-                gather(g.mm, cpu, &g.gather, r.table[page], False)
-                r.table[page] = 0
-    gather_flush(g.mm, cpu, &g.gather)
-    charge_lists(g, v)
-    charge_strategy(g, v)
-    drop_process(p)
-    return True
+    for i in range(g.nr_marks - 1, -1, -1):
+        if g.mark[i].number == number:
+            return g.mark[i].t_ns
+    return otherwise
 
-cdef inline bint thread_due(const vcpu_t *v) noexcept nogil:
-    """The thread may go on: its wake-up latency is over, or the host's answer is there."""
-    return v.thread != THREAD_IDLE and v.thread_at <= v.now
-
-cdef inline void note_wake(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
-    """What the strategy's hooks asked for: reports go out, and a woken thread may run after its latency."""
-    if g.strategy == NULL:
-        return
-    if g.strategy.nr_submitted:
-        take_submitted(g, v, cpu)
-    if g.strategy.wake[cpu] and v.thread == THREAD_IDLE:
-        v.thread = THREAD_WOKEN
-        v.thread_at = v.now + g.strategy.wake_latency_ns
+cdef inline int64_t later(int64_t t, int64_t ns) noexcept nogil:
+    """t + ns, but before the end of time."""
+    return t + ns if ns < <int64_t>NEVER - t else NEVER - 1
 
 cdef inline void next_row(vcpu_t *v) noexcept nogil:
     v.pc += 1
     v.done = 0
 
-cdef inline process_t *process_of(machine_t *g, const op_t *op) noexcept nogil:
-    """The live process of a row, NULL if it was killed."""
-    cdef process_t *p = &g.process[op.proc]
-    return p if p.alive else NULL
-
-cdef inline bint oom_notified(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
-    """The OOM notifier, before anybody is killed: True if the strategy gives pages back, for which this CPU waits."""
-    if g.strategy == NULL or g.strategy.on_oom == NULL or g.strategy.on_oom(g.strategy.self, g.mm, cpu) == 0:
-        return False
-    note_wake(g, v, cpu)
-    return True
-
-cdef inline void kill_process(machine_t *g, process_t *p) noexcept nogil:
-    """The guest's OOM killer: the rest of the process's rows is skipped, its memory is torn down now."""
-    g.guest_oom_kills += 1
-    p.exit_region = 0
-    p.exit_page = 0
-
-cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
-    """Go on with an OP_TOUCH; True when the row is done."""
-    cdef process_t *p = process_of(g, op)
-    cdef region_t *r
-    cdef int64_t n = 0, touched
-    cdef int result
-    if p == NULL:
-        return True
-    r = &p.region[op.region]
-    while v.done < op.b:
-        if v.asked_at < 0:
-            v.asked_at = v.now
-        if must_stall(g, v):
-            return False
-        touched = g.touched_pages
-        result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
-        if result == TOUCH_NO_FRAME:
-            return False
-        note_latency(g, v, g.touched_pages != touched)
-        if result == TOUCH_NO_PAGE:
-            if oom_notified(g, v, cpu):
-                return False
-            kill_process(g, p)
-            begin_exit(g, v)
-            while not teardown_step(g, v, cpu, p):
-                pass
-            end_exit(g, v)
-            return True
-        v.done += n
-        note_wake(g, v, cpu)
-        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
-            return v.done >= op.b
-    return True
-
-cdef inline bint may_oom(const op_t *op) noexcept nogil:
-    """Whether the kernel would call its OOM killer before this request fails."""
-    return op.order <= COSTLY_ORDER and (op.flags & OPF_KIND) != KIND_ATOMIC
-
-cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
-    cdef slot_t *s = &g.slot[op.proc]
-    cdef pfn_t pfn
-    while v.done < op.b:
-        if not v.unwritten:
-            if v.asked_at < 0:
-                v.asked_at = v.now
-            if must_stall(g, v):
-                return False
-            pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
-            if pfn == NO_PFN:
-                if may_oom(op) and oom_notified(g, v, cpu):
-                    return False
-                g.failed_allocations += 1
-                v.asked_at = -1
-            elif hold_block(g, s, pfn, op.order):
-                charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
-                v.unwritten = True
-        if v.unwritten:
-            if not use_pages(g, v, cpu, s.pfn[s.n - 1], <int64_t>1 << op.order):
-                return False
-            v.unwritten = False
-            note_latency(g, v, True)
-        v.done += 1
-        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
-            break
-    return v.done >= op.b
-
-cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
-    cdef slot_t *s = &g.slot[op.proc]
-    while s.n and (op.b == 0 or v.done < op.b):
-        s.n -= 1
-        free_pages(g.mm, cpu, s.pfn[s.n], s.order[s.n])
-        charge_kernel(g, v, g.costs.guest_pcp_free_hit)
-        charge_lists(g, v)
-        charge_strategy(g, v)
-        note_wake(g, v, cpu)
-        v.done += 1
-        if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
-            break
-    return s.n == 0 or (op.b != 0 and v.done >= op.b)
-
 cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
     """Go on with a row; True when it is done. Stops early at a scheduling point, or when the host has no frame."""
-    cdef process_t *p
-    cdef region_t *r
-    if op.op == OP_TOUCH:
-        return touch_row(g, v, cpu, op, until)
-    if op.op == OP_EXIT:
-        p = process_of(g, op)
-        if p == NULL:
-            return True
-        if v.done == 0:
-            p.exit_region = 0
-            p.exit_page = 0
-            v.done = 1
-            begin_exit(g, v)
-        while not teardown_step(g, v, cpu, p):
-            note_wake(g, v, cpu)
-            if v.now >= until or thread_due(v) or v.waits or v.program != PROGRAM_RUNS:
-                return False
-        end_exit(g, v)
-        note_wake(g, v, cpu)
-        return True
+    if (op.op == OP_TOUCH or OP_SPAWN <= op.op <= OP_EXIT or op.op == OP_FORK or op.op == OP_EXEC
+            or op.op == OP_MUNMAP):
+        return process_row(g, v, cpu, op, until)
+    if op.op == OP_READ or op.op == OP_WRITE:
+        return file_row(g, v, cpu, op, until)
+    if op.op == OP_TRUNCATE or op.op == OP_DROP_CACHES:
+        return forget_row(g, v, cpu, op, until)
     if op.op == OP_ALLOC:
         return alloc_row(g, v, cpu, op, until)
     if op.op == OP_FREE:
         return free_row(g, v, cpu, op, until)
-    if op.op == OP_SPAWN:
-        drop_process(&g.process[op.proc])
-        g.process[op.proc].alive = True
-        g.process[op.proc].rss_pages = 0
-        charge_kernel(g, v, g.costs.sched_syscall)
-    elif op.op == OP_MMAP:
-        p = process_of(g, op)
-        if p != NULL and map_region(p, op.region, op.a, not op.flags & OPF_NO_THP) != 0:
-            g.sim.error = SIM_NO_MEMORY
-        charge_kernel(g, v, g.costs.sched_syscall)
-    elif op.op == OP_UNMAP:
-        p = process_of(g, op)
-        if p != NULL:
-            r = &p.region[op.region]
-            unmap_pages(g, v, cpu, p, r, op.a, op.a + op.b)
-            gather_flush(g.mm, cpu, &g.gather)
-            charge_lists(g, v)
-            charge_strategy(g, v)
-            note_wake(g, v, cpu)
-    elif op.op == OP_SLEEP:
-        v.program = PROGRAM_SLEEPS
-        v.until = v.now + op.a if op.a < <int64_t>NEVER - v.now else NEVER - 1
-    elif op.op == OP_COMPUTE:
-        if v.done < op.a:
-            if op.a - v.done > until - v.now:
-                v.done += until - v.now
-                g.account.guest_user += until - v.now
-                v.now = until
-                return False
-            g.account.guest_user += op.a - v.done
-            v.now += op.a - v.done
-    elif op.op == OP_BACK:
+    if op.op == OP_SLAB_GROW:
+        return slab_grow_row(g, v, cpu, op, until)
+    if op.op == OP_SLAB_SHRINK:
+        return slab_shrink_row(g, v, cpu, op, until)
+    if op.op == OP_BACK:
         return use_pages(g, v, cpu, <pfn_t>op.a, op.b)
+    if op.op == OP_SLEEP:
+        v.program = PROGRAM_SLEEPS
+        v.until = later(last_set(g, op.b, v.now) if op.flags & OPF_SINCE_MARK else v.now, op.a)
+    elif op.op == OP_WAIT:
+        if not mark_was_set(g, op.a, op.b):
+            v.program = PROGRAM_WAITS
+            return False
+    elif op.op == OP_COMPUTE:
+        g.account.guest_user += op.a
+        v.program = PROGRAM_COMPUTES
+        v.until = later(v.now, op.a)
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
     elif op.op == OP_RESIZE:
         resize(g, v.now, op.a)
+    elif op.op == OP_SYNC:
+        flush_until(g, v.now)
+        wait_for_disk(g, v, sync_ns(g, -1 if op.flags & OPF_ALL_FILES else <int64_t>op.file))
     return True
 
 cdef inline void log_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op) noexcept nogil:
     """A row is done; marks and rows without time are left out."""
     if op.op == OP_SLEEP:
         log_span(g, LOG_SLEEP, cpu, v.now, v.until, op.op, op.a)
+    elif op.op == OP_COMPUTE:
+        log_span(g, LOG_ROW, cpu, v.row_at, v.until, op.op, op.b)
     elif v.now > v.row_at:
         log_span(g, LOG_ROW, cpu, v.row_at, v.now, op.op, op.b)
     v.row_at = -1
 
 cdef inline void run_program(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
-    """Run rows until the clock passes `until`, the thread is due, the program sleeps or ends, or the host has no frame."""
-    while v.program == PROGRAM_RUNS and v.now < until and not thread_due(v) and not v.waits:
+    """Run rows until the stretch ends, the program sleeps or ends, or the host has no frame."""
+    while v.program == PROGRAM_RUNS and not yields(g, v, until):
         if v.pc >= v.nr_ops:
             v.program = PROGRAM_ENDED
             break

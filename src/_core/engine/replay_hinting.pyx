@@ -159,7 +159,7 @@ cdef void scan_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexc
             same = same and s.heads == e.b[i] and s.others == e.c[i]
         s.at = -1
     else:
-        same = got.kind == (V8_DROPPED if e.kind[i] == ROW_HINT_DROP else V8_REPLACED) and got.entry == e.a[i]
+        same = got.kind == <int>(V8_DROPPED if e.kind[i] == ROW_HINT_DROP else V8_REPLACED) and got.entry == e.a[i]
         if e.kind[i] == ROW_HINT_DROP and e.aux[i] == 1:        # variant: dropped because it is in no free block
             same = same and got.head == NO_PFN
         elif e.kind[i] == ROW_HINT_DROP and same and m.ncpus > 1 and (got.head != e.b[i] or got.order != e.c[i]):
@@ -188,7 +188,7 @@ cdef void thread_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noe
         elif kind == ROW_HINT_NONBUDDY:
             same = same and got.kind == V8_NON_BUDDY and got.page == e.pfn[i]
         else:
-            same = (same and got.kind == (V8_ISOLATED if kind == ROW_HINT_ISOLATED else V8_REFUSED)
+            same = (same and got.kind == <int>(V8_ISOLATED if kind == ROW_HINT_ISOLATED else V8_REFUSED)
                     and got.head == e.pfn[i] and got.order == e.order[i] and got.page == e.b[i])
             if kind == ROW_HINT_ISOLATED:
                 same = same and c.hyp_idx - 1 == e.c[i] and (got.head != got.page) == (e.aux[i] == 1)

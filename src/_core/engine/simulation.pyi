@@ -59,6 +59,17 @@ class Machine:
     def marks(self) -> list[tuple[int, int, int, int]]:
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
 
+    def processes(self) -> dict[int, tuple[int, int]]:
+        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
+
+    def page_cache(self) -> NDArray[np.void]:
+        """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
+
+    def check(self) -> None:
+        """Verify page cache and processes by a full recount; raises CheckError."""
+
+    def oom_kills(self) -> list[tuple[int, int, int]]:
+        """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
     def measured(self, until: int) -> dict[str, Any]:
         """What the meter of this guest has counted up to a time: pages, frames and ns; -1 for times that have not come."""
 
@@ -87,6 +98,7 @@ class Engine:
         costs: Costs,
         gfp: Mapping[str, int],
         thp: bool,
+        thp_cow_copies: bool,
         async_pf: bool = True,
     ) -> Machine:
         """Put a guest on the host at the present time."""

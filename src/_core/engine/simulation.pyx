@@ -18,9 +18,11 @@ from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
     NEVER,
+    PROGRAM_COMPUTES,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
     PROGRAM_SLEEPS,
+    PROGRAM_WAITS,
     SECOND,
     SIM_GUEST,
     SIM_NO_MEMORY,
@@ -33,14 +35,19 @@ from hinting._core.engine.machine cimport (
     row_t,
     simulation_t,
     span_t,
-    slot_t,
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, held_by_guest, last_change, note, note_guest, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, OP_RESIZE, op_t
-from hinting._core.engine.process cimport drop_process, process_t
-from hinting._core.engine.program cimport note_wake, run_program, thread_due
+from hinting._core.engine.pagecache cimport cache_init, cached_pages
+from hinting._core.engine.program cimport run_program
+from hinting._core.engine.reclaim cimport guest_kswapd_slice
+from hinting._core.engine.recount cimport check_counts
+from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
+from hinting._core.engine.schedule cimport note_wake, thread_due
+from hinting._core.engine.sharing cimport split_queue_init
+from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.vmm cimport (
     config_interrupt,
     host_answered,
@@ -65,8 +72,13 @@ from hinting._core.mm.times cimport note_used, times_new
 from hinting._core.kernel cimport PCP_AUTO_TUNED
 from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
-from hinting._core.engine.dtypes import EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
-from hinting._core.engine.ops import OP_DTYPE, OPS, op_rows, validate
+from hinting._core.engine.dtypes import CACHE_DTYPE, EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
+from hinting._core.engine.ops import OP_DTYPE, begun, file_ends, numbers_used, op_rows, slab_caches, validate
+
+
+cdef enum:                              # who runs next, if it is no vCPU
+    VMM = -1
+    KSWAPD = -2
 
 
 cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
@@ -78,7 +90,7 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
         return v.thread_at if v.thread_at == NEVER or v.thread_at > v.now else v.now
     if v.program == PROGRAM_RUNS:
         return v.now
-    if v.program == PROGRAM_SLEEPS:
+    if v.program == PROGRAM_SLEEPS or v.program == PROGRAM_COMPUTES:
         t = v.until
     if v.thread != THREAD_IDLE and v.thread_at < t:
         t = v.thread_at
@@ -89,15 +101,19 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
     return t if t > v.now else v.now
 
 
+cdef bint at_rest(const vcpu_t *v) noexcept nogil:
+    """The vCPU has no row to run, or waits for a mark, its thread has no work or tries in vain, and no interrupt is due."""
+    return ((v.program == PROGRAM_ENDED or v.program == PROGRAM_WAITS)
+            and (v.thread == THREAD_IDLE or v.thread == THREAD_TRIES) and v.interrupt_at == NEVER)
+
+
 cdef bint is_idle(const machine_t *g) noexcept nogil:
-    """No vCPU has a row left to run, no thread has work, no report is under way; what a thread tries in vain is no work."""
+    """No vCPU has a row that it can run, no thread has work, no interrupt is due, no report is under way."""
     cdef int cpu
     if g.vmm.queued:
         return False
     for cpu in range(g.ncpus):
-        if g.vcpu[cpu].program != PROGRAM_ENDED or g.vcpu[cpu].interrupt_at != NEVER:
-            return False
-        if g.vcpu[cpu].thread != THREAD_IDLE and g.vcpu[cpu].thread != THREAD_TRIES:
+        if not at_rest(&g.vcpu[cpu]):
             return False
     return True
 
@@ -128,13 +144,13 @@ cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
 
 
 cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
-    """kswapd, as far as it is emulated: some time after it was woken, watermark boosts are over."""
+    """Some time after kswapd was woken, and not while it runs, watermark boosts are over."""
     cdef int i
     if g.mm.kswapd_wanted:
         g.mm.kswapd_wanted = False
         if g.kswapd_at == NEVER:
             g.kswapd_at = now + g.sim.kswapd_ns
-    if now >= g.kswapd_at:
+    if now >= g.kswapd_at and g.kswapd.now == NEVER:
         g.kswapd_at = NEVER
         for i in range(4):
             g.mm.zone[i].boost = 0
@@ -143,6 +159,7 @@ cdef void end_boost(machine_t *g, int64_t now) noexcept nogil:
 cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept nogil:
     """One stretch of a vCPU: the host's answer, its thread, a timer, or its program up to `until`."""
     cdef int64_t due = vcpu_due(g, v)
+    cdef int64_t computed = v.now if v.thread == THREAD_WAITS and g.strategy.synchronous else due
     cdef bint ticked = False
     if due > v.now and not (v.thread == THREAD_WAITS and g.strategy.synchronous):
         v.now = due
@@ -158,11 +175,14 @@ cdef void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noexcept n
         g.strategy.on_timer(g.strategy.self, g.mm, cpu)
         ticked = True
     else:
-        if v.program == PROGRAM_SLEEPS and v.until <= v.now:
+        computed = NEVER
+        if (v.program == PROGRAM_SLEEPS or v.program == PROGRAM_COMPUTES) and v.until <= v.now:
             v.program = PROGRAM_RUNS
         run_program(g, v, cpu, until if until < v.interrupt_at else v.interrupt_at)
         if v.program != PROGRAM_RUNS:
             fold(g.mm, cpu)
+    if v.program == PROGRAM_COMPUTES and v.now > computed:
+        v.until += v.now - computed
     note_wake(g, v, cpu)
     g.quiet_ticks = g.quiet_ticks + 1 if ticked and is_idle(g) else 0
     if v.now >= v.next_second:
@@ -228,7 +248,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     """Let whoever is furthest behind run one slice; False if nobody has anything to do before `until`."""
     cdef machine_t *g
     cdef machine_t *chosen = NULL
-    cdef int i, cpu, who = -1
+    cdef int i, cpu, who = VMM
     cdef int64_t t, first = NEVER, limit
     if s.host.reclaim != NULL and s.host.reclaim.kswapd.awake:
         first = s.host.reclaim.kswapd.now
@@ -239,7 +259,11 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         if g.vmm.queued and g.vmm.now < first:
             first = g.vmm.now
             chosen = g
-            who = -1
+            who = VMM
+        if g.kswapd.now < first:
+            first = g.kswapd.now
+            chosen = g
+            who = KSWAPD
         for cpu in range(g.ncpus):
             t = vcpu_due(g, &g.vcpu[cpu])
             if t < first:
@@ -260,8 +284,11 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     if chosen == NULL:
         kswapd_slice(s, s.costs, limit)
         return True
-    if who < 0:
+    if who == VMM:
         vmm_slice(chosen, limit)
+    elif who == KSWAPD:
+        guest_kswapd_slice(chosen, limit)
+        note_wake(chosen, &chosen.vcpu[chosen.kswapd.cpu], chosen.kswapd.cpu)
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
@@ -298,21 +325,10 @@ cdef class Machine:
     cdef readonly Backing backing
     cdef Costs costs
     cdef list programs
+    cdef dict slab_caches
 
     def __dealloc__(self):
-        cdef unsigned int i
-        if self.g.process != NULL:
-            for i in range(self.g.nr_processes):
-                drop_process(&self.g.process[i])
-            free(self.g.process)
-        if self.g.slot != NULL:
-            for i in range(self.g.nr_slots):
-                free(self.g.slot[i].pfn)
-                free(self.g.slot[i].order)
-            free(self.g.slot)
-        free(self.g.vcpu)
-        free(self.g.mark)
-        free(self.g.meter.exit)
+        drop_machine(&self.g)
 
     def append(self, ops, int cpu=0):
         """Append rows to a vCPU's program; returns the number of rows that the program now has.
@@ -327,7 +343,13 @@ cdef class Machine:
         self._own_processes(whole, cpu)
         if (whole["op"] == OP_RESIZE).any():
             self._resizable()
-        self._room(int(whole["proc"].max(initial=0)) + 1)
+        caches = slab_caches(whole, self.slab_caches)
+        room_for_numbers(&self.g, numbers_used(whole))
+        for number, (order, kind, places) in caches.items():
+            room_for_slab_cache(&self.g, number, order, kind, places)
+        for number, end in file_ends(whole).items():
+            room_for_file(&self.g, number, end)
+        self.slab_caches = caches
         self.programs[cpu] = whole
         v = &self.g.vcpu[cpu]
         rows = whole
@@ -344,29 +366,10 @@ cdef class Machine:
         """Refuse processes that another vCPU's program spawns."""
         for other in range(self.g.ncpus):
             theirs = self.programs[other]
-            shared = np.intersect1d(rows["proc"][rows["op"] == OPS["SPAWN"]],
-                                    theirs["proc"][theirs["op"] == OPS["SPAWN"]])
+            shared = np.intersect1d(begun(rows), begun(theirs))
             if other != cpu and shared.size:
                 raise OpError(f"op array: process {shared[0]} belongs to vCPU {other}: "
                               f"give the processes of vCPU {cpu} other numbers")
-
-    def _room(self, unsigned int n):
-        """Make room for n process and slot numbers."""
-        cdef void *grown
-        if n <= self.g.nr_processes:
-            return
-        grown = realloc(self.g.process, n * sizeof(process_t))
-        if grown == NULL:
-            raise MemoryError()
-        self.g.process = <process_t *>grown
-        memset(&self.g.process[self.g.nr_processes], 0, (n - self.g.nr_processes) * sizeof(process_t))
-        self.g.nr_processes = n
-        grown = realloc(self.g.slot, n * sizeof(self.g.slot[0]))
-        if grown == NULL:
-            raise MemoryError()
-        self.g.slot = <slot_t *>grown
-        memset(&self.g.slot[self.g.nr_slots], 0, (n - self.g.nr_slots) * sizeof(self.g.slot[0]))
-        self.g.nr_slots = n
 
     def _resizable(self):
         if self.g.strategy == NULL or self.g.strategy.on_resize == NULL:
@@ -437,8 +440,25 @@ cdef class Machine:
 
     def marks(self):
         """[(number, t_ns, host_used_frames, held_frames), ...] in the order in which they were set."""
-        return [(self.g.mark[i].number, self.g.mark[i].t_ns, self.g.mark[i].host_used, self.g.mark[i].held)
-                for i in range(self.g.nr_marks)]
+        return marks_of(&self.g)
+
+    def processes(self):
+        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
+        return processes_of(&self.g)
+
+    def page_cache(self):
+        """Cached pages as a structured array: file, index, pfn, flags; the inactive list, then the active one, oldest first."""
+        array = np.zeros(cached_pages(&self.g.cache), CACHE_DTYPE)
+        list_cache(&self.g, array.view(np.uint32).reshape(-1, 4))
+        return array
+
+    def check(self):
+        """Verify page cache, processes and kernel caches by a full recount; raises CheckError."""
+        check_counts(&self.g)
+
+    def oom_kills(self):
+        """[(t_ns, process, rss_pages), ...]: whom the guest's OOM killer ended, in order."""
+        return kills_of(&self.g)
 
     def measured(self, int64_t until):
         """What the meter of this guest has counted: pages, frames and ns; -1 for times that have not come.
@@ -497,15 +517,7 @@ cdef class Machine:
 
     def counts(self):
         """Counts of the guest since its launch; memory in pages."""
-        cdef machine_t *g = &self.g
-        return {
-            "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
-            "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
-            "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
-            "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
-            "lost_answers": g.lost_answers, "lazy_pages": g.backing.lazy_pages if g.state == GUEST_FINE else 0,
-            "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
-        }
+        return counts_of(&self.g)
 
 
 cdef class Engine:
@@ -541,11 +553,12 @@ cdef class Engine:
         free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp, bint async_pf=True):
+            gfp, bint thp, bint thp_cow_copies, bint async_pf=True):
         """Put a guest on the host at the present time; returns its Machine.
 
-        gfp: values of the guest's kernel for user, huge, table, kernel, reclaimable and atomic requests.
-        thp: guest THP is `always`, else `never`. async_pf: a read from swap stalls the guest's task, else its vCPU.
+        gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
+        thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
+        swap stalls the guest's task, else its vCPU.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -568,14 +581,20 @@ cdef class Engine:
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
         g.thp = thp
+        g.thp_cow_copies = thp_cow_copies
         g.async_pf = async_pf
         g.kswapd_at = NEVER
+        g.kswapd.now = NEVER
+        cache_init(&g.cache)
+        split_queue_init(&g.split_queue)
         g.vmm.at = -1
         g.meter.launched_at = self.s.now
         g.meter.row = g.meter.first_discard = g.meter.last_discard = -1
         g.gfp_user = gfp["user"]
         g.gfp_huge = gfp["huge"]
         g.gfp_table = gfp["table"]
+        g.gfp_read = gfp["read"]
+        g.gfp_write = gfp["write"]
         g.gfp_kind[KIND_KERNEL] = gfp["kernel"]
         g.gfp_kind[KIND_USER] = gfp["user"]
         g.gfp_kind[KIND_RECLAIMABLE] = gfp["reclaimable"]
@@ -593,6 +612,7 @@ cdef class Engine:
             raise MemoryError()
         begin_times(g, backing.b.ram_frames)
         machine.programs = []
+        machine.slab_caches = {}
         for cpu in range(g.ncpus):
             g.vcpu[cpu].now = self.s.now
             g.vcpu[cpu].program = PROGRAM_ENDED
@@ -657,6 +677,7 @@ cdef class Engine:
                 continue
             if self.s.machine[i].vmm.queued:
                 first = min(first, self.s.machine[i].vmm.now)
+            first = min(first, self.s.machine[i].kswapd.now)
             for cpu in range(self.s.machine[i].ncpus):
                 t = vcpu_due(self.s.machine[i], &self.s.machine[i].vcpu[cpu])
                 first = min(first, t)

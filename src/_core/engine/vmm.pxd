@@ -3,11 +3,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.common cimport MAX_ORDER
-from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy
+from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy
 from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
-    PROGRAM_RUNS,
+    PROGRAM_COMPUTES,
     THREAD_IDLE,
     THREAD_TRIES,
     THREAD_WAITS,
@@ -187,6 +187,8 @@ cdef inline void take_submitted(machine_t *g, vcpu_t *v, int cpu) noexcept nogil
 cdef inline void spin_until(machine_t *g, vcpu_t *v, int64_t t) noexcept nogil:
     if t > v.now:
         g.account.guest_spin += t - v.now
+        if v.program == PROGRAM_COMPUTES:
+            v.until += t - v.now
         v.now = t
 
 cdef inline void end_spin(machine_t *g, vcpu_t *v) noexcept nogil:
@@ -202,9 +204,11 @@ cdef inline void end_spin(machine_t *g, vcpu_t *v) noexcept nogil:
             g.vcpu[cpu].stalled = False
             spin_until(g, &g.vcpu[cpu], g.vmm.now)
 
-cdef inline bint must_stall(machine_t *g, vcpu_t *v) noexcept nogil:
-    """Whether an allocation of this CPU has to wait now."""
-    if g.spinning == 0 or v.waits or not g.strategy.stops_alloc:
+cdef inline bint must_wait(machine_t *g, vcpu_t *v) noexcept nogil:
+    """Whether an allocation of this CPU has to wait now: the CPU spins itself, or stalls for one that does."""
+    if v.waits:
+        return True
+    if g.spinning == 0 or not g.strategy.stops_alloc:
         return False
     g.strategy.work.stalls += 1
     v.stalled = True
@@ -220,7 +224,7 @@ cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
     cdef int cpu, n = 0
     for cpu in range(g.ncpus):
-        if g.vcpu[cpu].program == PROGRAM_RUNS or g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
+        if is_busy(&g.vcpu[cpu]) or g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
             n += 1
     return n
 

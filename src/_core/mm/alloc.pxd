@@ -244,6 +244,20 @@ cdef inline pfn_t alloc_pages(mm_t *m, int cpu, int order, uint32_t gfp) noexcep
     cdef request_t r = request(m, order, gfp)
     return alloc_request(m, cpu, &r, fast_flags(m, &r))
 
+cdef inline pfn_t alloc_again(mm_t *m, int cpu, int order, uint32_t gfp) noexcept nogil:
+    """A further round of the slow path, after reclaim."""
+    cdef request_t r = request(m, order, gfp)
+    cdef uint32_t flags = slow_flags(m, &r)
+    cdef pfn_t pfn
+    if flags & ALLOC_KSWAPD:
+        wake_kswapd(m)
+    pfn = scan_zones(m, cpu, &r, flags)
+    if pfn != NO_PFN:
+        mark_used(m, pfn, &r)
+        if m.on_alloc != NULL:
+            m.on_alloc(m.hook_self, m, cpu, pfn, order)
+    return pfn
+
 cdef inline int64_t alloc_listed(
     mm_t *m, int cpu, const request_t *r, uint32_t flags, int64_t most, pfn_t *out,
 ) noexcept nogil:

@@ -85,7 +85,7 @@ ctypedef struct mm_t:
     uint32_t nblocks                    # span / 1024: first list-head node number of `big_link`
     int ncpus
     uint8_t *tag                        # per page: what the page is (pages.pxd)
-    link_t *link                        # per page of a free block below order 10, then the list heads
+    link_t *link                        # per page, then the list heads: free blocks below order 10; else their user's
     uint8_t *big_tag                    # per 4 MiB: tag of a whole block of order 10, 0 if split
     link_t *big_link                    # per 4 MiB, then the list heads
     uint8_t *pageblock                  # per 2 MiB: migratetype

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hinting.cli.files import Files
 from hinting.cli.output import print_json, result_console, status_console
 
 __all__ = ["compare"]
@@ -38,15 +39,7 @@ def compare(
     from hinting.reports.compare_text import print_comparison
     from hinting.scenarios.assign import parse_assignments
 
-    if perfetto is not None:
-        from hinting.reports.perfetto import check_perfetto
-
-        check_perfetto(perfetto)
-    folder = None
-    if out is not None:
-        from hinting.reports.files import prepare_folder
-
-        folder = prepare_folder(out)
+    files = Files(out, perfetto)
     with status_console().status("") as status:
         result = experiments.compare(
             scenario,
@@ -56,16 +49,14 @@ def compare(
             spans=perfetto is not None,
             progress=lambda arm, n: status.update(f"{arm}: {n} guests"),
         )
-    if folder is not None:
+    if files.folder is not None:
         from hinting.reports.compare_files import write_comparison
 
-        files = write_comparison(result, folder)
-        status_console().print(f"written: {', '.join(str(file) for file in files)}")
+        files.written(write_comparison(result, files.folder))
     if perfetto is not None:
-        from hinting.reports.perfetto import Recorded, write_perfetto
+        from hinting.reports.perfetto import Recorded
 
-        write_perfetto(perfetto, [Recorded(arm.name, arm.spans, arm.series) for arm in result.arms])
-        status_console().print(f"written: {perfetto}")
+        files.timeline(Recorded(arm.name, arm.spans, arm.series) for arm in result.arms)
     if json:
         print_json(result.to_json())
     else:

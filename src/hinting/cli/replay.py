@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from hinting.cli.files import Files
 from hinting.cli.output import print_json, result_console, status_console
 
 __all__ = ["replay"]
@@ -36,21 +37,16 @@ def replay(
 
     if check < 0:
         raise HintingError(f"--check must not be negative, got {check}")
-    if perfetto is not None:
-        from hinting.reports.perfetto import check_perfetto
-
-        check_perfetto(perfetto)
+    files = Files(None, perfetto)
     opened = [Recording.open(path) for path in recordings]
     results = []
     for recording in opened:
         with status_console().status(recording.name):
             results.append(replay_one(recording, level, check_every=check))
     if perfetto is not None:
-        from hinting.reports.perfetto import write_perfetto
         from hinting.reports.recording_timeline import recording_timeline
 
-        write_perfetto(perfetto, map(recording_timeline, opened, results))
-        status_console().print(f"written: {perfetto}")
+        files.timeline(map(recording_timeline, opened, results))
     if json:
         documents = [result.to_json() for result in results]
         print_json(documents[0] if len(documents) == 1 else documents)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hinting.cli.files import Files
 from hinting.cli.output import print_json, result_console, status_console
 
 __all__ = ["run"]
@@ -41,29 +42,19 @@ def run(
         changes["seed"] = seed
     loaded = Scenario.load(scenario, changes, strategy or None)
     wanted = _expectations(expect or [], list(loaded.arms()))
-    if perfetto is not None:
-        from hinting.reports.perfetto import check_perfetto
-
-        check_perfetto(perfetto)
-    folder = None
-    if out is not None:
-        from hinting.reports.files import prepare_folder
-
-        folder = prepare_folder(out)
+    files = Files(out, perfetto)
     with status_console().status("") as status:
         result = experiments.run(
             loaded, progress=lambda arm, n: status.update(f"{arm}: {n} guests"), spans=perfetto is not None
         )
-    if folder is not None:
+    if files.folder is not None:
         from hinting.reports.files import write_result
 
-        files = write_result(result, folder)
-        status_console().print(f"written: {', '.join(str(file) for file in files)}")
+        files.written(write_result(result, files.folder))
     if perfetto is not None:
-        from hinting.reports.perfetto import Recorded, write_perfetto
+        from hinting.reports.perfetto import Recorded
 
-        write_perfetto(perfetto, [Recorded(arm.strategy, arm.spans, arm.series) for arm in result.arms])
-        status_console().print(f"written: {perfetto}")
+        files.timeline(Recorded(arm.strategy, arm.spans, arm.series) for arm in result.arms)
     if json:
         print_json(result.to_json())
     else:

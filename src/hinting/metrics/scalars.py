@@ -90,7 +90,8 @@ def _guest_cpu(m: Measures) -> float:
 
 def _guest(m: Measures, slow_ns: int) -> Values:
     slow = share_above(m.latency, slow_ns)
-    accounts = (name for name in m.sums if name.startswith("cpu_guest_") or name == "cpu_stolen")
+    idle = "cpu_guest_disk"
+    accounts = (name for name in m.sums if name == "cpu_stolen" or (name.startswith("cpu_guest_") and name != idle))
     return {
         "allocation_latency_p50": _scaled(quantile_ns(m.latency, 0.5), 1e3),
         "allocation_latency_p99": _scaled(quantile_ns(m.latency, 0.99), 1e3),

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from hinting.experiments.compare import Comparison
 from hinting.metrics import Metric, metrics, sections
+from hinting.reports.text import counted
 
 __all__ = ["number", "print_comparison"]
 
@@ -56,8 +57,9 @@ def print_comparison(result: Comparison, console: Console, *, everything: bool =
     console.print(table)
     console.print(f"\nBold: the best of a row. {NOTHING}: nothing to measure, or that much never came back.")
     for arm in result.arms:
-        console.print(f"{arm.name}: {int(arm.metrics['guests_fit'] or 0)} guests in {arm.emulated_s:.1f} s of emulated time; "
-                      f"stopped because {arm.stopped_by}.", markup=False)
+        guests = counted(int(arm.metrics["guests_fit"] or 0), "guest")
+        console.print(f"{arm.name}: {guests} in {arm.emulated_s:.1f} s of emulated time; stopped because {arm.stopped_by}.",
+                      markup=False)
 
 
 def _setting(result: Comparison) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hinting.errors import HintingError
 from hinting.experiments import ArmResult, Result
-from hinting.reports.text import describe
+from hinting.reports.text import counted, describe
 from hinting.units import parse_size
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ GIB = 2**30
 #: Points along the time axis of one panel.
 POINTS = 1600
 _BASE_COLOUR = "#8c8c8c"
+_TAB10_GREY = 7  # the host's own colour: no guest gets it
 
 
 def load_pyplot() -> Any:
@@ -57,12 +58,12 @@ def _panel(axes: Any, arm: ArmResult, host: int, base: int, colours: Any) -> Non
         stacked = (base + np.cumsum(layers, axis=0)) / GIB
         below = np.full(times.size, base / GIB)
         for number, above in enumerate(stacked):
-            axes.fill_between(times / 1e9, below, above, color=colours(number % 10), lw=0, alpha=0.85, step="post")
+            axes.fill_between(times / 1e9, below, above, color=colours[number % len(colours)], lw=0, alpha=0.85, step="post")
             below = above
     for done in {guest.done_s for guest in arm.guests}:
         axes.axvline(done, color="white", lw=0.8, alpha=0.8)
     axes.axhline(host / GIB, color="#b00020", lw=1.5)
-    axes.set_title(f"{arm.strategy}: {arm.guests_launched} guests", loc="left", fontweight="bold")
+    axes.set_title(f"{arm.strategy}: {counted(arm.guests_launched, 'guest')}", loc="left", fontweight="bold")
     axes.set_xlim(0, end)
     axes.set_ylim(0, host / GIB * 1.06)
     axes.set_xlabel("emulated time (s)")
@@ -76,7 +77,7 @@ def host_figure(result: Result) -> Figure:
     host, base = parse_size(result.scenario.host.memory), parse_size(result.scenario.host.base)
     figure, axes = pyplot.subplots(1, len(result.arms), figsize=(5.6 * len(result.arms), 4.2), sharey=True, squeeze=False)
     for panel, arm in zip(axes[0], result.arms, strict=True):
-        _panel(panel, arm, host, base, pyplot.get_cmap("tab10"))
+        _panel(panel, arm, host, base, [c for i, c in enumerate(pyplot.get_cmap("tab10").colors) if i != _TAB10_GREY])
     axes[0][0].set_ylabel("host memory in use (GiB)")
     axes[0][0].text(
         0.01,

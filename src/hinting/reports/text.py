@@ -10,7 +10,7 @@ from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.units import format_gib
 
-__all__ = ["describe", "print_result"]
+__all__ = ["counted", "describe", "print_result"]
 
 _MIB = 2**20
 
@@ -85,9 +85,14 @@ def _group(group: GuestsTable, kernel: str) -> str:
         " ".join([entry.name, *(f"{key}={value}" for key, value in entry.parameters.items())]) for entry in group.workloads
     )
     return (
-        f"{group.count} guest{'s' if group.count > 1 else ''} of {group.memory} with {group.vcpus} vCPU, "
+        f"{counted(group.count, 'guest')} of {group.memory} with {counted(group.vcpus, 'vCPU')}, "
         f"{group.kernel or kernel}, guest THP {group.thp}, each running {runs or 'nothing'}"
     )
+
+
+def counted(number: int, thing: str) -> str:
+    """A number with its noun, as "1 guest" or "3 guests"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def describe(scenario: Scenario) -> str:
@@ -111,5 +116,7 @@ def print_result(result: Result, console: Console) -> None:
             console.print(missed)
     console.print()
     for arm in result.arms:
-        killed = f"; {arm.guest_oom_kills} programs were killed inside guests for want of memory" if arm.guest_oom_kills else ""
-        console.print(f"{arm.strategy}: {arm.guests_launched} guests; stopped because {arm.stopped_by}{killed}.", markup=False)
+        guests, killed = counted(arm.guests_launched, "guest"), ""
+        if arm.guest_oom_kills:
+            killed = f"; {counted(arm.guest_oom_kills, 'program')} killed inside guests for want of memory"
+        console.print(f"{arm.strategy}: {guests}; stopped because {arm.stopped_by}{killed}.", markup=False)

@@ -102,9 +102,11 @@ class WorkloadTable(NamedTable):
     """What runs in a guest: a workload with its parameters.
 
     start: time between the end of the guest's boot (or of the workload before it on the same vCPU) and the first row.
+    vcpu: where the first thread runs; each further one runs on the next vCPU.
     """
 
     start: Duration = 0
+    vcpu: Annotated[int, Field(ge=0, le=255)] = 0
 
     @model_validator(mode="after")
     def _legal(self) -> WorkloadTable:
@@ -139,6 +141,16 @@ class GuestsTable(Table):
         if kernel is not None:
             kernels.load(kernel)
         return kernel
+
+    @model_validator(mode="after")
+    def _threads(self) -> GuestsTable:
+        errors: dict[tuple[str | int, ...], str] = {}
+        for i, entry in enumerate(self.workloads):
+            needed = entry.vcpu + registry.find(entry.name).threads(entry.parameters, self.vcpus)
+            if needed > self.vcpus:
+                errors["workloads", i] = f"{entry.name} needs {needed} vCPUs, one a thread, the guest has {self.vcpus}"
+        refuse(errors)
+        return self
 
 
 class ScheduleTable(Table):

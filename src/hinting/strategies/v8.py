@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hinting._core.strategies.v8 import V8 as V8Core
+from hinting.errors import StrategyError
 from hinting.strategies.base import StrategySpec, parameter
 
 __all__ = ["V8", "V8Posted", "V8Stats"]
 
 _SOURCE = '"[RFC][Patch v8 0/7] KVM: Guest Free Page Hinting", Nitesh Narayan Lal, 4 February 2019'
+
+
+#: Shortest tick of a kernel timer, ns (HZ=1000).
+JIFFY_NS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,12 @@ class V8(StrategySpec):
         0, "work off a partly filled array that has not grown for so long, 0 never", unit="ns", low=0, high=10**13
     )
     isolation_cap: int = parameter(0, "most blocks isolated at once, 0 for no cap", unit="blocks", low=0, high=1 << 20)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.idle_flush < JIFFY_NS:
+            raise StrategyError(f"strategy {self.name}: idle_flush must be 0 or at least {JIFFY_NS} (ns), one tick of a kernel "
+                                f"timer, got {self.idle_flush}")
 
     def core(self) -> V8Core:
         return V8Core(

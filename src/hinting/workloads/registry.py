@@ -48,6 +48,20 @@ class Workload:
         hints = get_type_hints(self.generate, include_extras=True)
         return {name: next(m for m in hints[name].__metadata__ if isinstance(m, Rule)) for name in self.defaults}
 
+    @functools.cached_property
+    def threads_key(self) -> str | None:
+        """The parameter that says how many threads there are; without one there is one."""
+        return next((key for key, rule in self.rules.items() if isinstance(rule, Whole) and rule.of_guest), None)
+
+    def threads(self, values: Mapping[str, Any], vcpus: int) -> int:
+        """Threads that run in a guest with so many vCPUs."""
+        key = self.threads_key
+        if key is None:
+            return 1
+        if key in values:
+            return self.rules[key].read(values[key])
+        return vcpus if self.rules[key].of_guest == "vcpus" else min(vcpus, self.defaults[key])  # type: ignore[attr-defined]
+
     @property
     def text(self) -> str:
         """What it does, in one line."""
@@ -56,8 +70,8 @@ class Workload:
     def default(self, key: str) -> str:
         """A parameter's default as people write it."""
         rule = self.rules[key]
-        if isinstance(rule, Whole) and rule.of_guest:
-            return "the guest's vCPUs"
+        if key == self.threads_key:
+            return "the guest's vCPUs" if rule.of_guest == "vcpus" else f"{self.defaults[key]}, at most the guest's vCPUs"  # type: ignore[attr-defined]
         if isinstance(rule, Bytes) and rule.of_guest:
             return f"{rule.of_guest:g} x the guest's memory"
         return rule.show(self.defaults[key])
@@ -94,8 +108,8 @@ class Workload:
                 continue
             if rule is SEED:
                 given[key] = seed
-            elif isinstance(rule, Whole) and rule.of_guest == "vcpus":
-                given[key] = vcpus
+            elif key == self.threads_key:
+                given[key] = self.threads(values, vcpus)
             elif isinstance(rule, Bytes) and rule.of_guest:
                 given[key] = int(rule.of_guest * memory_bytes)
         made = self.generate(**self.checked(given))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from hinting.errors import UnitError
 from hinting.units import PAGE_BYTES, parse_duration, parse_size
 
-__all__ = ["Bytes", "Flag", "Number", "OneOf", "Rule", "Span", "Whole", "format_size", "format_span"]
+__all__ = ["Bytes", "Flag", "Number", "OneOf", "Percentiles", "PhaseList", "Rule", "Span", "Whole", "format_size", "format_span"]
 
 
 def format_size(size: int) -> str:
@@ -55,7 +56,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Whole(Rule):
-    """A whole number. of_guest: "vcpus" if it is the guest's number of vCPUs where nobody says otherwise."""
+    """A whole number.
+
+    of_guest: for the number of threads, "vcpus" if it is the guest's number of vCPUs where nobody says otherwise, "most"
+    if it is the default, but no more than the guest's vCPUs.
+    """
 
     low: int = 0
     high: int = 2**31
@@ -181,3 +186,49 @@ class OneOf(Rule):
         if value not in self.choices:
             raise self.refuse(value)
         return value
+
+
+@dataclass(frozen=True)
+class Percentiles(Rule):
+    """A table of (percentile, value), ascending in both, from 0 to 100. value: rule of the values."""
+
+    value: Rule = field(default_factory=lambda: Whole(""))
+
+    @property
+    def legal(self) -> str:
+        return f"pairs [percentile, value], ascending, from 0 to 100, each value {self.value.legal}"
+
+    def read(self, value: Any) -> tuple[tuple[float, int], ...]:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
+            raise self.refuse(value)
+        percent = Number("", high=100)
+        table = tuple((percent.read(at), self.value.read(given)) for at, given in value)
+        ascending = all(a < b and low <= high for (a, low), (b, high) in itertools.pairwise(table))
+        if not table or not ascending or table[0][0] != 0 or table[-1][0] != 100:
+            raise self.refuse(value)
+        return table
+
+    def show(self, value: Any) -> str:
+        return ", ".join(f"{at:g} %: {self.value.show(given)}" for at, given in value)
+
+
+@dataclass(frozen=True)
+class PhaseList(Rule):
+    """Phases of memory use: (duration, resident memory, memory touched a second, working set) of each."""
+
+    columns: ClassVar[tuple[Rule, ...]] = (Span("", low=1_000_000), Bytes("", low=0), Bytes("", low=0), Bytes("", low=0))
+
+    @property
+    def legal(self) -> str:
+        return "a list of phases such as [['60s', '1GiB', '256MiB', '512MiB']]"
+
+    def read(self, value: Any) -> tuple[tuple[int, ...], ...]:
+        if not isinstance(value, (list, tuple)) or not value:
+            raise self.refuse(value)
+        for phase in value:
+            if not isinstance(phase, (list, tuple)) or len(phase) != len(self.columns):
+                raise self.refuse(value)
+        return tuple(tuple(rule.read(given) for rule, given in zip(self.columns, phase, strict=True)) for phase in value)
+
+    def show(self, value: Any) -> str:
+        return "; ".join(", ".join(rule.show(given) for rule, given in zip(self.columns, phase, strict=True)) for phase in value)
