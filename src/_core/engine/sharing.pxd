@@ -127,7 +127,7 @@ cdef inline pfn_t split_oldest(mm_t *m, split_queue_t *q) noexcept nogil:
     return head
 
 cdef inline void move_counts(mm_t *m, split_queue_t *q, pfn_t pfn, int order, pfn_t new) noexcept nogil:
-    """A counted page, single or huge, moves: its counts and its place in the queue go along; `next` of the old pages says where to."""
+    """A counted page, single or huge, moves with its counts, to the end of the queue. `next` of the old pages: where to."""
     cdef link_t *old = m.link + pfn
     cdef int i
     for i in range(1 << order):
