@@ -26,14 +26,16 @@ def open(path: str | Path) -> Results:
     """Open the output folder of `hinting run`, `compare`, `sweep` or `tune`. Raises ResultsError if it is none.
 
     >>> import tempfile, hinting
-    >>> from hinting.reports.files import write_result
+    >>> from hinting.results.files import write_files
+    >>> from hinting.results.provenance import about, execution
+    >>> result = hinting.Scenario.load("seed", {"max_guests": 1}, ["none"]).run()
     >>> folder = Path(tempfile.mkdtemp())
-    >>> files = write_result(hinting.Scenario.load("seed", {"max_guests": 1}, ["none"]).run(), folder)
+    >>> files = write_files(folder, {"guests": result.guests()}, {}, about("run", result.scenario), execution(1.5))
     >>> results = open(folder)
-    >>> results.kind, results.names
-    ('run', ('arms', 'guests', 'timeline'))
-    >>> results.arrow("arms")["guests_launched"].to_pylist()
-    [1]
+    >>> results.kind, results.names, results.provenance["execution"]["duration_s"]
+    ('run', ('guests',), 1.5)
+    >>> results.arrow("guests")["strategy"].unique().to_pylist()
+    ['none']
     """
     folder = Path(path)
     about = _read_json(folder / PROVENANCE, f"{folder}: no output folder of hinting run, compare, sweep or tune")
