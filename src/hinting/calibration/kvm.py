@@ -34,7 +34,7 @@ IOEVENTFD_PIO = 2
 
 CODE_AT, DATA_AT = 0x1000, 0x4000_0000
 PORT = 0x42
-LIMIT_S = 2.0
+LIMIT_S = 1.0
 SMALL, HUGE = 4096, 2 << 20
 LOOP = b"\x4e\x75"                     # dec esi; jnz
 PROGRAMS = {

@@ -267,7 +267,7 @@ def queries(tools: Tools) -> Samples:
     area = Area(64 * MIB)
     area.touch(SMALL)
     pages = area.nr_bytes // SMALL
-    tools.facts["mincore_ns_per_page"] = float(np.median(area.residency(20)))
+    tools.facts["mincore_ns_per_page"] = round(float(np.median(area.residency(20))), 2)
     for name, fact, n_bytes in (("pagemap", "pagemap_ns_per_page", 8 * pages), ("smaps_rollup", "smaps_rollup_ns_per_page", -1)):
         took = []
         with Path(f"/proc/self/{name}").open("rb", buffering=0) as file:
@@ -285,7 +285,7 @@ def fresh(tools: Tools) -> Samples:
     if not tools.machine.is_vm:
         raise Skip("this is no virtual machine, no machine below has to back its memory")
     need_thp(tools)
-    n_bytes = min(768 * MIB, tools.machine.available_bytes // 2) // HUGE * HUGE
+    n_bytes = min(tools.count(768, 192) * MIB, tools.machine.available_bytes // 2) // HUGE * HUGE
     area = Area(n_bytes, huge=True)
     first = area.touch(HUGE)
     area.advise("dontneed", 0, n_bytes, 0, 1)
