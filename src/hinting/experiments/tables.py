@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 import hinting
+from hinting.experiments import measured
 from hinting.experiments.result import Result
 
-__all__ = ["arms_table", "guests_table", "provenance", "timeline_table"]
+__all__ = ["arms_table", "guests_table", "metrics_table", "provenance", "series_table", "timeline_table"]
 
 
 def provenance(result: Result) -> dict[str, Any]:
@@ -28,7 +29,8 @@ def provenance(result: Result) -> dict[str, Any]:
 
 
 def _stamped(table: pa.Table, result: Result) -> pa.Table:
-    return table.replace_schema_metadata({"hinting": json.dumps(provenance(result), sort_keys=True)})
+    about = json.dumps(provenance(result), sort_keys=True)
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), "hinting": about})
 
 
 def arms_table(result: Result) -> pa.Table:
@@ -74,3 +76,14 @@ def timeline_table(result: Result) -> pa.Table:
     """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
     parts = [arm.timeline.add_column(0, "strategy", [[arm.strategy] * arm.timeline.num_rows]) for arm in result.arms]
     return _stamped(pa.concat_tables(parts), result)
+
+
+def metrics_table(result: Result) -> pa.Table:
+    """Tidy scalars of all arms, as experiments.measured."""
+    arms = [(arm.strategy, arm.metrics, {"guests_fit": float(arm.guests_launched)}) for arm in result.arms]
+    return _stamped(measured.metrics_table(result.scenario, arms), result)
+
+
+def series_table(result: Result) -> pa.Table:
+    """Tidy series of all arms, as experiments.measured."""
+    return _stamped(measured.series_table([(arm.strategy, arm.series) for arm in result.arms]), result)

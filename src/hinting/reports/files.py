@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from hinting.errors import HintingError
 from hinting.experiments import Result
-from hinting.experiments.tables import arms_table, guests_table, provenance, timeline_table
+from hinting.experiments.tables import arms_table, guests_table, metrics_table, provenance, series_table, timeline_table
 from hinting.reports.plots import host_figure
 
 if TYPE_CHECKING:
@@ -59,5 +59,11 @@ def write_files(
 
 def write_result(result: Result, folder: Path) -> list[Path]:
     """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a run; returns the files."""
-    tables = {"arms": arms_table(result), "guests": guests_table(result), "timeline": timeline_table(result)}
+    tables = {
+        "arms": arms_table(result),
+        "guests": guests_table(result),
+        "timeline": timeline_table(result),
+        "metrics": metrics_table(result),
+        "series": series_table(result),
+    }
     return write_files(folder, tables, {result.scenario.name: host_figure(result)}, provenance(result))
