@@ -10,9 +10,11 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "ResultsError",
     "ScenarioError",
     "SnapshotError",
     "StrategyError",
+    "SweepError",
     "UnitError",
     "WorkloadError",
 ]
@@ -68,6 +70,14 @@ class WorkloadError(HintingError):
 
 class SnapshotError(HintingError):
     """A snapshot that is damaged, contradictory, of a newer version, or of another guest; nothing is changed."""
+
+
+class ResultsError(HintingError):
+    """A folder that holds no results, a table that it does not have, or a damaged file of it."""
+
+
+class SweepError(HintingError):
+    """A sweep file, an axis that names no field, a folder of another sweep, or workers that cannot be reached."""
 
 
 class CheckError(RuntimeError):

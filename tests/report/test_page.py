@@ -72,12 +72,12 @@ def test_names_cannot_break_the_page(tmp_path, run_folder):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda folder: shutil.rmtree(folder), "no such folder"),
-        (lambda folder: [path.unlink() for path in folder.glob("*.parquet")], "metrics.parquet, series.parquet is not there"),
-        (lambda folder: (folder / "provenance.json").unlink(), "provenance.json is not there"),
-        (lambda folder: (folder / "provenance.json").write_text("{"), "provenance.json: cannot be read"),
-        (lambda folder: (folder / "provenance.json").write_text("[]"), "expected the provenance"),
-        (lambda folder: (folder / "series.parquet").write_bytes(b"PAR1 no"), "series.parquet: not a readable Parquet file"),
+        (lambda folder: shutil.rmtree(folder), "no output folder of hinting"),
+        (lambda folder: [path.unlink() for path in folder.glob("*.parquet")], "no table 'metrics'"),
+        (lambda folder: (folder / "provenance.json").unlink(), "provenance.json is missing"),
+        (lambda folder: (folder / "provenance.json").write_text("{"), "provenance.json: damaged"),
+        (lambda folder: (folder / "provenance.json").write_text("[]"), "expected a JSON object"),
+        (lambda folder: (folder / "series.parquet").write_bytes(b"PAR1 no"), "series.parquet: damaged"),
         (lambda folder: pq.write_table(pa.table({"a": [1]}), folder / "metrics.parquet"), "expected the columns guest, metric"),
         (lambda folder: (folder / "report.html").mkdir(), "report.html: cannot be written"),
     ],

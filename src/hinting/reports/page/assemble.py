@@ -12,8 +12,8 @@ from typing import Any
 from hinting.reports.page import tables
 from hinting.reports.page.answer import answer, what_was_run
 from hinting.reports.page.arms import Arm
-from hinting.reports.page.source import Source
 from hinting.reports.page.theme import COLOURS, Figure, load_altair
+from hinting.results import Results
 
 __all__ = ["assemble"]
 
@@ -59,12 +59,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
-def assemble(source: Source, arms: Sequence[Arm], figures: Sequence[Figure]) -> str:
+def assemble(source: Results, arms: Sequence[Arm], figures: Sequence[Figure]) -> str:
     """The whole page as HTML."""
     scenario = source.provenance["scenario"]
     return Template(_text("page.html")).substitute(
         kind=_KINDS[source.kind],
-        title=escape(f"{scenario.get('name', source.folder.name)}: {', '.join(arm.label for arm in arms)}"),
+        title=escape(f"{scenario.get('name', source.path.name)}: {', '.join(arm.label for arm in arms)}"),
         run=tables.code(what_was_run(scenario)),
         answer=tables.code(answer(arms, scenario)),
         chief=tables.chief(arms),

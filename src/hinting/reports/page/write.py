@@ -7,13 +7,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hinting.errors import HintingError
+from hinting.errors import HintingError, ResultsError
 from hinting.reports.page.arms import Arm, arms_of
 from hinting.reports.page.assemble import assemble
 from hinting.reports.page.compared import return_against_cost, side_by_side
 from hinting.reports.page.over_time import given_back, guest_memory, host_memory
-from hinting.reports.page.source import Source, read
+from hinting.reports.page.source import opened, table
 from hinting.reports.page.theme import Figure, load_altair
+from hinting.results import Results
+from hinting.results.files import WRITING
 from hinting.units import parse_size
 
 __all__ = ["figures_of", "write_report"]
@@ -21,7 +23,7 @@ __all__ = ["figures_of", "write_report"]
 _PNG_SCALE = 2
 
 
-def figures_of(source: Source, arms: Sequence[Arm]) -> list[Figure]:
+def figures_of(source: Results, arms: Sequence[Arm]) -> list[Figure]:
     """The figures that the results have something to show for."""
     host = source.provenance["scenario"]["host"]
     made = [
@@ -46,15 +48,15 @@ def write_report(folder: str | Path, out: str | Path | None = None, *, pictures:
     beside it, named after it (report-figures). Raises HintingError naming what cannot be read or written.
     """
     load_altair()
-    source = read(folder)
-    arms = arms_of(source.tables["metrics"], source.tables["series"])
+    source = opened(folder)
+    arms = arms_of(table(source, "metrics"), table(source, "series"))
     if not arms:
-        raise HintingError(f"report {folder}: metrics.parquet has no rows")
-    page = Path(out) if out is not None else source.folder / "report.html"
+        raise ResultsError(f"{source.path}/metrics.parquet: it has no rows")
+    page = Path(out) if out is not None else source.path / "report.html"
     figures = figures_of(source, arms)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=page.parent, prefix=".writing-") as temporary:
+        with tempfile.TemporaryDirectory(dir=page.parent, prefix=WRITING) as temporary:
             new = Path(temporary)
             (new / "page").write_text(assemble(source, arms, figures), "utf-8")
             beside = page.with_name(f"{page.stem}-figures")
