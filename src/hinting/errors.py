@@ -1,6 +1,7 @@
 """Every error that bad input can raise. All are `ValueError`s, so one `except ValueError` catches them."""
 
 __all__ = [
+    "CalibrationError",
     "CheckError",
     "CostError",
     "GuestError",
@@ -34,6 +35,10 @@ class KernelError(HintingError):
 
 class CostError(HintingError):
     """An unknown cost, or a value that no cost can have."""
+
+
+class CalibrationError(HintingError):
+    """A machine that cannot be measured, or a place where no profile can be written."""
 
 
 class PageError(HintingError):

@@ -147,7 +147,8 @@ def test_a_calibration_file(tmp_path):
     ("text", "message"),
     [
         ("schema = ", "expected a readable TOML file"),
-        ("schema = 2", "schema must be 1, got 2"),
+        ("schema = 2", "schema 2 is of a newer version"),
+        ("schema = 0", "schema must be 1, got 0"),
         (HEAD + "costs = 1", "unknown key 'costs', expected one of cost, description"),
         (HEAD + "cost = 1", "cost must be a table, got 1"),
         (HEAD + "[cost.mem]\nclear_4k = 5", r"\[cost.mem\] must have the key typical|unknown key mem.clear_4k"),
