@@ -13,6 +13,7 @@ from hinting._core.costs import Costs
 from hinting._core.engine.dtypes import EXIT_DTYPE
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
+from hinting.costs.cards import HOST, cards
 from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.guests.memory_map import MIB_PAGES
@@ -164,7 +165,8 @@ class Simulation:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
-        self._seeds = np.random.SeedSequence(int(seed))
+        self._seed = int(seed)
+        self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
         self.engine = Engine(
             host.memory,
@@ -172,6 +174,7 @@ class Simulation:
             kswapd_ns=KSWAPD_NS,
             resolution_ns=parse_duration(resolution, "resolution"),
             logs=spans,
+            cards=cards(host.costs, self._seed, HOST),
         )
         self.vms: list[VM] = []
         #: Host memory in use before the first launch.
@@ -239,6 +242,7 @@ class Simulation:
             guest.thp == "always",
             kernels.table(kernel.name)["thp"]["cow_copies"],
             async_pf,
+            cards(self.host.costs, self._seed, len(self.vms)),
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

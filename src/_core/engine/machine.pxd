@@ -6,7 +6,7 @@ All times are emulated nanoseconds. Each guest has one account per kind of CPU t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from hinting._core.common cimport MAX_CPUS, pfn_t
-from hinting._core.costs cimport costs_t
+from hinting._core.costs cimport costs_t, deck_t
 from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
@@ -161,7 +161,8 @@ ctypedef struct machine_t:
     mm_t *mm
     backing_t *backing
     strategy_t *strategy                # NULL: none
-    const costs_t *costs
+    const costs_t *costs                # of the charge at hand
+    deck_t deck
     simulation_t *sim
     int ncpus
     vcpu_t *vcpu
@@ -236,7 +237,8 @@ ctypedef struct span_t:                 # what ran from when to when; log.pxd is
 
 ctypedef struct simulation_t:
     host_t *host
-    const costs_t *costs                # of the host
+    const costs_t *costs                # of the host, of the charge at hand
+    deck_t deck
     machine_t **machine
     int nr_machines
     int64_t now

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
-from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists
+from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, next_costs
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_touched
 from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
@@ -54,6 +54,7 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_
         advance(v, ns - waited)
         refaulted = g.backing.n.refaulted_pages - refaulted
         note_touched(g, v, cpu, pfn, n, ns, refaulted, g.backing.rss_pages - backed)
+        next_costs(g)
     return not g.host_oom
 
 cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil:
