@@ -17,7 +17,8 @@ from hinting.metrics import metrics, sections, series
 from hinting.recordings import Recording, is_recording, replay
 from hinting.reports.compare_files import write_comparison
 from hinting.reports.compare_text import print_comparison
-from hinting.reports.files import prepare_folder, write_result
+from hinting.reports.files import write_result
+from hinting.results.files import prepare_folder
 from hinting.scenarios import Scenario
 from hinting.units import format_gib
 from hinting.workloads import memhog

@@ -15,6 +15,7 @@ from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
 
 if TYPE_CHECKING:
+    from hinting.results import open
     from hinting.scenarios import Scenario
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "get_include",
     "gfp",
     "kernels",
+    "open",
     "parameter",
     "strategies",
     "strategy",
@@ -50,4 +52,8 @@ def __getattr__(name: str) -> Any:
         from hinting.scenarios import Scenario
 
         return Scenario
+    if name == "open":
+        from hinting.results import open
+
+        return open
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

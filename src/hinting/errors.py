@@ -1,6 +1,7 @@
 """Every error that bad input can raise. All are `ValueError`s, so one `except ValueError` catches them."""
 
 __all__ = [
+    "CalibrationError",
     "CheckError",
     "CostError",
     "GuestError",
@@ -10,9 +11,12 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "ReproduceError",
+    "ResultsError",
     "ScenarioError",
     "SnapshotError",
     "StrategyError",
+    "SweepError",
     "UnitError",
     "WorkloadError",
 ]
@@ -32,6 +36,10 @@ class KernelError(HintingError):
 
 class CostError(HintingError):
     """An unknown cost, or a value that no cost can have."""
+
+
+class CalibrationError(HintingError):
+    """A machine that cannot be measured, or a place where no profile can be written."""
 
 
 class PageError(HintingError):
@@ -58,6 +66,10 @@ class RecordingError(HintingError):
     """A recording that is damaged, incomplete or of an unknown kind."""
 
 
+class ReproduceError(HintingError):
+    """An unknown published experiment, or a file of published numbers that is wrong."""
+
+
 class ScenarioError(HintingError):
     """A scenario file, an unknown key of it, or a value that a key cannot have."""
 
@@ -68,6 +80,14 @@ class WorkloadError(HintingError):
 
 class SnapshotError(HintingError):
     """A snapshot that is damaged, contradictory, of a newer version, or of another guest; nothing is changed."""
+
+
+class ResultsError(HintingError):
+    """A folder that holds no results, a table that it does not have, or a damaged file of it."""
+
+
+class SweepError(HintingError):
+    """A sweep file, an axis that names no field, a folder of another sweep, or workers that cannot be reached."""
 
 
 class CheckError(RuntimeError):

@@ -27,7 +27,7 @@ class Files:
 
             check_perfetto(perfetto)
         if out is not None:
-            from hinting.reports.files import prepare_folder
+            from hinting.results.files import prepare_folder
 
             self.folder = prepare_folder(out)
 

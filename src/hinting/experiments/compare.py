@@ -18,7 +18,7 @@ from hinting.strategies.choice import Choice, parse_choice
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ComparedArm", "Comparison", "compare"]
+__all__ = ["ComparedArm", "Comparison", "compare", "compare_arms"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,14 @@ def compare(
         labels = [choice.label for choice in choices]
         document["strategy"] = [_table(choice) for choice in choices]
     plan = Scenario.from_document(document, {**(changes or {}), **({} if seed is None else {"seed": seed})}, label=plan.name)
-    names = dict(zip(plan.arms(), labels or plan.arms(), strict=True))
+    return compare_arms(plan, labels or list(plan.arms()), progress=progress, spans=spans)
+
+
+def compare_arms(
+    plan: Scenario, labels: Sequence[str], *, progress: Callable[[str, int], None] | None = None, spans: bool = False
+) -> Comparison:
+    """Run a scenario once with each of its strategies, which are called by the labels."""
+    names = dict(zip(plan.arms(), labels, strict=True))
     shown = None if progress is None else lambda arm, n: progress(names[arm], n)
     results = run(plan, progress=shown, spans=spans).arms
     alone = _alone(plan)

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import platform
-from typing import Any
-
 import pyarrow as pa
 
-import hinting
+from hinting.experiments import measured
 from hinting.experiments.result import Result
 
-__all__ = ["arms_table", "guests_table", "provenance", "timeline_table"]
-
-
-def provenance(result: Result) -> dict[str, Any]:
-    """What a result follows from: scenario, versions, cost profile. Nothing that differs between two equal runs."""
-    costs = result.scenario.costs.load()
-    return {
-        "experiment": result.scenario.name,
-        "scenario": result.scenario.document(),
-        "hinting": hinting.__version__,
-        "python": platform.python_version(),
-        "pyarrow": pa.__version__,
-        "costs": {"profile": costs.name, "sha256": costs.hash},
-    }
-
-
-def _stamped(table: pa.Table, result: Result) -> pa.Table:
-    return table.replace_schema_metadata({"hinting": json.dumps(provenance(result), sort_keys=True)})
+__all__ = ["arms_table", "guests_table", "metrics_table", "series_table", "timeline_table"]
 
 
 def arms_table(result: Result) -> pa.Table:
     """One row an arm: strategy, guests_launched, stopped_by, emulated_s."""
-    return _stamped(
-        pa.table(
-            {
-                "strategy": [arm.strategy for arm in result.arms],
-                "guests_launched": [arm.guests_launched for arm in result.arms],
-                "stopped_by": [arm.stopped_by for arm in result.arms],
-                "emulated_s": [arm.emulated_s for arm in result.arms],
-            }
-        ),
-        result,
+    return pa.table(
+        {
+            "strategy": [arm.strategy for arm in result.arms],
+            "guests_launched": [arm.guests_launched for arm in result.arms],
+            "stopped_by": [arm.stopped_by for arm in result.arms],
+            "emulated_s": [arm.emulated_s for arm in result.arms],
+        }
     )
 
 
@@ -67,10 +43,21 @@ def guests_table(result: Result) -> pa.Table:
             rows += [(arm.strategy, guest.number + 1, name, float(value), unit) for name, value, unit in about]
     names = ("strategy", "guest", "metric", "value", "unit")
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return _stamped(pa.table(dict(zip(names, columns, strict=True))), result)
+    return pa.table(dict(zip(names, columns, strict=True)))
 
 
 def timeline_table(result: Result) -> pa.Table:
     """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
     parts = [arm.timeline.add_column(0, "strategy", [[arm.strategy] * arm.timeline.num_rows]) for arm in result.arms]
-    return _stamped(pa.concat_tables(parts), result)
+    return pa.concat_tables(parts)
+
+
+def metrics_table(result: Result) -> pa.Table:
+    """Tidy scalars of all arms, as experiments.measured."""
+    arms = [(arm.strategy, arm.metrics, {"guests_fit": float(arm.guests_launched)}) for arm in result.arms]
+    return measured.metrics_table(result.scenario, arms)
+
+
+def series_table(result: Result) -> pa.Table:
+    """Tidy series of all arms, as experiments.measured."""
+    return measured.series_table([(arm.strategy, arm.series) for arm in result.arms])

@@ -1,0 +1,1 @@
+"""Output folders: opened, queried, described, repeated."""
