@@ -41,6 +41,8 @@ cdef inline pfn_t read_in(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint3
     """A page of a file from the disk; a page after the one read last was read ahead."""
     cdef cache_t *c = &g.cache
     cdef pfn_t pfn = get_pages(g, v, cpu, 0, g.gfp_read)
+    if pfn == NO_PFN:                   # readahead does not try hard, the reader itself does
+        pfn = get_pages(g, v, cpu, 0, g.gfp_read & ~g.mm.k.gfp_noretry)
     if pfn == NO_PFN:
         return NO_PFN
     wait_for_disk(g, v, read_ns(g.costs, 1, c.read_file == file and c.read_index == index))
