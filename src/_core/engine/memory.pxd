@@ -42,7 +42,7 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_
     cdef double ns = 0, waited = g.backing.swap_stall, stalled = stalls_of(g)
     cdef int64_t majors = g.backing.n.major_faults
     cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
-    if g.backing.migration != NULL and flags:
+    if g.backing.migration != NULL and flags & TOUCH_WRITES:
         mark_dirty(g.backing.migration, pfn, n)
     if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
         return True
@@ -121,7 +121,7 @@ cdef inline int get_kernel_page(machine_t *g, vcpu_t *v, int cpu, uint32_t gfp, 
         page[0] = 0
         return TOUCH_NO_PAGE
     charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
+    return TOUCH_DONE if touch_pages(g, v, cpu, page[0], 1, TOUCH_WRITES | TOUCH_WHOLE) else TOUCH_NO_FRAME
 
 cdef inline int get_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, pfn_t *page) noexcept nogil:
     cdef bint is_new = page[0] == 0
