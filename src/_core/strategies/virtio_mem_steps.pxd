@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 
 from hinting._core.common cimport MAX_ORDER, NO_PFN, pfn_t
-from hinting._core.mm.alloc cimport drain_cpu
 from hinting._core.mm.pages cimport TAG_ORDER, covering, zone_of
+from hinting._core.mm.pcp cimport drain_all
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport block_t, strategy_t
 from hinting._core.strategies.ranges cimport (
@@ -166,9 +166,7 @@ cdef inline int take_range(virtio_mem_t *t, mm_t *m, int cpu) noexcept nogil:
     cdef pfn_t first = t.range.pfn
     cdef pfn_t end = first + (<pfn_t>1 << t.range.order)
     cdef int64_t used
-    cdef int c
-    for c in range(m.ncpus):
-        drain_cpu(m, c, cpu)
+    drain_all(m, cpu)
     t.s.work.locks += m.ncpus
     used = look_over(m, first, end, &t.s.work.probes)
     if used == RANGE_BUSY:
