@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import compare, listing, repeat, replay, run, snapshot
+from hinting.cli import compare, listing, repeat, replay, run, snapshot, sweep
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("repeat")(repeat.repeat)
+app.command("sweep")(sweep.sweep)
 app.command("replay")(replay.replay)
 app.command("snapshot")(snapshot.snapshot)
 app.command("show")(snapshot.show)

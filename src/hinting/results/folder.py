@@ -128,6 +128,12 @@ class Results:
         fields = self.arrow(name).schema
         return {field.name: field.metadata[b"unit"].decode() for field in fields if b"unit" in (field.metadata or {})}
 
+    def sha256(self, name: str) -> str:
+        """Hash over the values of a table: the same for two equal results, on one core or on a cluster."""
+        from hinting.results.hashes import table_sha256
+
+        return table_sha256(self.arrow(name))
+
     def pandas(self, name: str) -> pandas.DataFrame:
         """A table by name as a pandas DataFrame."""
         extra("pandas", "Results.pandas")
