@@ -10,6 +10,6 @@ def finished(tmp_path_factory):
     """(file, folder) of the small sweep."""
     folder = tmp_path_factory.mktemp("sweep")
     file = harness.write(folder)
-    document = harness.run(file, folder / "out")
-    assert (document["points"], document["done"], document["failed"]) == (75, 75, 0)
+    summary = harness.run(file, folder / "out")
+    assert (summary.points, summary.done, summary.failed, summary.new) == (75, 75, 0, 75)
     return file, folder / "out"

@@ -1,12 +1,12 @@
 """A sweep whose points take milliseconds, run in a process of its own that may be killed."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import hinting as h
+from hinting.sweeps import Summary, sweep
 from tests.results.harness import hinting
 
 __all__ = ["DRIVE", "MICRO", "children", "documents", "drive", "hinting", "run", "tables", "write"]
@@ -52,9 +52,9 @@ def drive(file: Path, out: Path, *more: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", DRIVE, file, out, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def run(file: Path, out: Path, *options: object, status: int = 0) -> dict:
-    """A sweep to its end; the JSON document."""
-    return json.loads(hinting("sweep", file, "--out", out, "--json", *options, status=status).stdout)
+def run(file: Path, out: Path, **options: object) -> Summary:
+    """A sweep to its end."""
+    return sweep(file, out, **options)
 
 
 def tables(out: Path) -> dict[str, str]:
@@ -78,7 +78,5 @@ def children(pid: int) -> list[int]:
 
 def documents(out: Path) -> dict[str, bytes]:
     """All files of a folder, to see that nothing was changed."""
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in sorted(out.rglob("*")) if path.is_file() and not path.name.endswith(("-wal", "-shm")) and os.access(path, os.R_OK)
-    }  # fmt: skip
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files if os.access(path, os.R_OK)}

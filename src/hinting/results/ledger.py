@@ -11,16 +11,19 @@ from typing import Any, NamedTuple
 
 from hinting.errors import ResultsError
 
-__all__ = ["DONE", "DROPPED", "FAILED", "LEDGER", "PENDING", "Failure", "Ledger", "Row"]
+__all__ = ["DONE", "DROPPED", "FAILED", "LEDGER", "PENDING", "Failure", "Ledger", "Row", "Stamps"]
 
 #: Name of the file.
 LEDGER = "ledger.sqlite"
 #: States of a point. dropped: of an earlier state of the sweep file, kept for what it has cost.
 PENDING, DONE, FAILED, DROPPED = "pending", "done", "failed", "dropped"
 
+#: (bytes, sha256) of the files of a part by the half that they are.
+Stamps = dict[str, tuple[int, str]]
+
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE parts (name TEXT PRIMARY KEY, points INTEGER NOT NULL, bytes INTEGER NOT NULL, series_bytes INTEGER) WITHOUT ROWID;
+CREATE TABLE parts (name TEXT PRIMARY KEY, points INTEGER NOT NULL, stamps TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE points (
     number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, about TEXT NOT NULL,
     part TEXT REFERENCES parts, error TEXT, traceback TEXT, run TEXT
@@ -170,47 +173,45 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._problem(error) from None
 
-    def parts(self) -> dict[str, tuple[int, int, int | None]]:
-        """Parts by name: points, bytes, bytes of the series (None: it has none)."""
-        return {name: (points, size, series) for name, points, size, series in self._rows("SELECT * FROM parts ORDER BY name")}
+    def parts(self) -> dict[str, Stamps]:
+        """Size and hash of the files of each part by name."""
+        return {name: json.loads(stamps) for name, stamps in self._rows("SELECT name, stamps FROM parts ORDER BY name")}
 
     def numbers(self, state: str) -> dict[str, int]:
         """Numbers of the points of a state by key, in order."""
         return dict(self._rows("SELECT key, number FROM points WHERE state = ? ORDER BY number", state))
 
-    def commit(self, part: tuple[str, int, int | None] | None, done: Iterable[str], failed: Iterable[Failure]) -> None:
-        """Note what has ended: the keys in a part (name, bytes, bytes of the series), and points that failed."""
+    def commit(self, part: str | None, stamps: Stamps | None, done: Iterable[str], failed: Iterable[Failure]) -> None:
+        """Note what has ended: the keys in a part with the stamps of its files, and points that failed."""
         keys = list(done)
         with self._transaction() as db:
             if part is not None:
-                name, size, series = part
-                db.execute("INSERT INTO parts VALUES (?, ?, ?, ?)", (name, len(keys), size, series))
+                db.execute("INSERT INTO parts VALUES (?, ?, ?)", (part, len(keys), json.dumps(stamps)))
                 changed = db.executemany(
                     f"UPDATE points SET {_IS_DONE} WHERE key = ? AND part IS NULL",
-                    [(DONE, name, key) for key in keys],
+                    [(DONE, part, key) for key in keys],
                 ).rowcount
                 if changed != len(keys):
                     wrong = len(keys) - changed
-                    raise ResultsError(f"{self.path}: damaged: {wrong} points of {name} are in another part, or unknown")
+                    raise ResultsError(f"{self.path}: damaged: {wrong} points of {part} are in another part, or unknown")
             db.executemany(
                 "UPDATE points SET state = ?, error = ?, traceback = ?, run = ? WHERE key = ? AND state = ?",
                 [(FAILED, one.error, one.traceback, json.dumps(one.run, default=str), one.key, PENDING) for one in failed],
             )
 
-    def adopt(self, part: tuple[str, int, int | None], keys: Iterable[str]) -> None:
-        """Note a part (name, bytes, bytes of the series) of an earlier driver; its keys may be of points that are no more.
+    def adopt(self, part: str, stamps: Stamps, keys: Iterable[str]) -> None:
+        """Note a part of an earlier driver; its keys may be of points that are no more.
 
         Raises ResultsError if another part has one of them.
         """
-        name, size, series = part
         keys = list(keys)
         with self._transaction() as db:
-            db.execute("INSERT INTO parts VALUES (?, ?, ?, ?)", (name, len(keys), size, series))
+            db.execute("INSERT INTO parts VALUES (?, ?, ?)", (part, len(keys), json.dumps(stamps)))
             for key in keys:
                 taken = db.execute("SELECT part FROM points WHERE key = ? AND part IS NOT NULL", (key,)).fetchone()
                 if taken is not None:
-                    raise ResultsError(f"{self.path}: damaged: {key} is in {taken[0]} and in {name}")
-                db.execute(f"UPDATE points SET {_IS_DONE} WHERE key = ?", (DONE, name, key))
+                    raise ResultsError(f"{self.path}: damaged: {key} is in {taken[0]} and in {part}")
+                db.execute(f"UPDATE points SET {_IS_DONE} WHERE key = ?", (DONE, part, key))
 
     def forget(self, part: str) -> int:
         """Make the points of a part pending again; returns how many."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hinting.errors import ResultsError
 from hinting.metrics import metrics
@@ -17,6 +17,7 @@ from hinting.metrics.tables import SERIES_SCHEMA, metric_field
 from hinting.results.columns import TYPES
 from hinting.results.files import WRITING, replace_file, stamped, write_table
 from hinting.results.folder import read_parquet
+from hinting.results.ledger import Stamps
 
 __all__ = ["POINTS", "RUN_COLUMNS", "SERIES", "SERIES_OF_POINTS", "Parts", "points_schema"]
 
@@ -65,6 +66,11 @@ def _terse(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_metadata(unit or None) for field, unit in zip(schema, kept, strict=True)])
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Parts:
     """The parts in a folder, by name ("part-000001")."""
 
@@ -85,7 +91,7 @@ class Parts:
         return f"part-{1 + int(names[-1].removeprefix('part-')) if names else 1:06d}"
 
     def clear(self) -> None:
-        """Remove what was not finished: files under a temporary name, and series whose points never came."""
+        """Make the folders; remove what was not finished: files under a temporary name, series whose points never came."""
         for half in (POINTS, SERIES):
             (self.folder / half).mkdir(exist_ok=True)
             for path in (self.folder / half).glob(f"{WRITING}*"):
@@ -95,33 +101,37 @@ class Parts:
 
     def write(
         self, name: str, points: pa.Table, series: pa.Table | None, about: Mapping[str, Any]
-    ) -> tuple[str, int, int | None]:
-        """Write a part; it is there when its points are. Returns (name, bytes, bytes of the series)."""
-        series_bytes = None
+    ) -> Stamps:
+        """Write a part; it is there when its points are."""
         if series is not None:
             series = stamped(series, about)
-            series_bytes = replace_file(self.path(SERIES, name), partial(write_table, series, **SERIES_OPTIONS))
+            replace_file(self.path(SERIES, name), partial(write_table, series, **SERIES_OPTIONS))
         points = stamped(points.cast(_terse(points.schema)), about)
-        size = replace_file(self.path(POINTS, name), partial(write_table, points, **POINTS_OPTIONS))
-        return name, size, series_bytes
+        replace_file(self.path(POINTS, name), partial(write_table, points, **POINTS_OPTIONS))
+        return self.stamps(name)
 
-    def problem(self, name: str, size: int, series_bytes: int | None) -> ResultsError | None:
-        """What is wrong with a part by its sizes and footers; None if nothing is."""
-        for half, expected in ((POINTS, size), (SERIES, series_bytes)):
+    def stamps(self, name: str) -> Stamps:
+        """Size and hash of each half of a part."""
+        there = [half for half in (POINTS, SERIES) if self.path(half, name).exists()]
+        return {half: (self.path(half, name).stat().st_size, _sha256(self.path(half, name))) for half in there}
+
+    def problem(self, name: str, stamps: Stamps, *, whole: bool = False) -> ResultsError | None:
+        """What is wrong with the files of a part, None if nothing is. whole: look into the series too, not at their size alone.
+
+        Raises ResultsError for a file that may not be read.
+        """
+        for half, (size, sha256) in stamps.items():
             path = self.path(half, name)
-            if expected is None:
-                continue
             try:
                 found = path.stat().st_size
-                if found != expected:
-                    return ResultsError(f"{path}: damaged: has {found} bytes, expected {expected}")
-                pq.read_metadata(path)
+                if found != size:
+                    return ResultsError(f"{path}: damaged: has {found} bytes, expected {size}")
+                if (whole or half == POINTS) and _sha256(path) != sha256:
+                    return ResultsError(f"{path}: damaged: other bytes than were written")
             except FileNotFoundError:
                 return ResultsError(f"{path}: is missing")
-            except PermissionError as error:
-                raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None
-            except (OSError, pa.ArrowException) as error:
-                return ResultsError(f"{path}: damaged: {error}")
+            except OSError as error:
+                raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from None
         return None
 
     def read(self, half: str, name: str, columns: list[str] | None = None) -> pa.Table:

@@ -38,8 +38,8 @@ class SweepResults(Results):
         ledger.check()
         self._meta = ledger.meta()
         self._parts = Parts(path)
-        self._names = list(ledger.parts())
-        self._with_series = [name for name, (_, _, size) in ledger.parts().items() if size is not None]
+        self._stamps = ledger.parts()
+        self._with_series = [name for name, stamps in self._stamps.items() if SERIES in stamps]
         self._numbers = ledger.numbers(DONE)
         self._open = list(ledger.points(PENDING, FAILED))
         ledger.close()
@@ -62,7 +62,7 @@ class SweepResults(Results):
                       [row.traceback for row in rows]]  # fmt: skip
             return pa.table([pa.array(column, field.type) for column, field in zip(values, ERRORS, strict=True)], schema=ERRORS)
         if name == "series":
-            return self._in_order(self._series().to_table())
+            return self._in_order(pa.concat_tables([self._part(SERIES, name) for name in self._with_series]))
         if name == "trials":
             from hinting.results.trials import trials_table
 
@@ -73,12 +73,18 @@ class SweepResults(Results):
     def _finished(self) -> pa.Table:
         """All parts with the columns of today, in the order of their points."""
         schema = points_schema(self._meta["columns"])
-        parts = [_fitted(self._parts.read(POINTS, name), schema) for name in self._names]
+        parts = [_fitted(self._part(POINTS, name), schema) for name in self._stamps]
         table = self._in_order(pa.concat_tables(parts) if parts else schema.empty_table())
         numbers = pa.array(self._numbers.values(), pa.int64())
         if len(numbers) != len(table):
             raise ResultsError(f"{self.path / LEDGER}: damaged: {len(numbers)} points are done, {len(table)} are in the parts")
         return table.set_column(0, schema.field("number"), numbers)
+
+    def _part(self, half: str, name: str) -> pa.Table:
+        problem = self._parts.problem(name, {half: self._stamps[name][half]}, whole=True)
+        if problem is not None:
+            raise problem
+        return self._parts.read(half, name)
 
     def _in_order(self, table: pa.Table) -> pa.Table:
         """Rows of the sweep's points, in the order of their numbers."""

@@ -72,6 +72,11 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def without(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """A document without some keys."""
+    return {key: value for key, value in document.items() if key not in keys}
+
+
 def choice_of(value: Any) -> Choice:
     """A strategy of an axis: "v8", "v8:entries=500" or {name = "v8", entries = 500}. Raises SweepError."""
     try:
@@ -133,6 +138,11 @@ class Fields:
             raise SweepError(f"axis {path}: unknown parameter {parameter!r}, expected one of {legal or 'none'}")
         return owners
 
+    def is_named(self, key: str, text: str) -> bool:
+        """Whether a text is about an axis."""
+        path = self._paths.get(key, key)
+        return path in text or (path not in Scenario.legal_keys() and f".{path.rpartition('.')[2]}:" in text)
+
     def unit(self, key: str) -> str:
         """Unit of a strategy's parameter, empty for other axes."""
         path = self._paths.get(key, "")
@@ -161,7 +171,8 @@ class Fields:
 
     def runs(self, axes: dict[str, Any], strategy: dict[str, Any], changes: dict[str, Any], first: int) -> Iterator[Point]:
         """The repeats of a point, numbered from first."""
-        basis = {"hinting": hinting.__version__, "files": self.files, "scenario": self.document, "series": self.study.series,
+        scenario = without(self.document, IDLE)
+        basis = {"hinting": hinting.__version__, "files": self.files, "scenario": scenario, "series": self.study.series,
                  STRATEGY: strategy, "changes": changes}  # fmt: skip
         own = hashlib.sha256(_canonical(basis).encode())
         words = np.frombuffer(own.digest()[:16], np.uint32).tolist()
@@ -239,21 +250,19 @@ class Design:
         refused: dict[tuple[str, str], HintingError] = {}
         tried = 0
         for point in self.points[:: len(self.fields.seeds)]:
-            values = {(key, _canonical(value)) for key, value in point.axes.items()} | {("", "")}
-            if values <= legal:
+            values = dict.fromkeys((key, _canonical(value)) for key, value in point.axes.items())
+            if tried == TRIED or (tried and legal.issuperset(values)):
                 continue
+            tried += 1
             try:
                 scenario_of(self.document, point)
-                legal |= values
+                legal.update(values)
             except HintingError as error:
                 refused |= {value: error for value in values if value not in refused}
-            tried += 1
-            if tried == TRIED:
-                break
-        for value, reason in refused.items():
-            if value not in legal:
-                shown = f"axis {value[0]}: {value[1]} is in no legal point: " if value[0] else f"{self.sweep.name}: "
-                raise SweepError(shown + str(reason).replace("--set ", ""))
+        blamed = [value for value in refused if value not in legal]
+        for key, value in sorted(blamed, key=lambda value: not self.fields.is_named(value[0], str(refused[value]))):
+            reason = str(refused[key, value]).replace("--set ", "")
+            raise SweepError(f"axis {key}: {value} is in no legal point: {reason}")
 
 
 def _strategies(sweep: Sweep) -> list[Any] | None:

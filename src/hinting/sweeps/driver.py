@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,11 +172,30 @@ class Driver:
     def _save(self) -> None:
         self._saved_at = time.monotonic()
         if self._unsaved:
-            outcomes, self._unsaved = self._unsaved, []
-            self.store.save(outcomes)
-            failed = sum(outcome.values is None for outcome in outcomes)
-            self.summary.failed += failed
-            self.summary.done += len(outcomes) - failed
+            with _uninterrupted():
+                outcomes, self._unsaved = self._unsaved, []
+                self.store.save(outcomes)
+                failed = sum(outcome.values is None for outcome in outcomes)
+                self.summary.failed += failed
+                self.summary.done += len(outcomes) - failed
         self.summary.seconds = time.monotonic() - self._started
         if self.progress is not None:
             self.progress(self.summary)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and termination back for a moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    hold = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(each, lambda number, _: came.append(number)) for each in hold]
+    try:
+        yield
+    finally:
+        for each, handler in zip(hold, handlers, strict=True):
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)

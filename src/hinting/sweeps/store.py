@@ -16,7 +16,7 @@ import pyarrow as pa
 from hinting.errors import ResultsError, SweepError
 from hinting.results.columns import Column, stored
 from hinting.results.files import PROVENANCE, WRITING, prepare_folder, replace_file, write_json
-from hinting.results.ledger import LEDGER, PENDING, Failure, Ledger
+from hinting.results.ledger import LEDGER, PENDING, Failure, Ledger, Stamps
 from hinting.results.parts import POINTS, SERIES, SERIES_OF_POINTS, Parts, points_schema
 from hinting.sweeps.design import Point
 from hinting.sweeps.solve import Outcome
@@ -26,9 +26,9 @@ __all__ = ["Store"]
 #: Locked while a sweep runs here.
 LOCK = "lock"
 #: What makes two sweeps different ones.
-COMPARED = ("experiment", "scenario", "sweep", "hinting", "costs", "files")
-#: Of a sweep file, what changes no point.
-IDLE = ("sweep.text",)
+COMPARED = ("sweep", "scenario", "hinting", "costs", "files")
+#: What changes no point.
+IDLE = {f"{table}.{key}" for table in ("sweep", "scenario") for key in ("name", "text")}
 
 
 class Store:
@@ -66,9 +66,9 @@ class Store:
         try:
             meta = {"provenance": provenance, "columns": columns, **(extra or {})}
             store = cls(folder, lock, _ledger(folder, meta, points, repair))
-            _clear(folder)
             store._check_same(meta, points, update)
             store._check_parts(repair)
+            store._clear()
             store._adopt(repair)
             replace_file(folder / PROVENANCE, partial(write_json, store.provenance))
         except OSError as error:
@@ -95,13 +95,13 @@ class Store:
         done = [outcome for outcome in outcomes if outcome.values is not None]
         failed = [Failure(one.point.key, one.error, one.traceback, one.run) for one in outcomes if one.values is None]
         try:
-            part = self._written(done) if done else None
-            self.ledger.commit(part, [outcome.point.key for outcome in done], failed)
+            part, stamps = self._written(done) if done else (None, None)
+            self.ledger.commit(part, stamps, [outcome.point.key for outcome in done], failed)
         except (OSError, ResultsError) as error:
             reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
             raise SweepError(f"--out {self.folder}: {reason}; what is finished is safe, run the command again to go on") from None
 
-    def _written(self, done: list[Outcome]) -> tuple[str, int, int | None]:
+    def _written(self, done: list[Outcome]) -> tuple[str, Stamps]:
         schema = points_schema(self.columns)
         rows = [_row(outcome) for outcome in done]
         columns = [
@@ -111,7 +111,13 @@ class Store:
         ]  # fmt: skip
         series = [one.series.add_column(0, "key", [[one.point.key] * len(one.series)]) for one in done if one.series is not None]
         whole = pa.concat_tables(series).cast(SERIES_OF_POINTS) if series else None
-        return self.parts.write(self.parts.next_name(), pa.table(columns, schema=schema), whole, self.provenance)
+        name = self.parts.next_name()
+        return name, self.parts.write(name, pa.table(columns, schema=schema), whole, self.provenance)
+
+    def _clear(self) -> None:
+        for path in self.folder.glob(f"{WRITING}*"):
+            path.unlink()
+        self.parts.clear()
 
     def _check_same(self, meta: Mapping[str, Any], points: Sequence[Point], update: bool) -> None:
         """Refuse another sweep than the ledger's, or take it over."""
@@ -126,10 +132,8 @@ class Store:
         self.provenance, self.columns = dict(meta["provenance"]), dict(meta["columns"])
 
     def _check_parts(self, repair: bool) -> None:
-        for name, (_, size, series_bytes) in self.ledger.parts().items():
-            problem = self.parts.problem(name, size, series_bytes)
-            if problem is None and repair:
-                problem = _unreadable(self.parts, name, series_bytes is not None)
+        for name, about in self.ledger.parts().items():
+            problem = self.parts.problem(name, about, whole=repair)
             if problem is not None:
                 if not repair:
                     raise ResultsError(f"{problem}; --repair sets it aside and runs its points again")
@@ -150,9 +154,7 @@ class Store:
                 self.parts.set_aside(name)
                 continue
             keys = self.parts.read(POINTS, name, ["key"])["key"].to_pylist()
-            sizes = [self.parts.path(half, name).stat().st_size if half == POINTS or name in with_series else None
-                     for half in (POINTS, SERIES)]  # fmt: skip
-            self.ledger.adopt((name, sizes[0] or 0, sizes[1]), keys)
+            self.ledger.adopt(name, self.parts.stamps(name), keys)
 
 
 def _about(point: Point) -> dict[str, Any]:
@@ -172,7 +174,8 @@ def _row(one: Outcome) -> dict[str, Any]:
 def _check_free(folder: Path) -> None:
     """Refuse a folder that holds something else than the beginnings of a sweep."""
     own = {LOCK, POINTS, SERIES, PROVENANCE, "damaged"}
-    other = sorted(entry.name for entry in folder.iterdir() if entry.name not in own and not entry.name.startswith(WRITING))
+    names = (entry.name for entry in folder.iterdir())
+    other = sorted(name for name in names if name not in own and not name.startswith((WRITING, LEDGER)))
     if not other and (folder / PROVENANCE).exists():
         with suppress(OSError, ValueError, KeyError):
             if json.loads((folder / PROVENANCE).read_bytes())["kind"] == "sweep":
@@ -217,12 +220,6 @@ def _ledger(folder: Path, meta: Mapping[str, Any], points: Sequence[Point], repa
         ledger = Ledger(path)
     ledger.start(meta, ((point.number, point.key, _about(point)) for point in points))
     return ledger
-
-
-def _clear(folder: Path) -> None:
-    for path in folder.glob(f"{WRITING}*"):
-        path.unlink()
-    Parts(folder).clear()
 
 
 def _unreadable(parts: Parts, name: str, with_series: bool) -> ResultsError | None:
