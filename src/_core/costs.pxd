@@ -4,6 +4,8 @@ A field is the id of the cost with the dot as underscore; ns if not marked. A fi
 high end, for a step that is charged at its worst. No value is given here.
 """
 
+from libc.stdint cimport uint64_t
+
 ctypedef struct costs_t:
     double guest_pcp_alloc_hit
     double guest_pcp_refill_batch
@@ -103,7 +105,25 @@ ctypedef struct costs_t:
     double size_ept_bytes_per_4k            # bytes
     double size_host_base_mib               # MiB
 
+cdef enum:
+    NR_CARDS = 1024                     # a power of two
+
+ctypedef struct deck_t:                 # costs that vary: each charge takes them from another card
+    const costs_t *card                 # NR_CARDS of them; NULL: costs are constant
+    uint64_t seed
+    uint64_t draws                      # cards drawn so far
+
+cdef inline const costs_t *draw_card(deck_t *d) noexcept nogil:
+    """The costs of the next charge: any card of the deck, by a hash of the number of the draw (splitmix64)."""
+    cdef uint64_t z
+    d.draws += 1
+    z = d.seed + d.draws * <uint64_t>0x9E3779B97F4A7C15
+    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return &d.card[(z ^ (z >> 31)) & (NR_CARDS - 1)]
+
 cdef class Costs:
     cdef costs_t c
     cdef readonly str name
     cdef readonly str hash
+    cdef deck_t deck(self, cards, uint64_t seed) except *

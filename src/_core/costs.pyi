@@ -2,7 +2,9 @@ from hinting.costs import CostProfile
 
 SECTIONS: tuple[str, ...]
 
+def field_names() -> tuple[str, ...]: ...
 def fields() -> frozenset[str]: ...
+def nr_cards() -> int: ...
 
 class Costs:
     name: str

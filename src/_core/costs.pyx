@@ -9,10 +9,20 @@ from hinting.errors import CostError
 SECTIONS = ("guest", "mem", "sched", "virt", "host", "fault", "swap", "dev", "size")
 
 
-def fields() -> frozenset[str]:
-    """Names of the fields of costs_t."""
+def field_names() -> tuple[str, ...]:
+    """Names of the fields of costs_t, in the order of the struct."""
     cdef costs_t none
-    return frozenset(<dict>none)
+    return tuple(<dict>none)
+
+
+def fields() -> frozenset[str]:
+    """The same as a set."""
+    return frozenset(field_names())
+
+
+def nr_cards() -> int:
+    """Cards of a deck of costs that vary."""
+    return NR_CARDS
 
 
 cdef class Costs:
@@ -45,6 +55,19 @@ cdef class Costs:
             return values[cost_id.replace(".", "_")]
         except KeyError:
             raise CostError(f"cost: unknown id {cost_id!r}, expected one of {', '.join(values)}") from None
+
+    cdef deck_t deck(self, cards, uint64_t seed) except *:
+        """A deck over the rows of an array, one column a field, which must outlive it; None: costs are constant."""
+        cdef deck_t d
+        cdef const double[:, ::1] rows
+        d.card, d.seed, d.draws = NULL, seed, 0
+        if cards is not None:
+            rows = cards
+            if rows.shape[0] != NR_CARDS or rows.shape[1] * sizeof(double) != sizeof(costs_t):
+                raise CostError(f"cards must be {NR_CARDS} rows of {sizeof(costs_t) // sizeof(double)} costs, "
+                                f"got {rows.shape[0]} of {rows.shape[1]}")
+            d.card = <const costs_t *>&rows[0, 0]
+        return d
 
     def as_dict(self):
         """All values by field name."""

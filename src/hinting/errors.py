@@ -1,6 +1,7 @@
 """Every error that bad input can raise. All are `ValueError`s, so one `except ValueError` catches them."""
 
 __all__ = [
+    "CalibrationError",
     "CheckError",
     "CostError",
     "GuestError",
@@ -10,6 +11,7 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "ReproduceError",
     "ResultsError",
     "ScenarioError",
     "SnapshotError",
@@ -36,6 +38,10 @@ class CostError(HintingError):
     """An unknown cost, or a value that no cost can have."""
 
 
+class CalibrationError(HintingError):
+    """A machine that cannot be measured, or a place where no profile can be written."""
+
+
 class PageError(HintingError):
     """A pfn, order or free that the allocator refuses; the guest is unchanged."""
 
@@ -58,6 +64,10 @@ class StrategyError(HintingError):
 
 class RecordingError(HintingError):
     """A recording that is damaged, incomplete or of an unknown kind."""
+
+
+class ReproduceError(HintingError):
+    """An unknown published experiment, or a file of published numbers that is wrong."""
 
 
 class ScenarioError(HintingError):

@@ -13,6 +13,7 @@ from hinting._core.costs import Costs
 from hinting._core.engine.dtypes import EXIT_DTYPE
 from hinting._core.engine.simulation import Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
+from hinting.costs.cards import HOST, cards
 from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.guests.memory_map import MIB_PAGES
@@ -140,9 +141,11 @@ class VM:
         return self.machine.backing.stalls
 
     def pressure(self) -> float:
-        """Share of its life so far in which the guest waited for memory, summed over vCPUs, at most 1 (PSI "some")."""
-        lived = self._simulation.now_ns - self.launched_ns
-        return min(1.0, sum(self.stalls().values()) / lived) if lived > 0 else 0.0
+        """Share of its life so far in which at least one vCPU waited for memory of the host (PSI "some")."""
+        until = self._simulation.engine.reached
+        measured = self.machine.measured(until)
+        lived = measured["ended_at"] - self.launched_ns
+        return min(1.0, measured["psi_some_ns"] / lived) if lived > 0 else 0.0
 
 
 class Simulation:
@@ -164,7 +167,8 @@ class Simulation:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
-        self._seeds = np.random.SeedSequence(int(seed))
+        self._seed = int(seed)
+        self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
         self.engine = Engine(
             host.memory,
@@ -172,6 +176,7 @@ class Simulation:
             kswapd_ns=KSWAPD_NS,
             resolution_ns=parse_duration(resolution, "resolution"),
             logs=spans,
+            cards=cards(host.costs, self._seed, HOST),
         )
         self.vms: list[VM] = []
         #: Host memory in use before the first launch.
@@ -239,6 +244,7 @@ class Simulation:
             guest.thp == "always",
             kernels.table(kernel.name)["thp"]["cow_copies"],
             async_pf,
+            cards(self.host.costs, self._seed, len(self.vms)),
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

@@ -31,7 +31,8 @@ def test_run_seed_json():
 def test_run_seed_files_are_the_same_bytes_twice(tmp_path):
     for name in ("a", "b"):
         assert "guests" in hinting("run", *SMALL_HOST, "--out", tmp_path / name).stdout
-    names = {"arms.parquet", "guests.parquet", "timeline.parquet", "seed.png", "seed.svg", "provenance.json", "execution.json"}
+    tables = ("arms", "guests", "timeline", "metrics", "series")
+    names = {"seed.png", "seed.svg", "provenance.json", "execution.json"} | {f"{table}.parquet" for table in tables}
     assert {path.name for path in (tmp_path / "a").iterdir()} == names
     for name in names - {"execution.json"}:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -9,7 +9,7 @@ import pytest
 
 from hinting.experiments import compare
 from hinting.metrics import metrics
-from hinting.reports.compare_plots import pareto_front
+from hinting.reports.rank import pareto_front
 from hinting.strategies.choice import parse_choice
 from tests import docs_examples
 from tests.cli.test_cli import hinting

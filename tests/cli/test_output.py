@@ -80,7 +80,8 @@ def out(tmp_path_factory):
 
 def test_files(out):
     folder, document, done = out
-    names = {"arms.parquet", "guests.parquet", "timeline.parquet", "seed.png", "seed.svg", "provenance.json", "execution.json"}
+    tables = ("arms", "guests", "timeline", "metrics", "series")
+    names = {"seed.png", "seed.svg", "provenance.json", "execution.json"} | {f"{table}.parquet" for table in tables}
     assert {path.name for path in folder.iterdir()} == names
     assert all(name in done.stderr for name in names)
     arms = pq.read_table(folder / "arms.parquet").to_pylist()

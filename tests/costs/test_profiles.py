@@ -9,6 +9,7 @@ import pytest
 
 from hinting import costs
 from hinting._core.costs import SECTIONS, Costs, fields
+from hinting.costs.profile import DRAWN
 from hinting.errors import CostError, HintingError
 
 
@@ -49,7 +50,7 @@ def test_a_profile_with_other_costs_is_refused(change):
 def test_modes_take_their_column(mode):
     profile = costs.load(mode=mode)
     for cost_id, cost in costs.default_table().costs.items():
-        assert profile[cost_id] == getattr(cost, mode)
+        assert profile[cost_id] == getattr(cost, "typical" if mode in DRAWN else mode)
 
 
 def test_named_profiles():
@@ -77,7 +78,7 @@ def test_hash_is_of_the_resolved_values():
     default = costs.load()
     assert default.hash == costs.load(overrides={"guest.pcp_alloc_hit": 60}).hash
     assert default.hash != costs.load(overrides={"guest.pcp_alloc_hit": 61}).hash
-    assert len({costs.load(mode=mode).hash for mode in costs.MODES}) == 3
+    assert len({costs.load(mode=mode).hash for mode in costs.MODES}) == 5
     assert len(default.hash) == 64
 
 
@@ -96,7 +97,7 @@ def test_a_profile_is_frozen_and_can_be_sent_to_another_process():
     [
         ({"profile": "xeon"}, "costs.profile must be one of default, xeon6252-hyperalloc, .* got 'xeon'"),
         ({"profile": 3}, "costs.profile must be one of"),
-        ({"mode": "median"}, "costs.mode must be one of typical, low, high, got 'median'"),
+        ({"mode": "median"}, "costs.mode must be one of typical, low, high, triangular, lognormal, got 'median'"),
         ({"overrides": {"guest.pcp": 1}}, "costs.overrides: unknown cost 'guest.pcp', expected one of"),
         ({"overrides": {"host.pcp_alloc_hit": 1}}, "did you mean 'guest.pcp_alloc_hit'"),
         ({"overrides": {"guest.pcp_alloc_hit": -1}}, "guest.pcp_alloc_hit must be a number of ns, 0 or more, got -1"),
@@ -147,7 +148,8 @@ def test_a_calibration_file(tmp_path):
     ("text", "message"),
     [
         ("schema = ", "expected a readable TOML file"),
-        ("schema = 2", "schema must be 1, got 2"),
+        ("schema = 2", "schema 2 is of a newer version"),
+        ("schema = 0", "schema must be 1, got 0"),
         (HEAD + "costs = 1", "unknown key 'costs', expected one of cost, description"),
         (HEAD + "cost = 1", "cost must be a table, got 1"),
         (HEAD + "[cost.mem]\nclear_4k = 5", r"\[cost.mem\] must have the key typical|unknown key mem.clear_4k"),

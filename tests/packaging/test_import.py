@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-HEAVY = ("numba", "matplotlib", "dask", "distributed", "simpy", "duckdb", "pandas", "altair", "optuna", "typer", "hypothesis")
+HEAVY = ("numba", "matplotlib", "dask", "distributed", "simpy", "duckdb", "pandas", "altair", "vl_convert", "optuna", "typer",
+         "hypothesis")
 
 
 def modules_after(code: str) -> set[str]:
@@ -33,7 +34,7 @@ def test_nothing_heavy_is_imported(code):
 def test_the_command_line_draws_only_when_asked():
     code = "from contextlib import suppress\nimport sys\nsys.argv = ['hinting', 'kernels']\nfrom hinting.cli import main\n"
     code += "with suppress(SystemExit):\n    main()"
-    assert modules_after(code).isdisjoint({"numba", "matplotlib", "dask", "simpy", "pandas"})
+    assert modules_after(code).isdisjoint({"numba", "matplotlib", "altair", "vl_convert", "dask", "simpy", "pandas"})
 
 
 def test_version_is_the_distributions():

@@ -15,7 +15,7 @@ from tests.results.harness import hinting
 def test_a_run(run_folder):
     results = h.open(run_folder)
     assert results.kind == "run"
-    assert results.names == ("arms", "guests", "timeline")
+    assert results.names == ("arms", "guests", "metrics", "series", "timeline")
     assert results.arrow("arms")["strategy"].to_pylist() == ["v8"]
     assert results.arrow("guests").equals(pq.read_table(run_folder / "guests.parquet"))
 
@@ -58,7 +58,7 @@ def test_what_is_no_output_folder(tmp_path, run_folder):
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(ResultsError, match=r"no output folder .*provenance\.json is missing"):
             h.open(folder)
-    with pytest.raises(ResultsError, match="no table 'points', expected one of arms, guests, timeline"):
+    with pytest.raises(ResultsError, match="no table 'points', expected one of arms, guests, metrics, series, timeline"):
         h.open(run_folder).arrow("points")
     for text, words in (("{", "damaged"), ("[]", "expected a JSON object"), ('{"kind": "walk"}', "kind must be one of run")):
         (tmp_path / "provenance.json").write_text(text)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from hinting._core.costs cimport costs_t
+from hinting._core.costs cimport costs_t, draw_card
 from hinting._core.engine.machine cimport PROGRAM_COMPUTES, PROGRAM_RUNS, machine_t, vcpu_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport strategy_t, work_t
@@ -28,6 +28,13 @@ cdef inline void price_holds(strategy_t *s, const costs_t *c) noexcept nogil:
     s.isolate_ns = c.guest_isolate_page
     s.put_back_ns = c.guest_putback_page
 
+cdef inline void next_costs(machine_t *g) noexcept nogil:
+    """A charge is over: where costs vary, the next one has others."""
+    if g.deck.card != NULL:
+        g.costs = draw_card(&g.deck)
+        if g.strategy != NULL:
+            price_holds(g.strategy, g.costs)
+
 cdef inline double work_ns(const work_t *now, const work_t *before, const costs_t *c) noexcept nogil:
     """Guest CPU time of the work done between two counts."""
     return (
@@ -51,11 +58,13 @@ cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
         g.account.guest_report += ns
         advance(v, ns)
         g.mm.times.now = v.now
+        next_costs(g)
 
 cdef inline void charge_kernel(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
     g.account.guest_kernel += ns
     advance(v, ns)
     g.mm.times.now = v.now
+    next_costs(g)
 
 cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
     """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 pages."""

@@ -6,7 +6,7 @@ All times are emulated nanoseconds. Each guest has one account per kind of CPU t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from hinting._core.common cimport MAX_CPUS, pfn_t
-from hinting._core.costs cimport costs_t
+from hinting._core.costs cimport costs_t, deck_t
 from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
@@ -75,6 +75,7 @@ ctypedef struct vcpu_t:
     int64_t asked_at                    # when the request under way began, -1: none
     int64_t row_at                      # when the row under way began, -1: not yet
     int64_t wait_at                     # when the thread began to wait for the host
+    int64_t stalled_until               # end of its last wait for memory of the host
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
@@ -130,6 +131,11 @@ ctypedef struct exit_t:                 # a process that ended; pages that the h
     int64_t last
     int64_t reached[NR_QUANTILES]       # ns from the end until 50, 90, 99 % were given back; -1: not yet
 
+ctypedef struct psi_t:                  # pressure stall information: vCPUs wait for memory of the host
+    int64_t until                       # end of the waits seen so far
+    double some                         # ns in which at least one waits
+    double full                         # in which all that are not idle wait
+
 ctypedef struct meter_t:                # what is measured of a guest; meter.pxd is its owner
     int64_t launched_at
     int64_t held                        # as last noted: frames, and the backing's counters
@@ -152,6 +158,7 @@ ctypedef struct meter_t:                # what is measured of a guest; meter.pxd
     hist_t lag                          # from a page's free to its discard
     hist_t after_exit                   # from the end of the process exit that freed a page to its discard
     hist_t latency                      # of a guest's allocation, its first touch included
+    psi_t psi
     int64_t failed_while_isolated       # allocations that found nothing while reported blocks were isolated
 
 ctypedef struct machine_t:
@@ -161,7 +168,8 @@ ctypedef struct machine_t:
     mm_t *mm
     backing_t *backing
     strategy_t *strategy                # NULL: none
-    const costs_t *costs
+    const costs_t *costs                # of the charge at hand
+    deck_t deck
     simulation_t *sim
     int ncpus
     vcpu_t *vcpu
@@ -236,13 +244,16 @@ ctypedef struct span_t:                 # what ran from when to when; log.pxd is
 
 ctypedef struct simulation_t:
     host_t *host
-    const costs_t *costs                # of the host
+    const costs_t *costs                # of the host, of the charge at hand
+    deck_t deck
     machine_t **machine
     int nr_machines
     int64_t now
     int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
     int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
     int64_t oom_kills
+    psi_t psi                           # of all guests together
+    int64_t steps                       # slices run
     double host_kernel_async            # CPU time of the host's kernel threads, ns
     row_t *row                          # the time line, in the order in which things were emulated
     int64_t nr_rows

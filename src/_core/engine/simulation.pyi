@@ -73,7 +73,16 @@ class Engine:
     def host(self) -> HostMemory: ...
     @property
     def machines(self) -> list[Machine]: ...
-    def __init__(self, host: HostMemory, *, slice_ns: int, kswapd_ns: int, resolution_ns: int, logs: bool = False) -> None: ...
+    def __init__(
+        self,
+        host: HostMemory,
+        *,
+        slice_ns: int,
+        kswapd_ns: int,
+        resolution_ns: int,
+        logs: bool = False,
+        cards: NDArray[np.float64] | None = None,
+    ) -> None: ...
     def add(
         self,
         allocator: Allocator,
@@ -84,6 +93,7 @@ class Engine:
         thp: bool,
         thp_cow_copies: bool,
         async_pf: bool = True,
+        cards: NDArray[np.float64] | None = None,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 
@@ -111,6 +121,10 @@ class Engine:
     def host_kernel_ns(self) -> float:
         """CPU time of the host's kernel threads, ns."""
 
+    @property
+    def pressure_ns(self) -> tuple[float, float]: ...
+    @property
+    def steps(self) -> int: ...
     @property
     def reached(self) -> int:
         """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from hinting.errors import GuestError, HintingError, OpError, StrategyError
 
-from hinting._core.costs cimport Costs, costs_t
+from hinting._core.costs cimport Costs, draw_card
 from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
@@ -194,7 +194,13 @@ cdef void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
         note_guest(s, s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
 
 
-cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcept nogil:
+cdef void next_host_costs(simulation_t *s) noexcept nogil:
+    """The same for charges of the host's own threads."""
+    if s.deck.card != NULL:
+        s.costs = draw_card(&s.deck)
+
+
+cdef void kswapd_slice(simulation_t *s, int64_t until) noexcept nogil:
     """The host's kswapd works until it sleeps, waits for the device, or the time is over."""
     cdef host_t *h = s.host
     cdef double ns, waited
@@ -203,7 +209,8 @@ cdef void kswapd_slice(simulation_t *s, const costs_t *c, int64_t until) noexcep
         ns = h.reclaim.kswapd.carry
         waited = h.reclaim.waited
         h.now = h.reclaim.kswapd.now
-        kswapd_step(h, c, &ns)
+        kswapd_step(h, s.costs, &ns)
+        next_host_costs(s)
         s.host_kernel_async += ns - h.reclaim.kswapd.carry - (h.reclaim.waited - waited)
         whole = <int64_t>ns
         h.reclaim.kswapd.carry = ns - whole
@@ -219,6 +226,7 @@ cdef void khugepaged_slice(simulation_t *s) noexcept nogil:
     cdef int64_t sleep
     h.now = h.khugepaged_at
     sleep = khugepaged_round(h, s.costs, &ns)
+    next_host_costs(s)
     s.host_kernel_async += ns - (h.reclaim.waited - waited if h.reclaim != NULL else 0)
     note_reclaimed(s, h.khugepaged_at + <int64_t>ns)
     h.khugepaged_at += <int64_t>ns + sleep
@@ -261,8 +269,9 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     limit = first + s.slice_ns
     if limit > until:
         limit = until
+    s.steps += 1
     if chosen == NULL:
-        kswapd_slice(s, s.costs, limit)
+        kswapd_slice(s, limit)
         return True
     if who == VMM:
         vmm_slice(chosen, limit)
@@ -304,6 +313,7 @@ cdef class Machine:
     cdef readonly Strategy strategy
     cdef readonly Backing backing
     cdef Costs costs
+    cdef object cards
     cdef list programs
     cdef dict slab_caches
 
@@ -414,6 +424,7 @@ cdef class Machine:
             "used": g.mm.times.used, "used_time": g.mm.times.used * <double>end - g.mm.times.used_time,
             "discarded": m.discarded, "refaulted": m.refaulted,
             "first_discard": m.first_discard, "last_discard": m.last_discard, "refaults": list(m.refaults),
+            "psi_some_ns": m.psi.some, "psi_full_ns": m.psi.full,
             "fault_ns": m.fault_ns, "refault_ns": m.refault_ns, "cleared_again_ns": m.cleared_again_ns,
             "failed_while_isolated": m.failed_while_isolated, "freed": g.mm.times.freed,
             "free_backed": list(f.backed), "free_given": f.given,
@@ -460,15 +471,17 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when.
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. cards: costs of
+    the host's kernel threads that vary, see hinting.costs.cards.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
+    cdef object cards
 
     def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
-                 bint logs=False):
+                 bint logs=False, cards=None):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -476,6 +489,8 @@ cdef class Engine:
         self.machines = []
         self.s.host = &host.h
         self.s.costs = &host.costs.c
+        self.s.deck = host.costs.deck(cards, 0)
+        self.cards = cards
         self.s.slice_ns = slice_ns
         self.s.kswapd_ns = kswapd_ns
         self.s.resolution_ns = resolution_ns
@@ -488,12 +503,12 @@ cdef class Engine:
         free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp, bint thp_cow_copies, bint async_pf=True):
+            gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
         thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
-        swap stalls the guest's task, else its vCPU.
+        swap stalls the guest's task, else its vCPU. cards: costs that vary.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -513,6 +528,8 @@ cdef class Engine:
         g.backing = &backing.b
         backing.b.mm, backing.allocator = g.mm, allocator
         g.costs = &costs.c
+        g.deck = costs.deck(cards, g.number)
+        machine.cards = cards
         g.sim = &self.s
         g.ncpus = allocator.m.ncpus
         g.thp = thp
@@ -636,6 +653,16 @@ cdef class Engine:
     def host_kernel_ns(self):
         """CPU time of the host's kernel threads, ns."""
         return self.s.host_kernel_async
+
+    @property
+    def pressure_ns(self):
+        """ns in which a vCPU of any guest waited for the host's memory, and in which all vCPUs that were not idle did."""
+        return self.s.psi.some, self.s.psi.full
+
+    @property
+    def steps(self):
+        """Slices that were run: of vCPUs, VMMs and kernel threads."""
+        return self.s.steps
 
     @property
     def reached(self):

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from hinting._core.engine.charge cimport advance, charge_strategy, is_busy
+from hinting._core.engine.charge cimport advance, charge_strategy, is_busy, next_costs
 from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
@@ -37,6 +37,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thre
     ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
     g.account.guest_report += ns
     advance(v, ns)
+    next_costs(g)
     if g.vmm.queued == 0:
         g.vmm.now = v.now + <int64_t>g.costs.virt_vmm_wakeup
         g.vmm.at = -1
@@ -146,6 +147,7 @@ cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
     g.account.vmm += ns
     g.vmm.now += whole
     g.vmm.carry = t - whole
+    next_costs(g)
 
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
     cdef int cpu, n = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import compare, listing, repeat, replay, run, snapshot, sweep
+from hinting.cli import calibrate, compare, listing, repeat, replay, report, reproduce, run, snapshot, sweep
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -25,9 +25,12 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("repeat")(repeat.repeat)
 app.command("sweep")(sweep.sweep)
 app.command("replay")(replay.replay)
+app.command("calibrate")(calibrate.calibrate)
+app.command("reproduce")(reproduce.reproduce)
 app.command("snapshot")(snapshot.snapshot)
 app.command("show")(snapshot.show)
 app.command("strategies")(listing.strategies)

@@ -26,6 +26,9 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value for all, e.g. thp=never, max_guests=4, v8.entries=500."),
     ] = None,
+    costs: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Cost profile: a name, or a file that hinting calibrate wrote.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
     perfetto: Annotated[
@@ -44,7 +47,7 @@ def compare(
         result = experiments.compare(
             scenario,
             strategy or None,
-            changes=parse_assignments(assign or []),
+            changes=parse_assignments(assign or []) | ({"costs.profile": costs} if costs is not None else {}),
             seed=seed,
             spans=perfetto is not None,
             progress=lambda arm, n: status.update(f"{arm}: {n} guests"),

@@ -20,6 +20,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value, e.g. guests.0.memory=8GiB, thp=never, v8.entries=500."),
     ] = None,
+    costs: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Cost profile: a name, or a file that hinting calibrate wrote.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the guests' boots and workloads.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables (Parquet) and pictures (PNG, SVG).")] = None,
     perfetto: Annotated[
@@ -40,6 +43,8 @@ def run(
     changes: dict[str, Any] = dict(parse_assignments(assign or []))
     if seed is not None:
         changes["seed"] = seed
+    if costs is not None:
+        changes["costs.profile"] = costs
     loaded = Scenario.load(scenario, changes, strategy or None)
     wanted = _expectations(expect or [], list(loaded.arms()))
     files = Files(out, perfetto)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from hinting.errors import CostError
 
 __all__ = [
+    "SCHEMA",
     "Cost",
     "CostTable",
     "Measured",
@@ -31,7 +32,7 @@ __all__ = [
 SCHEMA = 1
 TOP_KEYS = {"schema", "name", "description", "sources", "machine", "cost", "profiles"}
 COST_KEYS = {"low", "typical", "high", "unit", "confidence", "source", "probe", "note", "composite_of"}
-CALIBRATION_KEYS = {"p10", "p90", "n"}
+CALIBRATION_KEYS = {"p10", "p90", "n", "unstable", "unreliable"}
 
 # What a value of each unit may be, besides being a finite number.
 LEGAL: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -93,7 +94,10 @@ def parse(where: str, source: Traversable | Path) -> dict:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CostError(f"{where}: expected a readable TOML file: {error}") from None
-    if document.get("schema") != SCHEMA:
+    schema = document.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise CostError(f"{where}: schema {schema} is of a newer version of hinting, this one reads schema {SCHEMA}")
+    if schema != SCHEMA:
         raise CostError(f"{where}: schema must be {SCHEMA}, got {document.get('schema')!r}")
     for key in document:
         if key not in TOP_KEYS:
@@ -177,7 +181,10 @@ def default_table() -> CostTable:
 
 
 def read_measured(path: Path) -> Measured:
-    """A calibration file: same form as default.toml, but any subset of the costs, and only `typical` is needed."""
+    """A calibration file: same form as default.toml, but any subset of the costs, and only `typical` is needed.
+
+    A cost that is marked `unreliable` is checked and left out.
+    """
     where = str(path)
     costs = default_table().costs
     document = parse(where, path)
@@ -192,4 +199,5 @@ def read_measured(path: Path) -> Measured:
         if cost_id in costs and entry.get("unit", costs[cost_id].unit) != costs[cost_id].unit:
             raise CostError(f"{where}: {cost_id}.unit must be {costs[cost_id].unit!r}, got {entry['unit']!r}")
     values = check_values(where, costs, {cost_id: entry["typical"] for cost_id, entry in found.items()})
+    values = {cost_id: value for cost_id, value in values.items() if "unreliable" not in found[cost_id]}
     return Measured(document.get("name", path.stem), document.get("description", ""), values)

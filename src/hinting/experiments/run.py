@@ -132,6 +132,7 @@ class Arm:
                 statistics=dict(core.statistics()) if core is not None else {},
                 counts=counts,
                 accounts=vm.accounts(),
+                marks=vm.marks(),
             )
         )
 
@@ -155,6 +156,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
         metrics=arm.simulation.metrics(),
         series=arm.simulation.series(),
         spans=arm.simulation.spans() if spans else None,
+        steps=arm.simulation.engine.steps,
     )
 
 

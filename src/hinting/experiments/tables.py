@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from hinting.experiments import measured
 from hinting.experiments.result import Result
 
-__all__ = ["arms_table", "guests_table", "timeline_table"]
+__all__ = ["arms_table", "guests_table", "metrics_table", "series_table", "timeline_table"]
 
 
 def arms_table(result: Result) -> pa.Table:
@@ -49,3 +50,14 @@ def timeline_table(result: Result) -> pa.Table:
     """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
     parts = [arm.timeline.add_column(0, "strategy", [[arm.strategy] * arm.timeline.num_rows]) for arm in result.arms]
     return pa.concat_tables(parts)
+
+
+def metrics_table(result: Result) -> pa.Table:
+    """Tidy scalars of all arms, as experiments.measured."""
+    arms = [(arm.strategy, arm.metrics, {"guests_fit": float(arm.guests_launched)}) for arm in result.arms]
+    return measured.metrics_table(result.scenario, arms)
+
+
+def series_table(result: Result) -> pa.Table:
+    """Tidy series of all arms, as experiments.measured."""
+    return measured.series_table([(arm.strategy, arm.series) for arm in result.arms])

@@ -11,20 +11,14 @@ from hinting.metrics import metrics
 from hinting.metrics.timeline import HOST
 from hinting.reports.compare_text import number
 from hinting.reports.plots import load_pyplot
+from hinting.reports.rank import RANKED, SPEEDS, cpu_per_gib, pareto_front, ranking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["memory_figure", "pareto_figure", "pareto_front", "ranked_figure"]
+__all__ = ["memory_figure", "pareto_figure", "ranked_figure"]
 
 GIB = 2**30
-#: What is ranked, a panel each.
-RANKED = (
-    "memory_returned", "never_returned", "time_to_return_50", "footprint", "guest_cpu_per_gib", "host_cpu_per_gib",
-    "refaulted", "thp_share", "guests_fit",
-)  # fmt: skip
-#: Against what the cost is drawn: the first of these that most strategies reach.
-SPEEDS = ("time_to_return_90", "time_to_return_50")
 _COLOURS = ("#1f6fb4", "#d1661a", "#2d8a4e", "#8b4fa3", "#b3273c", "#6b5b4b", "#c2589a", "#5f6b76", "#8d8d13", "#1799a8")
 _MARKERS = "osD^vP*X<>"
 
@@ -44,12 +38,6 @@ def _short(arm: ComparedArm) -> str:
     return arm.name.rpartition("/")[2]
 
 
-def _ranking(values: list[float | None], less_is_better: bool) -> list[int]:
-    """Indices from the best to the worst, those without a value last."""
-    sign = 1 if less_is_better else -1
-    return sorted(range(len(values)), key=lambda i: (values[i] is None, sign * (values[i] or 0)))
-
-
 def ranked_figure(result: Comparison) -> Figure:
     """Bars of the chief metrics, in each panel the best strategy on top; strategies without a value come last."""
     plot = load_pyplot()
@@ -61,7 +49,7 @@ def ranked_figure(result: Comparison) -> Figure:
     for axes, name in zip(panels.flat, RANKED, strict=False):
         metric = metrics()[name]
         values = [arm.metrics[name] for arm in result.arms]
-        order = _ranking(values, metric.better == "less")
+        order = ranking(values, metric.better == "less")
         most = max((value for value in values if value is not None), default=0) or 1
         for place, index in enumerate(order):
             length = values[index] or 0
@@ -77,24 +65,6 @@ def ranked_figure(result: Comparison) -> Figure:
     figure.suptitle(f"{result.scenario.name}: strategies ranked, the best on top", fontsize=11)
     figure.tight_layout()
     return figure
-
-
-def pareto_front(points: list[tuple[float, float]]) -> list[int]:
-    """Indices of the points that no other one betters in both coordinates (less is better), by the first coordinate.
-
-    >>> pareto_front([(1.0, 5.0), (2.0, 2.0), (3.0, 3.0)])
-    [0, 1]
-    """
-    front: list[int] = []
-    for index in sorted(range(len(points)), key=lambda i: points[i]):
-        if not front or points[index][1] < points[front[-1]][1]:
-            front.append(index)
-    return front
-
-
-def _cost(arm: ComparedArm) -> float | None:
-    guest, host = arm.metrics["guest_cpu_per_gib"], arm.metrics["host_cpu_per_gib"]
-    return None if guest is None or host is None else guest + host
 
 
 def _scale(axes: Any, axis: str, values: list[float]) -> float:
@@ -118,7 +88,7 @@ def pareto_figure(result: Comparison) -> Figure:
     plot = load_pyplot()
     reached = {name: sum(arm.metrics[name] is not None for arm in result.arms) for name in SPEEDS}
     speed = next(name for name in SPEEDS if reached[name] == max(reached.values()))
-    costs = {arm.name: cost for arm in result.arms if (cost := _cost(arm)) is not None}
+    costs = {arm.name: cost for arm in result.arms if (cost := cpu_per_gib(arm.metrics)) is not None}
     times = {arm.name: arm.metrics[speed] for arm in result.arms}
     figure, axes = plot.subplots(figsize=(8.2, 4.8))
     never = _scale(axes, "x", [seconds for name, seconds in times.items() if seconds is not None and name in costs])

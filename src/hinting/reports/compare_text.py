@@ -9,7 +9,7 @@ from hinting.experiments.compare import Comparison
 from hinting.metrics import Metric, metrics, sections
 from hinting.reports.text import counted
 
-__all__ = ["number", "print_comparison"]
+__all__ = ["best", "number", "print_comparison"]
 
 #: What stands for a value that there is none of.
 NOTHING = "-"
@@ -30,7 +30,7 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def _best(metric: Metric, values: list[float | None]) -> float | None:
+def best(metric: Metric, values: list[float | None]) -> float | None:
     """The best value, if there is something to choose from."""
     there = [value for value in values if value is not None]
     if metric.better == "none" or len(set(values)) < 2 or not there:
@@ -51,8 +51,8 @@ def print_comparison(result: Comparison, console: Console, *, everything: bool =
             table.add_row(f"[bold]{title}[/bold]")
         for metric in rows:
             values = [arm.metrics[metric.name] for arm in result.arms]
-            best = _best(metric, values)
-            cells = [f"[bold]{number(value)}[/bold]" if value == best and best is not None else number(value) for value in values]
+            top = best(metric, values)
+            cells = [f"[bold]{number(value)}[/bold]" if value == top and top is not None else number(value) for value in values]
             table.add_row(f"  {metric.name if everything else metric.heading}", metric.unit, *cells)
     console.print(table)
     console.print(f"\nBold: the best of a row. {NOTHING}: nothing to measure, or that much never came back.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hinting.experiments import Result
-from hinting.experiments.tables import arms_table, guests_table, timeline_table
+from hinting.experiments.tables import arms_table, guests_table, metrics_table, series_table, timeline_table
 from hinting.reports.plots import host_figure
 from hinting.results.files import write_files
 from hinting.results.provenance import about, execution
@@ -15,9 +15,16 @@ __all__ = ["write_result"]
 
 def write_result(result: Result, folder: Path) -> list[Path]:
     """Write tables (Parquet), pictures (PNG, SVG) and the provenance (JSON) of a run; returns the files."""
+    tables = {
+        "arms": arms_table(result),
+        "guests": guests_table(result),
+        "timeline": timeline_table(result),
+        "metrics": metrics_table(result),
+        "series": series_table(result),
+    }
     return write_files(
         folder,
-        {"arms": arms_table(result), "guests": guests_table(result), "timeline": timeline_table(result)},
+        tables,
         {result.scenario.name: host_figure(result)},
         about("run", result.scenario),
         execution(sum(arm.wall_s for arm in result.arms)),

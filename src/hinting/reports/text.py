@@ -8,7 +8,7 @@ from rich.table import Table
 from hinting.experiments import ArmResult, Result
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
-from hinting.units import format_gib
+from hinting.units import format_gib, parse_size
 
 __all__ = ["counted", "describe", "print_result"]
 
@@ -99,7 +99,8 @@ def describe(scenario: Scenario) -> str:
     """Host and guests of a scenario in one sentence."""
     host, most = scenario.host, "up to " if scenario.schedule.launch == "one-by-one" else ""
     guests = "; ".join(most + _group(group, scenario.kernel) for group in scenario.guests)
-    return f"Host of {host.memory} (its own needs: {host.base}), no swap; {guests}"
+    swap = f"{host.swap} of swap on {host.swap_device or 'nvme'}" if parse_size(host.swap) else "no swap"
+    return f"Host of {host.memory} (its own needs: {host.base}), {swap}; {guests}"
 
 
 def print_result(result: Result, console: Console) -> None:

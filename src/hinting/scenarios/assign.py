@@ -40,6 +40,8 @@ def apply(document: dict[str, Any], changes: Mapping[str, Any], fields: Sequence
     document = copy.deepcopy(document)
     short = document.get("keys", {})
     short = short if isinstance(short, Mapping) else {}
+    if isinstance(document.get("costs"), str):  # short for the table
+        document["costs"] = {"profile": document["costs"]}
     paths: list[str] = []
     strategies: dict[str, dict[str, Any]] = {}
     for key, given in changes.items():

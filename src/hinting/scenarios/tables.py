@@ -181,10 +181,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 class CostsTable(Table):
-    """Cost profile: a name or the path of a file that a calibration wrote, its column, and single costs."""
+    """Cost profile: a name or the path of a calibration's file, its column or how charges are drawn, and single costs."""
 
     profile: str = "default"
-    mode: Literal["typical", "low", "high"] = "typical"
+    mode: Literal["typical", "low", "high", "triangular", "lognormal"] = "typical"
     overrides: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="before")

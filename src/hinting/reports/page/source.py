@@ -1,0 +1,39 @@
+"""The folder that `--out` of a command wrote, opened and checked for what a page needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from hinting import results
+from hinting.errors import ResultsError
+from hinting.results import Results
+
+__all__ = ["opened", "table"]
+
+#: Columns that a table must have to be shown.
+_COLUMNS = {
+    "metrics": {"strategy", "guest", "metric", "value", "unit"},
+    "series": {"strategy", "t_ns", "guest", "metric", "value"},
+}
+
+
+def opened(folder: str | Path) -> Results:
+    """The results of a run or a comparison; ResultsError naming what is missing or damaged."""
+    found = results.open(folder)
+    if found.kind not in ("run", "compare"):
+        raise ResultsError(f"{folder}: expected the folder of hinting run or compare, got one of {found.kind}")
+    if not isinstance(found.provenance.get("scenario"), dict):
+        raise ResultsError(f"{folder}/provenance.json: damaged: it has no scenario")
+    return found
+
+
+def table(found: Results, name: str) -> pa.Table:
+    """A table with the columns that a page needs."""
+    rows = found.arrow(name)
+    missing = _COLUMNS[name] - set(rows.column_names)
+    if missing:
+        raise ResultsError(f"{found.path / name}.parquet: expected the columns {', '.join(sorted(missing))}, "
+                           f"found {', '.join(rows.column_names)}")
+    return rows
