@@ -9,7 +9,7 @@ import hinting as h
 from hinting.sweeps import Summary, sweep
 from tests.results.harness import hinting
 
-__all__ = ["DRIVE", "MICRO", "children", "documents", "drive", "hinting", "run", "tables", "write"]
+__all__ = ["DRIVE", "LONG", "MICRO", "children", "documents", "drive", "hinting", "run", "tables", "write"]
 
 #: 75 points: none has no entries, page-reporting neither.
 MICRO = """\
@@ -29,6 +29,9 @@ strategy = ["none", "v8", "page-reporting"]
 "*.entries" = [50, 100, 200]
 "guests.0.workloads.0.size" = { from = "4MiB", to = "8MiB", step = "1MiB" }
 """
+
+#: Enough of them that something can happen meanwhile.
+LONG = MICRO.replace("repeats = 3", "repeats = 60")
 
 #: The driver with small tasks that are saved at once, so that there is much to interrupt.
 DRIVE = """\
