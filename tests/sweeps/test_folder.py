@@ -192,7 +192,10 @@ def test_stops_cleanly_and_can_be_read_meanwhile(tmp_path, how):
     file, out = harness.write(tmp_path, harness.LONG), tmp_path / "out"
     code = "import sys\nfrom hinting.sweeps import driver\ndriver.SAVE_S, driver.TASK_S = 0.01, 0.01\n"
     code += "from hinting.cli import main\nsys.argv[0] = 'hinting'\nmain()"
-    process = subprocess.Popen([sys.executable, "-c", code, "sweep", file, "--out", out], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "sweep", file, "--out", out], stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
+    )  # fmt: skip
     while True:
         assert process.poll() is None
         if (out / "points").is_dir() and list((out / "points").glob("part-*")):
