@@ -17,6 +17,7 @@ __all__ = [
     "SnapshotError",
     "StrategyError",
     "SweepError",
+    "TraceError",
     "UnitError",
     "WorkloadError",
 ]
@@ -76,6 +77,10 @@ class ScenarioError(HintingError):
 
 class WorkloadError(HintingError):
     """An unknown workload or parameter, or a value outside its range."""
+
+
+class TraceError(HintingError):
+    """A trace that cannot be read: the message names the file, the row and the reason."""
 
 
 class SnapshotError(HintingError):
