@@ -106,7 +106,7 @@ cdef inline int get_kernel_page(machine_t *g, vcpu_t *v, int cpu, uint32_t gfp, 
         page[0] = 0
         return TOUCH_NO_PAGE
     charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
+    return TOUCH_DONE if touch_pages(g, v, cpu, page[0], 1, TOUCH_WRITES | TOUCH_WHOLE) else TOUCH_NO_FRAME
 
 cdef inline int get_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, pfn_t *page) noexcept nogil:
     cdef bint is_new = page[0] == 0
