@@ -53,7 +53,7 @@ def test_run_takes_parameters_with_a_strategy_as_compare_does():
     )
     assert [arm["guests_launched"] for arm in one] == [arm["guests_launched"] for arm in other]
     two = json.loads(hinting("run", "--strategy", "v8:entries=128", "--strategy", "v8:entries=64", *small).stdout)["arms"]
-    assert [arm["strategy"] for arm in two] == ["v8:entries=128", "v8:entries=64"]
+    assert [arm["strategy"] for arm in two] == ["v8 entries=128", "v8 entries=64"]
 
 
 @pytest.mark.parametrize("text", ["v99", "v8:entries", "v8:entries=1", "v8:entries=5,entries=6", "v8:nothing=1", "none:a=1"])
