@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import calibrate, compare, listing, repeat, replay, report, reproduce, run, snapshot, sweep
+from hinting.cli import calibrate, compare, listing, query, repeat, replay, report, reproduce, run, snapshot, sweep, tune
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -28,6 +28,8 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("repeat")(repeat.repeat)
 app.command("sweep")(sweep.sweep)
+app.command("tune")(tune.tune)
+app.command("query")(query.query)
 app.command("replay")(replay.replay)
 app.command("calibrate")(calibrate.calibrate)
 app.command("reproduce")(reproduce.reproduce)

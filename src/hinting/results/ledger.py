@@ -173,6 +173,10 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._problem(error) from None
 
+    def keys(self) -> set[str]:
+        """Keys of all points."""
+        return {key for (key,) in self._rows("SELECT key FROM points")}
+
     def parts(self) -> dict[str, Stamps]:
         """Size and hash of the files of each part by name."""
         return {name: json.loads(stamps) for name, stamps in self._rows("SELECT name, stamps FROM parts ORDER BY name")}

@@ -119,7 +119,7 @@ class Fields:
             raise SweepError(f"axis {key}: names no field, expected one of {known}, or STRATEGY.PARAMETER")
         if path == "seed":
             raise SweepError("axis seed: expected repeats = N or seeds = [...] instead")
-        if key in (*points_schema({}).names, "state"):
+        if key in (*points_schema({}).names, "state", "trial", "pareto"):
             raise SweepError(f"axis {key}: is the name of another column of the results, expected the path {path}")
         self._paths[key] = path
 

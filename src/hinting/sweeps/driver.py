@@ -118,7 +118,6 @@ class Driver:
     def run(self, points: Iterable[Point]) -> None:
         """Run points until all have ended. What has ended is saved whatever happens."""
         waiting = deque(points)
-        self.summary.points = self.summary.done + self.summary.failed + len(waiting)
         alone: deque[Point] = deque()
         running = 0
         if waiting and self._workers is None:

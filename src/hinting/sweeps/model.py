@@ -87,13 +87,13 @@ class Sweep(StudyTable):
     @classmethod
     def load(cls, source: str | Path) -> Sweep:
         """A sweep from a TOML file, or a built-in one by name. Raises SweepError naming file, key and what is legal."""
-        return load_file(cls, source, "sweep")
+        return load_file(cls, source, "sweep", "hinting.sweeps")
 
 
-def load_file(table: type[T], source: str | Path, kind: str) -> T:
+def load_file(table: type[T], source: str | Path, kind: str, package: str) -> T:
     """A checked file of some kind, or a built-in one by name."""
     try:
-        label, name, document = files.read(source, "hinting.sweeps", kind)
+        label, name, document = files.read(source, package, kind)
     except ScenarioError as error:
         raise SweepError(str(error)) from None
     try:

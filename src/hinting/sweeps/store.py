@@ -16,19 +16,19 @@ import pyarrow as pa
 from hinting.errors import ResultsError, SweepError
 from hinting.results.columns import Column, stored
 from hinting.results.files import PROVENANCE, WRITING, prepare_folder, replace_file, write_json
-from hinting.results.ledger import LEDGER, PENDING, Failure, Ledger, Stamps
+from hinting.results.ledger import DONE, FAILED, LEDGER, PENDING, Failure, Ledger, Stamps
 from hinting.results.parts import POINTS, SERIES, SERIES_OF_POINTS, Parts, points_schema
 from hinting.sweeps.design import Point
 from hinting.sweeps.solve import Outcome
 
-__all__ = ["Store"]
+__all__ = ["Store", "about_point"]
 
 #: Locked while a sweep runs here.
 LOCK = "lock"
 #: What makes two sweeps different ones.
 COMPARED = ("sweep", "scenario", "hinting", "costs", "files")
 #: What changes no point.
-IDLE = {f"{table}.{key}" for table in ("sweep", "scenario") for key in ("name", "text")}
+IDLE = {f"{table}.{key}" for table in ("sweep", "scenario") for key in ("name", "text")} | {"sweep.trials"}
 
 
 class Store:
@@ -37,6 +37,7 @@ class Store:
     def __init__(self, folder: Path, lock: IO[str], ledger: Ledger) -> None:
         self.folder, self.ledger, self.parts = folder, ledger, Parts(folder)
         self._lock = lock
+        self._read: dict[str, dict[str, dict[str, Any]]] = {}
         meta = ledger.meta()
         self.provenance: dict[str, Any] = meta["provenance"]
         self.columns: dict[str, Column] = meta["columns"]
@@ -89,6 +90,19 @@ class Store:
         for row in self.ledger.points(PENDING):
             yield Point(row.number, row.key, **row.about)
 
+    def results(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """State and some metrics of every point by key."""
+        columns = ["key", *names]
+        for part in self.ledger.parts():
+            if part not in self._read:
+                rows = self.parts.read(POINTS, part, columns).to_pylist()
+                self._read[part] = {row["key"]: {"state": DONE, **row} for row in rows}
+        found: dict[str, dict[str, Any]] = {}
+        for rows_by_key in self._read.values():
+            found |= rows_by_key
+        unfinished = dict.fromkeys(names)
+        return found | {row.key: {"state": row.state, **unfinished} for row in self.ledger.points(PENDING, FAILED)}
+
     def save(self, outcomes: Iterable[Outcome]) -> None:
         """Write what has ended as one part and note it in the ledger. Raises SweepError if the disk does not take it."""
         outcomes = sorted(outcomes, key=lambda outcome: outcome.point.number)
@@ -123,12 +137,15 @@ class Store:
         """Refuse another sweep than the ledger's, or take it over."""
         changes = _differences(self.provenance, meta["provenance"])
         if not changes:
+            if self.provenance != meta["provenance"]:
+                self.provenance = dict(meta["provenance"])
+                self.ledger.add((), {"provenance": self.provenance})
             return
         if not update:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise SweepError(f"--out {self.folder}: holds another sweep: {'; '.join(changes[:3])}{more}; name another folder, "
                              f"or --update to go on with the new one and keep the points that are the same")
-        self.ledger.change(meta, [(point.key, _about(point)) for point in points])
+        self.ledger.change(meta, [(point.key, about_point(point)) for point in points])
         self.provenance, self.columns = dict(meta["provenance"]), dict(meta["columns"])
 
     def _check_parts(self, repair: bool) -> None:
@@ -157,7 +174,8 @@ class Store:
             self.ledger.adopt(name, self.parts.stamps(name), keys)
 
 
-def _about(point: Point) -> dict[str, Any]:
+def about_point(point: Point) -> dict[str, Any]:
+    """A point as the ledger has it."""
     return {"axes": point.axes, "strategy": point.strategy, "changes": point.changes, "seed": point.seed, "repeat": point.repeat}
 
 
@@ -218,7 +236,7 @@ def _ledger(folder: Path, meta: Mapping[str, Any], points: Sequence[Point], repa
             if file.exists():
                 os.replace(file, aside / f"{file.name}-{len(list(aside.iterdir()))}")
         ledger = Ledger(path)
-    ledger.start(meta, ((point.number, point.key, _about(point)) for point in points))
+    ledger.start(meta, ((point.number, point.key, about_point(point)) for point in points))
     return ledger
 
 
