@@ -472,7 +472,8 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. cards: costs of
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. survey: takes
+    samples of the guests' memory. cards: costs of
     the host's kernel threads that vary, see hinting.costs.cards.
     """
 
