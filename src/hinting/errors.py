@@ -11,11 +11,13 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "ReproduceError",
     "ResultsError",
     "ScenarioError",
     "SnapshotError",
     "StrategyError",
     "SweepError",
+    "TraceError",
     "UnitError",
     "WorkloadError",
 ]
@@ -65,12 +67,20 @@ class RecordingError(HintingError):
     """A recording that is damaged, incomplete or of an unknown kind."""
 
 
+class ReproduceError(HintingError):
+    """An unknown published experiment, or a file of published numbers that is wrong."""
+
+
 class ScenarioError(HintingError):
     """A scenario file, an unknown key of it, or a value that a key cannot have."""
 
 
 class WorkloadError(HintingError):
     """An unknown workload or parameter, or a value outside its range."""
+
+
+class TraceError(HintingError):
+    """A trace that cannot be read: the message names the file, the row and the reason."""
 
 
 class SnapshotError(HintingError):

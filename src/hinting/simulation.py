@@ -142,9 +142,11 @@ class VM:
         return self.machine.backing.stalls
 
     def pressure(self) -> float:
-        """Share of its life so far in which the guest waited for memory, summed over vCPUs, at most 1 (PSI "some")."""
-        lived = self._simulation.now_ns - self.launched_ns
-        return min(1.0, sum(self.stalls().values()) / lived) if lived > 0 else 0.0
+        """Share of its life so far in which at least one vCPU waited for memory of the host (PSI "some")."""
+        until = self._simulation.engine.reached
+        measured = self.machine.measured(until)
+        lived = measured["ended_at"] - self.launched_ns
+        return min(1.0, measured["psi_some_ns"] / lived) if lived > 0 else 0.0
 
 
 class Simulation:

@@ -1,6 +1,7 @@
 """Every workload with small parameters, and how many pages it allocates in all."""
 
 from hinting.workloads import registry
+from tests.conftest import DATA
 
 MIB = 256  # pages
 
@@ -24,6 +25,8 @@ SMALL = {
     "hackbench": ({"groups": 3, "tasks": 5, "loops": 20}, 3 * 2 * 5 * 64),
     "churn": ({"size": "32MiB", "largest": "1MiB", "turns": 50, "seed": 5}, None),
     "kv_store": ({"size": "8MiB", "duration": "1s", "load": "1s", "ops_per_s": 1000, "expiry": 0.05}, None),
+    "demand_trace": ({"file": str(DATA / "traces" / "google-2019.csv"), "size": "2GiB", "speed": 100}, None),
+    "kernel_trace": ({"file": str(DATA / "traces" / "ftrace.txt")}, None),
     "faas": ({"functions": 3, "rate": 30, "duration": "2min", "keep_alive": "10s"}, None),
     "spec_phases": (
         {"phases": [["1s", "8MiB", "4MiB", "4MiB"], ["1s", "2MiB", "1MiB", "1MiB"]], "repeat": 2, "thp": False},

@@ -12,12 +12,15 @@ from hinting.workloads import registry
 from hinting.workloads.hackbench import message_pages
 from hinting.workloads.kv_store import zipf
 from hinting.workloads.rows import log_uniform, parts, random, share
+from hinting.workloads.rules import FilePath, Text
 from tests.workloads.small import SMALL, programs
 
 #: Of all rows with the parameters of small.py.
 HASHES = {
     "churn": "d1679f73bf90d246",
     "clang_build": "76d51648ecb8044b",
+    "demand_trace": "7667c2702c72d0cf",
+    "kernel_trace": "850658edc8a4ec9e",
     "faas": "4b31d9cbb96cb95a",
     "file_scan": "83aa228864419119",
     "hackbench": "f7b3260202734b08",
@@ -59,9 +62,12 @@ def test_every_parameter_is_explained_and_refuses_what_is_not_legal(name):
     for key, rule in workload.rules.items():
         assert rule.text
         assert workload.default(key)
-        assert rule.read(workload.defaults[key]) == workload.defaults[key]
+        if not isinstance(rule, FilePath):
+            assert rule.read(workload.defaults[key]) == workload.defaults[key]
         with pytest.raises(WorkloadError, match=f"{name}: {key} must be .*got -1"):
             workload.checked({key: -1})
+        if type(rule) is Text:
+            continue
         with pytest.raises(WorkloadError, match=f"{name}: {key} must be .*got 'x'"):
             workload.checked({key: "x"})
     with pytest.raises(WorkloadError, match="nothing"):

@@ -76,6 +76,7 @@ ctypedef struct vcpu_t:
     int64_t asked_at                    # when the request under way began, -1: none
     int64_t row_at                      # when the row under way began, -1: not yet
     int64_t wait_at                     # when the thread began to wait for the host
+    int64_t stalled_until               # end of its last wait for memory of the host
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
@@ -131,6 +132,11 @@ ctypedef struct exit_t:                 # a process that ended; pages that the h
     int64_t last
     int64_t reached[NR_QUANTILES]       # ns from the end until 50, 90, 99 % were given back; -1: not yet
 
+ctypedef struct psi_t:                  # pressure stall information: vCPUs wait for memory of the host
+    int64_t until                       # end of the waits seen so far
+    double some                         # ns in which at least one waits
+    double full                         # in which all that are not idle wait
+
 ctypedef struct meter_t:                # what is measured of a guest; meter.pxd is its owner
     int64_t launched_at
     int64_t held                        # as last noted: frames, and the backing's counters
@@ -153,6 +159,7 @@ ctypedef struct meter_t:                # what is measured of a guest; meter.pxd
     hist_t lag                          # from a page's free to its discard
     hist_t after_exit                   # from the end of the process exit that freed a page to its discard
     hist_t latency                      # of a guest's allocation, its first touch included
+    psi_t psi
     int64_t failed_while_isolated       # allocations that found nothing while reported blocks were isolated
 
 ctypedef struct machine_t:
@@ -246,6 +253,8 @@ ctypedef struct simulation_t:
     int64_t slice_ns                    # longest stretch that one vCPU runs before others are looked at
     int64_t kswapd_ns                   # from a wake-up to the end of a watermark boost
     int64_t oom_kills
+    psi_t psi                           # of all guests together
+    int64_t steps                       # slices run
     double host_kernel_async            # CPU time of the host's kernel threads, ns
     row_t *row                          # the time line, in the order in which things were emulated
     int64_t nr_rows

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, next_costs
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
-from hinting._core.engine.meter cimport note_touched
+from hinting._core.engine.meter cimport note_stall, note_touched, stalls_of
 from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
 from hinting._core.engine.reclaim cimport direct_reclaim, wake_kswapd
 from hinting._core.engine.sharing cimport huge_head, mappings, sole_whole, unmap_counted, unmap_whole
@@ -33,7 +33,7 @@ cdef inline void sleep_in_task(vcpu_t *v, double ns) noexcept nogil:
 
 cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n, int flags) noexcept nogil:
     """The same for any kind of touch, TOUCH_*."""
-    cdef double ns = 0, waited = g.backing.swap_stall
+    cdef double ns = 0, waited = g.backing.swap_stall, stalled = stalls_of(g)
     cdef int64_t majors = g.backing.n.major_faults
     cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
     if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
@@ -47,6 +47,7 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_
     wake_host_kswapd(g.sim.host, v.now + <int64_t>g.costs.sched_wakeup_idle_cpu)
     if ns > 0:
         g.account.guest_stall += ns
+        note_stall(g, v, stalls_of(g) - stalled)
         waited = g.backing.swap_stall - waited if g.async_pf else 0
         if waited > 0:
             charge_kernel(g, v, (<int64_t>g.backing.n.major_faults - majors) * g.costs.fault_async_pf)

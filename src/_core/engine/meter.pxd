@@ -11,12 +11,16 @@ from libc.string cimport memset
 
 from hinting._core.common cimport pfn_t
 from hinting._core.engine.machine cimport (
+    GUEST_FINE,
     NR_QUANTILES,
     NR_WINDOWS,
+    PROGRAM_COMPUTES,
+    PROGRAM_RUNS,
     SECOND,
     SIM_NO_MEMORY,
     exit_t,
     machine_t,
+    psi_t,
     row_t,
     simulation_t,
     vcpu_t,
@@ -37,6 +41,48 @@ cdef inline int64_t used_by_host(const simulation_t *s) noexcept nogil:
 cdef inline int64_t held_by_guest(const machine_t *g) noexcept nogil:
     """Frames that this guest costs the host: its RAM, the swap cache, its VMM, and the page tables of both levels."""
     return g.backing.held_frames + g.backing.swap_cache + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
+
+cdef inline double stalls_of(const machine_t *g) noexcept nogil:
+    """ns that the guest has waited for memory so far: direct reclaim, reads from swap, memory.high."""
+    return g.backing.reclaim_stall + g.backing.swap_stall + g.backing.high_stall
+
+cdef inline int64_t all_wait_until(const machine_t *g, const vcpu_t *v, int64_t begin, int64_t end) noexcept nogil:
+    """Until when a wait of `v` coincides with waits of all its guest's vCPUs that are not idle; `begin` if one runs."""
+    cdef int cpu
+    cdef const vcpu_t *o
+    for cpu in range(g.ncpus):
+        o = &g.vcpu[cpu]
+        if o == v:
+            continue
+        if o.stalled_until > begin:
+            end = min(end, o.stalled_until)
+        elif o.program == PROGRAM_RUNS or o.program == PROGRAM_COMPUTES:
+            return begin
+    return end
+
+cdef inline void add_stall(psi_t *p, int64_t begin, int64_t end, int64_t full_until) noexcept nogil:
+    if end > p.until:
+        p.some += end - max(begin, p.until)
+        p.until = end
+    p.full += full_until - begin
+
+cdef inline void note_stall(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
+    """A vCPU waits for memory of the host from now on, or once its last wait is over.
+
+    Waits are seen in the order in which they begin, but for a slice.
+    """
+    cdef int64_t begin = max(v.now, v.stalled_until)
+    cdef int64_t end = begin + <int64_t>ns, full
+    cdef int i
+    if end <= begin:
+        return
+    full = all_wait_until(g, v, begin, end)
+    add_stall(&g.meter.psi, begin, end, full)
+    for i in range(g.sim.nr_machines):
+        if full > begin and g.sim.machine[i] != g and g.sim.machine[i].state == GUEST_FINE:
+            full = all_wait_until(g.sim.machine[i], NULL, begin, full)
+    add_stall(&g.sim.psi, begin, end, full)
+    v.stalled_until = end
 
 cdef inline row_t *new_row(simulation_t *s) noexcept nogil:
     cdef row_t *grown

@@ -124,6 +124,10 @@ class Engine:
         """CPU time of the host's kernel threads, ns."""
 
     @property
+    def pressure_ns(self) -> tuple[float, float]: ...
+    @property
+    def steps(self) -> int: ...
+    @property
     def reached(self) -> int:
         """The latest time that anybody has come to, ns: the present, or a little later at the end of a slice."""
 

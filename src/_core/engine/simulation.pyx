@@ -272,6 +272,7 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
     limit = first + s.slice_ns
     if limit > until:
         limit = until
+    s.steps += 1
     if chosen == NULL:
         kswapd_slice(s, limit)
         return True
@@ -426,6 +427,7 @@ cdef class Machine:
             "used": g.mm.times.used, "used_time": g.mm.times.used * <double>end - g.mm.times.used_time,
             "discarded": m.discarded, "refaulted": m.refaulted,
             "first_discard": m.first_discard, "last_discard": m.last_discard, "refaults": list(m.refaults),
+            "psi_some_ns": m.psi.some, "psi_full_ns": m.psi.full,
             "fault_ns": m.fault_ns, "refault_ns": m.refault_ns, "cleared_again_ns": m.cleared_again_ns,
             "failed_while_isolated": m.failed_while_isolated, "freed": g.mm.times.freed,
             "free_backed": list(f.backed), "free_given": f.given,
@@ -658,6 +660,16 @@ cdef class Engine:
     def host_kernel_ns(self):
         """CPU time of the host's kernel threads, ns."""
         return self.s.host_kernel_async
+
+    @property
+    def pressure_ns(self):
+        """ns in which a vCPU of any guest waited for the host's memory, and in which all vCPUs that were not idle did."""
+        return self.s.psi.some, self.s.psi.full
+
+    @property
+    def steps(self):
+        """Slices that were run: of vCPUs, VMMs and kernel threads."""
+        return self.s.steps
 
     @property
     def reached(self):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hinting.scenarios import Scenario
+from hinting.simulation import Mark
 from hinting.units import parse_size
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class GuestResult:
     """One guest of an arm: with launches one by one at the moment when the next was due, else at the end of the run.
 
     host_used_bytes: memory in use on the host then. held_bytes: of it, what this guest costs. returned_bytes: what the
-    host got back from this guest. counters, statistics: of its strategy. counts, accounts: of the guest.
+    host got back from this guest. counters, statistics: of its strategy. counts, accounts: of the guest. marks: that its
+    programs set.
     """
 
     number: int
@@ -32,6 +34,7 @@ class GuestResult:
     statistics: dict[str, int]
     counts: dict[str, int]
     accounts: dict[str, float]
+    marks: list[Mark]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class ArmResult:
     it killed none. stopped_by: why no more guests were launched. timeline: memory over time, as Simulation.timeline.
     metrics: scalars at the end, as Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans,
     if they were asked for. memory_map, fragmentation: as of Simulation, if the scenario's metrics.memory_map is on.
+    steps: slices of vCPUs, VMMs and kernel threads that were run.
     """
 
     strategy: str
@@ -57,6 +61,14 @@ class ArmResult:
     spans: pa.Table | None = None
     memory_map: pa.Table | None = None
     fragmentation: pa.Table | None = None
+    steps: int = 0
+
+    @property
+    def speed(self) -> dict[str, float]:
+        """How fast it was emulated: guest_seconds_per_s, emulated guest-seconds a second of wall time; steps_per_s."""
+        guest_seconds = self.metrics["guest_seconds"][0].as_py() or 0.0
+        wall = max(self.wall_s, 1e-9)
+        return {"guest_seconds_per_s": guest_seconds / wall, "steps_per_s": self.steps / wall}
 
     @property
     def host_used_bytes(self) -> list[int]:
@@ -129,6 +141,8 @@ class Result:
                     "guest_oom_kills": arm.guest_oom_kills,
                     "emulated_s": arm.emulated_s,
                     "wall_s": arm.wall_s,
+                    "steps": arm.steps,
+                    "speed": arm.speed,
                     "counters": arm.counters,
                 }
                 for arm in self.arms

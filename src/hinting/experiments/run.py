@@ -133,6 +133,7 @@ class Arm:
                 statistics=dict(core.statistics()) if core is not None else {},
                 counts=counts,
                 accounts=vm.accounts(),
+                marks=vm.marks(),
             )
         )
 
@@ -158,6 +159,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
         spans=arm.simulation.spans() if spans else None,
         memory_map=arm.simulation.memory_map() if scenario.metrics.survey else None,
         fragmentation=arm.simulation.fragmentation() if scenario.metrics.survey else None,
+        steps=arm.simulation.engine.steps,
     )
 
 

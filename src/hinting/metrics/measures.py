@@ -64,6 +64,9 @@ def _counted(machine: Machine) -> dict[str, float]:
     sums["flush_exits"] = backing["flush_exits"]
     sums["discards"] = backing["discard_calls"]
     sums["thp_splits"] = backing["thp_splits"]
+    for name in ("collapses", "swapped_out", "swapped_in", "major_faults", "free_page_swap_writes", "silent_swap_writes",
+                 "stale_swap_reads", "false_swap_reads", "double_paging"):
+        sums[name] = backing[name]
     sums["oom_kills"] = machine.is_lost
     return sums
 
@@ -99,9 +102,11 @@ def of_host(simulation: Simulation, guests: list[Measures], rows: np.ndarray, un
     """The sum over all guests."""
     names = {name for guest in guests for name in guest.sums}
     exits = [guest.exits for guest in guests]
+    some, full = simulation.engine.pressure_ns
+    own = {"cpu_host_kernel_async": simulation.engine.host_kernel_ns, "psi_some_ns": some, "psi_full_ns": full}
     return Measures(
         number=HOST,
-        sums={name: sum(guest.sums[name] for guest in guests) for name in sorted(names)},
+        sums={name: sum(guest.sums[name] for guest in guests) for name in sorted(names)} | (own if guests else {}),
         rows=rows[rows["guest"] != HOST],
         end=until,
         window=until,

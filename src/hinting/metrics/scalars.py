@@ -125,6 +125,19 @@ def _host(m: Measures) -> Values:
         "host_cpu_cores": _over(cpu, m.window),
         "thp_share": _percent(m["huge_blocks"], m["backed_blocks"]),
         "thp_splits": m["thp_splits"],
+        "thp_collapses": m["collapses"],
+    } | ({"host_kernel_cpu": m["cpu_host_kernel_async"] / SECOND} if m.host_ram is not None else {})
+
+
+def _pressure(m: Measures) -> Values:
+    seconds = m.window / SECOND
+    pages = {name: m[name] / GIB_PAGES for name in ("swapped_out", "swapped_in", "free_page_swap_writes", "silent_swap_writes",
+                                                    "stale_swap_reads", "false_swap_reads", "double_paging")}
+    return pages | {
+        "major_faults": m["major_faults"],
+        "major_fault_rate": _over(m["major_faults"], seconds),
+        "psi_some": _percent(m["psi_some_ns"], m.window),
+        "psi_full": _percent(m["psi_full_ns"], m.window),
     }
 
 
@@ -144,6 +157,6 @@ def values(m: Measures, *, slow_ns: int) -> Values:
         found: Values = {"guests": 0, "failed_launches": m.failed_launches, "oom_kills": 0}
     else:
         window = m["ended_at"] - m["launched_at"]
-        found = _memory(m) | _return(m) | _refault(m) | _guest(m, slow_ns) | _host(m) | _density(m)
+        found = _memory(m) | _return(m) | _refault(m) | _guest(m, slow_ns) | _host(m) | _pressure(m) | _density(m)
         found["guest_seconds"] = window / SECOND
     return {name: found.get(name) for name, metric in metrics().items() if metric.scope != EXPERIMENT}

@@ -71,12 +71,16 @@ def _cpu() -> str:
     return platform.machine()
 
 
+#: Endings of files that a scenario may name.
+HASHED = (".py", ".toml", ".csv", ".gz", ".bz2", ".xz", ".txt", ".sqlite", ".sqlite3", ".db")
+
+
 def file_hashes(values: Any) -> dict[str, str]:
-    """sha256 of every file that some text in the values names: strategies (file.py:Class) and cost profiles (file.toml)."""
+    """sha256 of every file that some text in the values names: strategies (file.py:Class), cost profiles (file.toml), traces."""
     found = {}
     for text in sorted(set(_texts(values))):
         name = text.rpartition(":")[0] if ".py:" in text else text
-        if name.endswith((".py", ".toml")) and Path(name).is_file():
+        if name.endswith(HASHED) and Path(name).is_file():
             found[name] = hashlib.sha256(Path(name).read_bytes()).hexdigest()
     return found
 

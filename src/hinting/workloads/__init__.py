@@ -20,9 +20,11 @@ from hinting.workloads.hackbench import hackbench
 from hinting.workloads.kv_store import kv_store
 from hinting.workloads.memhog import memhog, test_alloc, write
 from hinting.workloads.phases import spec_blender, spec_phases
+from hinting.workloads.traces import demand_trace, kernel_trace
 
 __all__ = [
     "ALL_FILES", "KINDS", "NEWEST", "NO_THP", "OLDEST", "OPS", "OP_DTYPE", "SINCE_MARK", "SLAB", "boot", "churn", "clang_build",
-    "faas", "file_scan", "hackbench", "kernel_build", "kv_store", "memhog", "page_fault1", "page_fault2", "program", "registry",
+    "demand_trace", "faas", "file_scan", "hackbench", "kernel_build", "kernel_trace", "kv_store",
+    "memhog", "page_fault1", "page_fault2", "program", "registry",
     "spec_blender", "spec_phases", "stress_vm", "test_alloc", "write",
 ]  # fmt: skip

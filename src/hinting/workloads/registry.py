@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 
 from hinting.errors import WorkloadError
-from hinting.workloads.rules import Bytes, Rule, Whole
+from hinting.workloads.rules import Bytes, FilePath, Rule, Whole
 
 __all__ = ["SEED", "Workload", "find", "names", "workload"]
 
@@ -74,6 +74,8 @@ class Workload:
             return "the guest's vCPUs" if rule.of_guest == "vcpus" else f"{self.defaults[key]}, at most the guest's vCPUs"  # type: ignore[attr-defined]
         if isinstance(rule, Bytes) and rule.of_guest:
             return f"{rule.of_guest:g} x the guest's memory"
+        if isinstance(rule, FilePath):
+            return "has to be given"
         return rule.show(self.defaults[key])
 
     def _read(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -87,6 +89,9 @@ class Workload:
                 read[key] = self.rules[key].read(value)
             except ValueError as error:
                 refused[key] = str(error)
+        for key, rule in self.rules.items():
+            if isinstance(rule, FilePath) and key not in values:
+                refused[key] = f"must be {rule.legal}, and is not given"
         return read, refused
 
     def refused(self, values: Mapping[str, Any]) -> dict[str, str]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hinting.errors import UnitError
 from hinting.units import PAGE_BYTES, parse_duration, parse_size
 
-__all__ = ["Bytes", "Flag", "Number", "OneOf", "Percentiles", "PhaseList", "Rule", "Span", "Whole", "format_size", "format_span"]
+__all__ = [
+    "Bytes", "FilePath", "Flag", "Number", "OneOf", "Percentiles", "PhaseList", "Rule", "Span", "Text", "Whole", "format_size",
+    "format_span",
+]  # fmt: skip
 
 
 def format_size(size: int) -> str:
@@ -186,6 +190,37 @@ class OneOf(Rule):
         if value not in self.choices:
             raise self.refuse(value)
         return value
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """Any text."""
+
+    @property
+    def legal(self) -> str:
+        return "text"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.refuse(value)
+        return value
+
+    def show(self, value: Any) -> str:
+        return repr(value)
+
+
+@dataclass(frozen=True)
+class FilePath(Text):
+    """The path of a file, which has to be given."""
+
+    @property
+    def legal(self) -> str:
+        return "the path of a file"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, (str, Path)) or not Path(value).is_file():
+            raise self.refuse(value)
+        return str(value)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,8 @@
+"""Traces of others as workloads: memory of fleets of machines, and allocations that one kernel noted."""
+
+from hinting.traces.events import EVENT_DTYPE, FleetTrace
+from hinting.traces.fleet import FORMATS, load
+from hinting.traces.kernel import KernelTrace, read_kernel_trace
+from hinting.traces.reference import read_rss
+
+__all__ = ["EVENT_DTYPE", "FORMATS", "FleetTrace", "KernelTrace", "load", "read_kernel_trace", "read_rss"]
