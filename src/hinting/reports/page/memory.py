@@ -182,17 +182,16 @@ def _fragmentation_chart(arms: Sequence[Arm], lines: Sequence[tuple[str, int, np
 def _free_chart(maps: Sequence[GuestMap], arms: Sequence[Arm], fragmentation: pa.Table) -> Make:
     """Free memory by order, of the guests of the map."""
     label = {arm.name: arm.label for arm in arms}
-    wanted = {(one.strategy, one.guest) for one in maps}
     rows = fragmentation.to_pydict()
     strategies = np.array([label[name] for name in rows["strategy"]])
     guests, times, orders = (np.array(rows[name]) for name in ("guest", "t_ns", "order"))
     free = np.array(rows["blocks"], dtype=float) * 2.0**orders / GIB_PAGES
     parts = []
-    for strategy, guest in sorted(wanted, key=lambda one: one[1]):
-        mine = np.flatnonzero((strategies == strategy) & (guests == guest))
+    for one in maps:
+        mine = np.flatnonzero((strategies == one.strategy) & (guests == one.guest))
         own = np.unique(times[mine])
         kept = mine[np.isin(times[mine], own[_picked(len(own), _COLUMNS // 2)])]
-        parts.append((strategy, f"guest {guest + 1}", kept))
+        parts.append((one.strategy, one.name, kept))
     columns: dict[str, Any] = {
         name: [part[i] for part in parts for _ in part[2]] for i, name in enumerate(("strategy", "guest"))
     }
