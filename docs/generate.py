@@ -102,8 +102,8 @@ def _default(field: FieldInfo) -> str:
 
 def scenario_files() -> str:
     """Keys of a scenario file, from the pydantic models."""
-    parts = ["# Scenario files\n", "Every key of a scenario file, from the models that check it. [Scenarios](../scenarios.md) explains "
-             "them by examples.\n"]
+    parts = ["# Scenario files\n", "Every key of a scenario file, from the models that check it. "
+             "[Scenarios](../scenarios.md) explains them by examples.\n"]
     for name, model in TABLES.items():
         parts.append(f"## {name}\n")
         parts += [_prose(" ".join(part.split())) + "\n" for part in (model.__doc__ or "").split("\n\n") if ">>>" not in part]
