@@ -12,6 +12,7 @@ from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.engine.sharing cimport split_queue_t
 from hinting._core.engine.slab cimport slab_cache_t
+from hinting._core.engine.survey_state cimport survey_t
 from hinting._core.histogram cimport hist_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
@@ -270,6 +271,7 @@ ctypedef struct simulation_t:
     span_t *span
     int64_t nr_spans
     int64_t spans_size
+    survey_t *survey                    # samples of guests' memory, NULL: none
     int error                           # SIM_*
 
 cdef enum:

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hinting._core.costs import Costs
+from hinting._core.engine.survey import Survey
 from hinting._core.host.host import Backing, HostMemory
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
@@ -98,6 +99,7 @@ class Engine:
         resolution_ns: int,
         logs: bool = False,
         cards: NDArray[np.float64] | None = None,
+        survey: Survey | None = None,
     ) -> None: ...
     def add(
         self,
@@ -152,6 +154,11 @@ class Engine:
     def spans(self) -> NDArray[np.void]:
         """What ran when, as a structured array in the order in which it ended; empty unless made with logs."""
 
+    def sample(self) -> None:
+        """Take a sample of the guests' memory now, if there is a survey and it has none of this time."""
+
+    @property
+    def survey(self) -> Survey | None: ...
     @property
     def logs(self) -> bool:
         """Whether spans are kept."""

@@ -47,6 +47,7 @@ from hinting._core.engine.recount cimport check_counts
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
+from hinting._core.engine.survey cimport Survey, take_sample
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.virtual_disk cimport disk_copies
 from hinting._core.engine.vmm cimport (
@@ -285,6 +286,8 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         return True
     if first >= until:
         return False
+    if s.survey != NULL and first >= s.survey.next_ns:
+        take_sample(s.survey, s, first)
     if first > s.now:
         s.now = first
     limit = first + s.slice_ns
@@ -537,17 +540,19 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. cards: costs of
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. survey: takes
+    samples of the guests' memory. cards: costs of
     the host's kernel threads that vary, see hinting.costs.cards.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
+    cdef readonly Survey survey
     cdef object cards
 
     def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
-                 bint logs=False, cards=None):
+                 bint logs=False, cards=None, Survey survey=None):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -562,6 +567,8 @@ cdef class Engine:
         self.s.resolution_ns = resolution_ns
         self.s.logs = logs
         self.s.used_noted = used_by_host(&self.s)
+        self.survey = survey
+        self.s.survey = &survey.s if survey is not None else NULL
 
     def __dealloc__(self):
         free(self.s.machine)
@@ -754,6 +761,11 @@ cdef class Engine:
         if self.s.nr_spans:
             memcpy(&out[0], self.s.span, self.s.nr_spans * sizeof(span_t))
         return array
+
+    def sample(self):
+        """Take a sample of the guests' memory now, if there is a survey and it has none of this time."""
+        if self.s.survey != NULL:
+            take_sample(self.s.survey, &self.s, self.reached)
 
     @property
     def logs(self):

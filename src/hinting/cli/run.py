@@ -34,6 +34,9 @@ def run(
     perfetto: Annotated[
         Path | None, typer.Option(help="File for a timeline to open in the Perfetto viewer (ui.perfetto.dev).")
     ] = None,
+    memory_map: Annotated[
+        bool, typer.Option("--memory-map", help="Sample the guests' memory for the report (metrics.memory_map=auto).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     expect: Annotated[
         list[str] | None,
@@ -51,6 +54,8 @@ def run(
         changes["seed"] = seed
     if costs is not None:
         changes["costs.profile"] = costs
+    if memory_map:
+        changes["metrics.memory_map"] = "auto"
     loaded = Scenario.load(scenario, changes, strategy or None)
     wanted = _expectations(expect or [], list(loaded.arms()))
     files = Files(out, perfetto)

@@ -74,6 +74,7 @@ class Arm:
             ),
             seed=scenario.seed,
             spans=spans,
+            memory_map=scenario.metrics.survey,
         )
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
@@ -157,6 +158,8 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
         metrics=arm.simulation.metrics(),
         series=arm.simulation.series(),
         spans=arm.simulation.spans() if spans else None,
+        memory_map=arm.simulation.memory_map() if scenario.metrics.survey else None,
+        fragmentation=arm.simulation.fragmentation() if scenario.metrics.survey else None,
         steps=arm.simulation.engine.steps,
     )
 

@@ -1,23 +1,24 @@
-"""The tables of a scenario file: host, guests, workloads, schedule, strategy, costs."""
+"""The tables of a scenario file: host, guests, workloads, schedule, strategy, metrics, costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
 
 from hinting import kernels
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
-from hinting.errors import HintingError
+from hinting.errors import HintingError, UnitError
 from hinting.host import DEFAULT_BASE
 from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
 from hinting.strategies import StrategySpec, find
+from hinting.survey import survey
 from hinting.units import parse_size
 from hinting.workloads import registry
 
-__all__ = ["CostsTable", "GuestsTable", "HostTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
+__all__ = ["CostsTable", "GuestsTable", "HostTable", "MetricsTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
 
 
 class HostTable(Table):
@@ -172,6 +173,14 @@ class ScheduleTable(Table):
     settle: Duration = 0
 
 
+def _off_or_survey(value: Any) -> Any:
+    try:
+        survey(None if value == "off" else value)
+    except HintingError as error:
+        raise UnitError(f"expected off, auto or a time such as 100ms: {error}") from None
+    return value
+
+
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested tables with dotted ids, as TOML reads `guest.pcp_alloc_hit = 80`."""
     for key, value in values.items():
@@ -179,6 +188,21 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+class MetricsTable(Table):
+    """What is measured beside the metrics.
+
+    memory_map: samples of the guests' memory by pageblock: "off", "auto" (at most 256, evenly spread), or the time between
+    two of them.
+    """
+
+    memory_map: Annotated[Any, AfterValidator(_off_or_survey)] = "off"
+
+    @property
+    def survey(self) -> int | str | None:
+        """memory_map as Simulation takes it."""
+        return None if self.memory_map == "off" else self.memory_map
 
 
 class CostsTable(Table):
