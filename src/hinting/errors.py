@@ -11,6 +11,7 @@ __all__ = [
     "OpError",
     "PageError",
     "RecordingError",
+    "ReproduceError",
     "ResultsError",
     "ScenarioError",
     "SnapshotError",
@@ -64,6 +65,10 @@ class StrategyError(HintingError):
 
 class RecordingError(HintingError):
     """A recording that is damaged, incomplete or of an unknown kind."""
+
+
+class ReproduceError(HintingError):
+    """An unknown published experiment, or a file of published numbers that is wrong."""
 
 
 class ScenarioError(HintingError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import calibrate, compare, listing, repeat, replay, report, run, snapshot
+from hinting.cli import calibrate, compare, listing, repeat, replay, report, reproduce, run, snapshot
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -29,6 +29,7 @@ app.command("report")(report.report)
 app.command("repeat")(repeat.repeat)
 app.command("replay")(replay.replay)
 app.command("calibrate")(calibrate.calibrate)
+app.command("reproduce")(reproduce.reproduce)
 app.command("snapshot")(snapshot.snapshot)
 app.command("show")(snapshot.show)
 app.command("strategies")(listing.strategies)

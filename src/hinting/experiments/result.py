@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hinting.scenarios import Scenario
+from hinting.simulation import Mark
 from hinting.units import parse_size
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class GuestResult:
     """One guest of an arm: with launches one by one at the moment when the next was due, else at the end of the run.
 
     host_used_bytes: memory in use on the host then. held_bytes: of it, what this guest costs. returned_bytes: what the
-    host got back from this guest. counters, statistics: of its strategy. counts, accounts: of the guest.
+    host got back from this guest. counters, statistics: of its strategy. counts, accounts: of the guest. marks: that its
+    programs set.
     """
 
     number: int
@@ -32,6 +34,7 @@ class GuestResult:
     statistics: dict[str, int]
     counts: dict[str, int]
     accounts: dict[str, float]
+    marks: list[Mark]
 
 
 @dataclass(frozen=True)

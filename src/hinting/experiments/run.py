@@ -132,6 +132,7 @@ class Arm:
                 statistics=dict(core.statistics()) if core is not None else {},
                 counts=counts,
                 accounts=vm.accounts(),
+                marks=vm.marks(),
             )
         )
 
