@@ -14,6 +14,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
+from hinting._core.engine.transport cimport VIA_HYPERCALL, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, block_t
@@ -33,13 +34,12 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thre
     g.reports += 1
     g.reported_blocks += n
     g.reported_pages += pages
-    ns = g.costs.virt_vq_add_sg * (g.strategy.descriptors if g.strategy.descriptors else n)
-    ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
+    ns = kick_ns(g, v.now, g.strategy.descriptors if g.strategy.descriptors else n)
     g.account.guest_report += ns
     advance(v, ns)
     next_costs(g)
     if g.vmm.queued == 0:
-        g.vmm.now = v.now + <int64_t>g.costs.virt_vmm_wakeup
+        g.vmm.now = v.now + pickup_ns(g, v.now)
         g.vmm.at = -1
     r = &g.vmm.queue[g.vmm.queued]
     r.ticket = ticket
@@ -144,14 +144,18 @@ cdef inline bint must_stall(machine_t *g, vcpu_t *v) noexcept nogil:
 cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
     cdef double t = g.vmm.carry + ns
     cdef int64_t whole = <int64_t>t
-    g.account.vmm += ns
+    if g.transport != VIA_HYPERCALL:    # else the vCPU's wait for the answer is all the CPU time there is
+        g.account.vmm += ns
     g.vmm.now += whole
     g.vmm.carry = t - whole
     next_costs(g)
 
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
+    """vCPUs in guest mode; one that has asked by a hypercall is not."""
     cdef int cpu, n = 0
     for cpu in range(g.ncpus):
+        if g.transport == VIA_HYPERCALL and (g.vcpu[cpu].thread == THREAD_WAITS or g.vcpu[cpu].waits):
+            continue
         if is_busy(&g.vcpu[cpu]) or g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
             n += 1
     return n
@@ -181,8 +185,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef int64_t began = g.vmm.now
     cdef uint64_t seen[SEEN_WORDS]
     if g.vmm.at < 0:
-        vmm_charge(g, g.costs.virt_vq_pop_element
-                   + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
+        vmm_charge(g, pop_ns(g, g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
         g.vmm.began = began
     while g.vmm.at < n:
@@ -212,7 +215,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
         else:
             note(g, g.vmm.now, VMM_CLOCK)
         g.vmm.at += 1
-    vmm_charge(g, g.costs.virt_vq_push_notify)
+    vmm_charge(g, push_ns(g))
     for i in range(n):
         all_pages += <int64_t>1 << blocks[i].order
     g.in_flight -= all_pages
@@ -223,6 +226,8 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]
     g.vmm.at = -1
+    if g.vmm.queued == 0:
+        back_end_rests(g)
     answer(g, &r)
 
 cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
