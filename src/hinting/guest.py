@@ -20,7 +20,7 @@ from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import GuestError, SnapshotError, StrategyError
 from hinting.gfp import Gfp
-from hinting.guests import THP_MODES, MemoryMap, memory_map
+from hinting.guests import THP_LEAST_PAGES, THP_MODES, MemoryMap, memory_map
 from hinting.recordings.reader import Recording
 from hinting.snapshots.snapshot import Snapshot, attach, open_snapshot
 from hinting.strategies import StrategySpec, find
@@ -34,7 +34,8 @@ class Guest:
 
     memory: RAM, bytes or text such as "5GiB", whole pages. vcpus: 1 to 256. kernel: a profile ("linux-5.0",
     "linux-6.1", "linux-6.12"). strategy: an instance of hinting.strategies, a name, or None. thp: "always" or "never",
-    the guest's transparent huge pages. costs: a cost profile, for the footprint of boot.
+    the guest's transparent huge pages; its kernel switches them off if it manages less than 512 MiB at boot. costs: a
+    cost profile, for the footprint of boot.
 
     Pages are page frame numbers (pfn). Every method that takes one raises PageError for a page that is not as it must
     be, with the guest unchanged.
@@ -61,10 +62,11 @@ class Guest:
         self._costs = costs if costs is not None else load_costs()
         self._map = memory_map(size_pages(memory, "guest memory"), self._costs)
         self._kernel = kernels.load(kernel)
-        self._thp = thp
-        zones = zones_of(self._kernel, self._map.ram, self._map.free, vcpus, thp != "never")
+        self._thp = thp if self._map.managed_at_boot >= THP_LEAST_PAGES else "never"
+        zones = zones_of(self._kernel, self._map.ram, self._map.free, vcpus, self._thp != "never", self._map.late)
         self._allocator = Allocator(self._kernel, zones, vcpus)
-        free_memory(self._allocator, self._map.free, self._map.deferred)
+        free_memory(self._allocator, self._map.free, self._map.deferred, self._map.late)
+        self._allocator.drain()  # a fresh guest has all its free memory on the free lists
         self._spec = _spec_of(strategy)
         self._strategy = attach(self._spec, self._allocator, None) if self._spec is not None else None
         self._launched = False

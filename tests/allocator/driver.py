@@ -55,6 +55,7 @@ class Driver:
         self.growing = True
         operations = {
             self.alloc: 46,
+            self.alloc_reclaiming: 2,
             self.free_page: 22,
             self.free_block: 12,
             self.free_list: 4,
@@ -119,7 +120,7 @@ class Driver:
         return expected
 
     def step(self, name, *arguments):
-        """The same step inside both."""
+        """The same step inside both; the result."""
         self.recent.append((name, arguments))
         expected = getattr(self.oracle, name)(*arguments)
         got = getattr(steps, name)(self.other, *arguments)
@@ -127,6 +128,7 @@ class Driver:
             self.fail(f"returned {got}, expected {expected}")
         if self.log is not None:
             self.log.clear()
+        return expected
 
     def cpu(self):
         return int(self.random.random() * self.scenario.ncpus)
@@ -152,6 +154,19 @@ class Driver:
             if self.random.random() > self.patience:
                 self.growing = False
         else:
+            self.hold(pfn, order)
+
+    def alloc_reclaiming(self):
+        """A request for which reclaim finds some of the single pages, and others free some when it finds none."""
+        random = self.random
+        order = self.orders[int(random.random() * len(self.orders))]
+        gfp = self.gfps[int(random.random() * len(self.gfps))]
+        sizes = (random.choice((0, 5, 40, 200)), *random.choice(((), (1,), (0,) * 16 + (20, 20))))
+        stock, *others = [[self.pop(self.pages) for _ in range(min(len(self.pages), size))] for size in sizes]
+        pfn, freed, in_vain = self.step("alloc_reclaiming_from", order, gfp, stock, self.cpu(), others)
+        for kept in (stock[freed:], *others[in_vain:]):
+            self.pages += kept
+        if pfn != -1:
             self.hold(pfn, order)
 
     def bulk(self):

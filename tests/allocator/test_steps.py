@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from allocator.harness import KERNELS, block_types, lists, make_core, one_zone, user_page
+from allocator.harness import KERNELS, atomic, block_types, lists, make_core, one_zone, user_page
 from hinting._core.mm import steps
 from hinting.errors import HintingError
 
@@ -37,6 +37,34 @@ def test_the_last_reserved_pageblock_comes_back_by_force_only(core):
     core.set_block_type(0, HIGHATOMIC)
     assert not steps.unreserve_highatomic(core, 1, 0)
     assert block_types(core) == "HUM"
+
+
+def test_5_10_a_block_of_two_reserved_pageblocks_comes_back_whole():
+    """6.12: a free block of order 10 takes 1024 pages off the reserve, not the 512 of one pageblock."""
+    kernel = "linux-6.12"
+    allocator = make_core(kernel, one_zone(kernel, 65536, watermark=(0, 600, 700)))
+    allocator.add_free(0, 10)
+    allocator.free(allocator.alloc(10, atomic(kernel)), 10)
+    assert lists(allocator) == {"10/H": [0]}
+    assert allocator.zone_state(1)["nr_reserved_highatomic"] == 1024
+    assert steps.unreserve_highatomic(allocator, 1, 0)
+    assert lists(allocator) == {"10/U": [0]}
+    state = allocator.zone_state(1)
+    assert (state["nr_reserved_highatomic"], state["nr_free_highatomic"]) == (0, 0)
+    allocator.check()
+
+
+@pytest.mark.parametrize("order", [9, 10])
+def test_5_10_the_reserve_never_falls_below_nothing(order):
+    """What comes back is at most what the zone counts as reserved."""
+    for kernel in KERNELS:
+        allocator = make_core(kernel, one_zone(kernel, 1024, nr_reserved_highatomic=100))
+        for pfn in range(0, 1 << order, 512):
+            allocator.set_block_type(pfn, HIGHATOMIC)
+        allocator.insert_free(0, order, HIGHATOMIC)
+        assert steps.unreserve_highatomic(allocator, 1, 1, True)
+        assert allocator.zone_state(1)["nr_reserved_highatomic"] == 0
+        allocator.check()
 
 
 def test_marks_and_rotation(core):

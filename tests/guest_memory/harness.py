@@ -6,9 +6,13 @@ from hinting.workloads import program
 MIB = 256  # pages
 
 
-def launch(*rows, memory="512MiB", host="8GiB", vcpus=1, kernel="linux-6.1", thp="never", strategy=None):
-    """A simulation with one guest that has these rows on vCPU 0 and did not boot."""
+def launch(*rows, memory=None, host="8GiB", vcpus=1, kernel="linux-6.1", thp="never", strategy=None):
+    """A simulation with one guest that has these rows on vCPU 0 and did not boot.
+
+    It has 512 MiB, with huge pages 640 MiB: in less, a guest has none.
+    """
     sim = h.Simulation(h.Host(host))
+    memory = memory or ("512MiB" if thp == "never" else "640MiB")
     guest = h.Guest(memory, vcpus=vcpus, kernel=kernel, thp=thp, strategy=strategy)
     vm = sim.launch(guest, boot=False, workload=program(*rows) if rows else None)
     return sim, vm

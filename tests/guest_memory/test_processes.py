@@ -100,7 +100,7 @@ def test_a_part_of_a_huge_page_is_not_free_until_reclaim_splits_it():
     counts = vm.counts()
     assert (counts["thp_faults"], counts["thp_split_queue"], counts["thp_page_splits"]) == (150, 150, 0)
     assert vm.processes() == {0: (150, 150)}
-    run(sim, vm, ("ALLOC", {"proc": 9, "b": 350 * MIB}))
+    run(sim, vm, ("ALLOC", {"proc": 9, "b": 470 * MIB}))
     counts = vm.counts()
     assert counts["thp_page_splits"] > 100
     assert counts["failed_allocations"] == 0

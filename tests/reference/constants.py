@@ -18,6 +18,9 @@ FALLBACKS = {
 }
 WHOLE_BLOCK_ORDER = PAGEBLOCK_ORDER // 2  # a free block this large makes its whole pageblock worth taking
 
+COSTLY_ORDER = 3  # PAGE_ALLOC_COSTLY_ORDER
+RECLAIM_RETRIES = 16  # MAX_RECLAIM_RETRIES
+
 PCP_ORDERS = {"linux-5.0": (0,), "linux-6.1": (0, 1, 2, 3, 9), "linux-6.12": (0, 1, 2, 3, 9)}
 PCP_LISTS = {"linux-5.0": 3, "linux-6.1": 14, "linux-6.12": 14}
 PCP_SCALE_MAX = 5  # CONFIG_PCP_BATCH_SCALE_MAX

@@ -19,7 +19,7 @@ class Model:
     """Zones of one kernel. All pages start reserved, all pageblocks MOVABLE. No reclaim, no compaction.
 
     A zone is a dict: index, start, end, managed, watermark, lowmem_reserve, batch, high (6.12: high_min, high_max),
-    threshold, and optionally present, boost, boost_factor, below_high.
+    threshold, and optionally present, boost, boost_factor, below_high, nr_reserved_highatomic.
     """
 
     def __init__(self, kernel: str, zones: list, ncpus: int = 1):
@@ -95,6 +95,36 @@ class Model:
             return -1
         self._mark_used(pfn, order, request.mt, cpu)
         return pfn
+
+    def alloc_reclaiming_from(self, order: int, gfp: int, pages: list, cpu: int = 0, others: list = ()) -> tuple:
+        """As alloc where direct reclaim finds these used single pages, 32 a round; others free a list a vain round.
+
+        Returns the pfn or -1, how many of `pages` were freed, and the rounds that found nothing.
+        """
+        self._check_order(order)
+        self._check_cpu(cpu)
+        request = Request(self.kernel, self.zones, gfp)
+        rest = list(pages)
+        in_vain = 0
+
+        def reclaim():
+            nonlocal in_vain
+            if rest:
+                found = rest[:32]
+                del rest[:32]
+                self.free_list(found, cpu)
+                return True
+            if in_vain < len(others):
+                for at in range(0, len(others[in_vain]), 32):
+                    self.free_list(others[in_vain][at : at + 32], cpu)
+            in_vain += 1
+            return False
+
+        pfn = allocate(self.kernel, request, cpu, order, reclaim)
+        self._count(request)
+        if pfn is not None:
+            self._mark_used(pfn, order, request.mt, cpu)
+        return -1 if pfn is None else pfn, len(pages) - len(rest), in_vain
 
     def bulk(self, gfp: int, n: int, cpu: int = 0) -> list:
         """Allocate up to n single pages through the bulk interface (6.1, 6.12)."""

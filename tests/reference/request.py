@@ -1,10 +1,11 @@
-"""Allocation requests: zones and flags, fast path, slow path without reclaim, bulk, highatomic reserve.
+"""Allocation requests: zones and flags, fast path, slow path without compaction, bulk, highatomic reserve.
 
 Linux __alloc_pages, get_page_from_freelist, rmqueue, __alloc_pages_slowpath, __alloc_pages_bulk.
 """
 
 from reference import buddy
 from reference.constants import (
+    COSTLY_ORDER,
     GFP,
     HARDER,
     HIGHATOMIC,
@@ -22,13 +23,14 @@ from reference.constants import (
     PAGEBLOCK_ORDER,
     PAGEBLOCK_PAGES,
     PCP_ORDERS,
+    RECLAIM_RETRIES,
     WM_HIGH,
     WM_LOW,
     WM_MASK,
     WM_MIN,
 )
 from reference.fallback import take
-from reference.pcp import pcp_alloc, pcp_take
+from reference.pcp import drain_zone, pcp_alloc, pcp_take
 from reference.watermark import watermark_fast
 
 
@@ -44,6 +46,7 @@ class Request:
         self.mt = (gfp >> 3) & 3
         if self.mt == 3:
             raise ValueError("gfp: MOVABLE and RECLAIMABLE exclude each other")
+        self.all_zones = sorted(zones, key=lambda z: z.index)
         candidates = [z for z in zones if z.index <= self.hz and z.managed > 0]
         self.zones = sorted(candidates, key=lambda z: -z.index)
         self.wakeups = 0  # of kswapd
@@ -80,22 +83,77 @@ def slow_flags(kernel, request, order):
     return flags
 
 
-def allocate(kernel, request, cpu, order):
-    """One request; None where it fails or where the kernel would reclaim or compact."""
+def allocate(kernel, request, cpu, order, reclaim=None):
+    """One request; None where it fails, or where the kernel would kill for it.
+
+    reclaim() frees some pages and says whether it did; without it a request that would reclaim fails.
+    """
     pfn = scan(request, cpu, order, fast_flags(kernel, request))
-    if pfn is not None:
-        return pfn
+    if pfn is None:
+        pfn = allocate_slowly(kernel, request, cpu, order, reclaim)
+    if pfn is None and request.has("NOFAIL"):
+        pfn = scan(request, cpu, order, HARDER if kernel == "linux-5.0" else MIN_RESERVE)
+    return pfn
+
+
+def allocate_slowly(kernel, request, cpu, order, reclaim):
+    """The slow path but for what NOFAIL adds (__alloc_pages_slowpath)."""
     flags = slow_flags(kernel, request, order)
     request.wakeups += bool(flags & KSWAPD)
     pfn = scan(request, cpu, order, flags)
-    if pfn is not None:
+    if pfn is None:
+        pfn, flags = another_round(request, cpu, order, flags)
+    if pfn is not None or not request.has("DIRECT_RECLAIM"):
         return pfn
+    request.stalled = True
+    if reclaim is None:
+        return None
+    drained = False
+    rounds_in_vain = 0
+    while pfn is None:
+        progress = reclaim()
+        if progress:
+            pfn = scan(request, cpu, order, flags)
+            if pfn is None:
+                unreserve_first(request, cpu, force=False)
+                drain_everything(request, cpu)
+                drained = True
+                pfn = scan(request, cpu, order, flags)
+            if pfn is not None:
+                return pfn
+        if request.has("NORETRY") or (order > COSTLY_ORDER and not request.has("RETRY_MAYFAIL")):
+            return None
+        if progress and order <= COSTLY_ORDER:
+            rounds_in_vain = 0
+        else:
+            rounds_in_vain += 1
+        if rounds_in_vain > RECLAIM_RETRIES and not unreserve_first(request, cpu, force=True):
+            if drained:
+                return scan(request, cpu, order, WM_HIGH)  # the last look before the OOM killer
+            drain_everything(request, cpu)
+            drained = True
+        pfn, flags = another_round(request, cpu, order, flags)
+    return pfn
+
+
+def another_round(request, cpu, order, flags):
+    """Wake kswapd, drop the watermarks for who may ignore them, scan; (pfn, flags from now on)."""
     request.wakeups += bool(flags & KSWAPD)
     if request.has("MEMALLOC") and not request.has("NOMEMALLOC"):
         flags = NO_WATERMARKS | flags & KSWAPD
-    pfn = scan(request, cpu, order, flags)
-    request.stalled = pfn is None and request.has("DIRECT_RECLAIM")
-    return pfn
+    return scan(request, cpu, order, flags), flags
+
+
+def unreserve_first(request, cpu, force):
+    """Give back a reserved pageblock of the first zone that has one to give."""
+    return any(unreserve_highatomic(z, cpu, request.mt, force) for z in request.zones)
+
+
+def drain_everything(request, by):
+    """Empty the per-CPU lists of all CPUs in all zones."""
+    for cpu in range(len(request.all_zones[0].pcps)):
+        for z in request.all_zones:
+            drain_zone(z, cpu, by)
 
 
 def scan(request, cpu, order, flags):

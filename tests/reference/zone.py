@@ -65,7 +65,7 @@ class Zone:
         self.boosted = False
         self.below_high = spec.get("below_high", False)
         self.reclaim_active = False
-        self.nr_reserved_highatomic = 0
+        self.nr_reserved_highatomic = spec.get("nr_reserved_highatomic", 0)
         self.threshold = spec["threshold"]
         self.counter = 0  # what watermark tests see
         self.diff = [0] * ncpus  # what each CPU has not yet added to the counter

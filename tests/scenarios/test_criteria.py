@@ -90,7 +90,8 @@ def test_the_number_hangs_on_the_hosts_own_needs():
     by_base = simulated_sensitivity(result)["none"]
     assert list(by_base) == [-256, 0, 256]
     assert by_base[-256] >= by_base[0] == result.arms[0].guests_launched >= by_base[256]
-    assert by_base[-256] == run(Scenario.load("seed", {"host.memory": "15GiB", "host.base": "870.4MiB"}, ["none"])).arms[0].guests_launched
+    less = run(Scenario.load("seed", {"host.memory": "15GiB", "host.base": "870.4MiB"}, ["none"]))
+    assert by_base[-256] == less.arms[0].guests_launched
     with pytest.raises(HintingError, match="launches all its guests"):
         check_sensitivity(Scenario.load("three-writers"))
     with pytest.raises(HintingError, match="slowdown_limit"):

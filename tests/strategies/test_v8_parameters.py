@@ -101,7 +101,7 @@ def test_an_idle_array_is_flushed_only_with_a_timer():
     reports = {}
     for flush in ("0s", "500ms", "2s"):
         sim = h.Simulation(h.Host("2GiB"), seed=1)
-        vm = sim.launch(h.Guest("512MiB", strategy=strategies.V8(idle_flush=flush)), boot=False)
+        vm = sim.launch(h.Guest("640MiB", strategy=strategies.V8(idle_flush=flush)), boot=False)
         vm.submit(h.workloads.memhog("100MiB"))
         sim.run(until="5s")
         reports[flush] = vm.counts()["returned_frames"]

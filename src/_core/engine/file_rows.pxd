@@ -41,7 +41,7 @@ cdef inline bint file_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         if yields(g, v, until):
             break
     if op.op == OP_WRITE:
-        wait_for_disk(g, v, throttle_ns(g))
+        wait_for_disk(g, v, throttle_ns(g, v.now))
     return v.done >= op.b
 
 cdef inline bint forget_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from hinting._core.common cimport NO_PFN, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport machine_t, vcpu_t
-from hinting._core.engine.memory cimport get_pages, use_pages
+from hinting._core.engine.memory cimport get_pages, touch_pages
 from hinting._core.engine.ops cimport KIND_RECLAIMABLE, op_t
 from hinting._core.engine.pagecache cimport (
     CACHE_DIRTY,
@@ -19,6 +19,7 @@ from hinting._core.engine.pagecache cimport (
 from hinting._core.engine.process cimport FOLIO_BATCH, free_gathered_list
 from hinting._core.engine.reclaim cimport shrink_cache
 from hinting._core.engine.writeback cimport note_written, read_ns
+from hinting._core.host.state cimport TOUCH_DISK, TOUCH_WHOLE, TOUCH_WRITES
 
 cdef enum:
     PAGE_BATCH = 15                     # pages that truncation frees as one list before 6.12
@@ -40,6 +41,8 @@ cdef inline pfn_t read_in(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint3
     """A page of a file from the disk; a page after the one read last was read ahead."""
     cdef cache_t *c = &g.cache
     cdef pfn_t pfn = get_pages(g, v, cpu, 0, g.gfp_read)
+    if pfn == NO_PFN:                   # readahead does not try hard, the reader itself does
+        pfn = get_pages(g, v, cpu, 0, g.gfp_read & ~g.mm.k.gfp_noretry)
     if pfn == NO_PFN:
         return NO_PFN
     wait_for_disk(g, v, read_ns(g.costs, 1, c.read_file == file and c.read_index == index))
@@ -50,11 +53,13 @@ cdef inline pfn_t read_in(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint3
 cdef inline int read_page(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint32_t index) noexcept nogil:
     """A process reads one page of a file."""
     cdef pfn_t pfn = cached(&g.cache, file, index)
+    cdef int flags = 0
     if pfn == NO_PFN:
         pfn = read_in(g, v, cpu, file, index)
         if pfn == NO_PFN:
             return FILE_NO_PAGE
-    if not use_pages(g, v, cpu, pfn, 1):
+        flags = TOUCH_WRITES | TOUCH_DISK
+    if not touch_pages(g, v, cpu, pfn, 1, flags):
         return FILE_NO_FRAME
     g.cache.read_file = file
     g.cache.read_index = index + 1
@@ -71,7 +76,7 @@ cdef inline int write_page(machine_t *g, vcpu_t *v, int cpu, uint32_t file, uint
         if pfn == NO_PFN:
             return FILE_NO_PAGE
         cache_add(g.mm, c, file, index, pfn)
-    if not use_pages(g, v, cpu, pfn, 1):
+    if not touch_pages(g, v, cpu, pfn, 1, TOUCH_WRITES | TOUCH_WHOLE):
         return FILE_NO_FRAME
     if not c.owner[pfn].file & CACHE_DIRTY and note_written(g, file, index, v.now):
         c.owner[pfn].file |= CACHE_DIRTY

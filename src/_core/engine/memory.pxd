@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from hinting._core.common cimport COSTLY_ORDER, NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
+from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, next_costs
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_stall, note_touched, stalls_of
@@ -13,12 +13,17 @@ from hinting._core.engine.teardown cimport split_mapping
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
 from hinting._core.host.kswapd cimport wake_host_kswapd
 from hinting._core.host.state cimport HOST_OK, TOUCH_WHOLE, TOUCH_WRITES
-from hinting._core.mm.alloc cimport alloc_again, alloc_pages, drain_cpu, free_pages
+from hinting._core.mm.alloc cimport alloc_reclaiming, free_pages
+from hinting._core.mm.slowpath cimport reclaimer_t
 
 cdef enum:
     TOUCH_DONE = 0
     TOUCH_NO_FRAME = 1                  # the host has no frame: repeat once somebody was killed
     TOUCH_NO_PAGE = 2                   # the guest has no page: its OOM killer acts
+
+ctypedef struct asker_t:                # for whom the guest reclaims directly
+    machine_t *g
+    vcpu_t *v
 
 cdef inline bint use_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_t n) noexcept nogil:
     """The guest writes to n pages; False and host_oom if the host has no frame for one of them."""
@@ -67,22 +72,24 @@ cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil
     else:
         charge_kernel(g, v, g.costs.guest_buddy_alloc_direct)
 
+cdef inline bint reclaim_for(void *self, int cpu) noexcept nogil:
+    """The slow path of a request asks for a round of direct reclaim."""
+    cdef asker_t *a = <asker_t *>self
+    return direct_reclaim(a.g, a.v, cpu)
+
 cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
     """Allocate and charge, with kswapd woken and direct reclaim where the request may wait for it.
 
-    NO_PFN once nothing can be reclaimed and the per-CPU lists were drained: the guest is out of memory.
+    NO_PFN: the request fails, or the guest is out of memory if its kernel would kill for such a request.
     """
-    cdef pfn_t pfn = alloc_pages(g.mm, cpu, order, gfp)
-    cdef int other
-    if pfn == NO_PFN and gfp & g.mm.k.gfp_direct_reclaim:
-        while direct_reclaim(g, v, cpu):
-            pfn = alloc_again(g.mm, cpu, order, gfp)
-            if pfn != NO_PFN or order > COSTLY_ORDER:
-                break
-    if pfn == NO_PFN and order == 0:
-        for other in range(g.ncpus):
-            drain_cpu(g.mm, other, cpu)
-        pfn = alloc_pages(g.mm, cpu, order, gfp)
+    cdef asker_t asker
+    cdef reclaimer_t by
+    cdef pfn_t pfn
+    asker.g = g
+    asker.v = v
+    by.reclaim = reclaim_for
+    by.self = &asker
+    pfn = alloc_reclaiming(g.mm, cpu, order, gfp, &by)
     if pfn == NO_PFN and g.in_flight:
         g.meter.failed_while_isolated += 1
     if g.mm.kswapd_wanted:
@@ -99,7 +106,7 @@ cdef inline int get_kernel_page(machine_t *g, vcpu_t *v, int cpu, uint32_t gfp, 
         page[0] = 0
         return TOUCH_NO_PAGE
     charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if use_pages(g, v, cpu, page[0], 1) else TOUCH_NO_FRAME
+    return TOUCH_DONE if touch_pages(g, v, cpu, page[0], 1, TOUCH_WRITES | TOUCH_WHOLE) else TOUCH_NO_FRAME
 
 cdef inline int get_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, pfn_t *page) noexcept nogil:
     cdef bint is_new = page[0] == 0

@@ -134,7 +134,7 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         set_mark(g, v, op.a)
     elif op.op == OP_SYNC:
         flush_until(g, v.now)
-        wait_for_disk(g, v, sync_ns(g, -1 if op.flags & OPF_ALL_FILES else <int64_t>op.file))
+        wait_for_disk(g, v, sync_ns(g, -1 if op.flags & OPF_ALL_FILES else <int64_t>op.file, v.now))
     return True
 
 cdef inline void log_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op) noexcept nogil:

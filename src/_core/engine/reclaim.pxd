@@ -67,7 +67,7 @@ cdef inline void shrink_inactive(machine_t *g, int cpu, int64_t n, scan_t *s) no
         while lot < CLUSTER and lot < n and c.lru[LRU_INACTIVE].n:
             pfn = c.lru[LRU_INACTIVE].oldest
             if c.owner[pfn].file & CACHE_DIRTY:
-                clean(g, pfn)
+                s.disk_ns += clean(g, pfn, g.mm.times.now)
                 dirty += 1
             cache_del(g.mm, c, pfn, True)
             g.gather.list[lot] = pfn

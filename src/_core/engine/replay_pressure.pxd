@@ -49,18 +49,7 @@ from hinting._core.engine.replay cimport (
     events_t,
 )
 from hinting._core.engine.replay_steps cimport compare, mapped, passed_by_lists, request_row, tally_t
-from hinting._core.mm.alloc cimport (
-    bulk_one,
-    carve_used,
-    fast_flags,
-    free_direct,
-    mark_used,
-    prepare,
-    request,
-    request_t,
-    take_direct,
-    take_from_zone,
-)
+from hinting._core.mm.alloc cimport bulk_one, carve_used, free_direct, mark_used, prepare
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, account_list, list_del, move_block, rotate_to_front
 from hinting._core.mm.counter cimport pcp_of
 from hinting._core.mm.fallback cimport reserve_highatomic
@@ -78,6 +67,7 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.pcp cimport bulk_drain, drain_overflow, pcp_overflow, pcp_push
+from hinting._core.mm.scan cimport fast_flags, request, request_t, take_direct, take_from_zone
 from hinting._core.mm.state cimport link_t, mm_t, pcp_t, zone_t
 from hinting._core.mm.watermark cimport (
     ALLOC_HIGHATOMIC,

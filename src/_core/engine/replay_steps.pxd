@@ -13,22 +13,13 @@ from hinting._core.common cimport (
     pfn_t,
 )
 from hinting._core.mm.alloc cimport (
-    alloc_slow,
     bulk_one,
     bulk_zone,
     carve_used,
-    fast_flags,
     free_direct,
     free_prepared,
     mark_used,
     prepare,
-    request,
-    request_t,
-    scan_zones,
-    slow_flags,
-    take_direct,
-    take_from_zone,
-    zone_admits,
 )
 from hinting._core.engine.replay cimport (
     BY_COMPACTION,
@@ -77,6 +68,16 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.pcp cimport bulk_drain, decayed_excess, pindex, ring_push_head
+from hinting._core.mm.scan cimport (
+    fast_flags,
+    request,
+    request_t,
+    scan_zones,
+    take_direct,
+    take_from_zone,
+    zone_admits,
+)
+from hinting._core.mm.slowpath cimport alloc_slow, slow_flags
 from hinting._core.mm.state cimport WM_LOW, mm_t, pcp_t, zone_t
 from hinting._core.mm.watermark cimport ALLOC_NOFRAGMENT, ALLOC_WMARK_MASK, wm_fast, wmark
 
@@ -225,7 +226,7 @@ cdef inline pfn_t alloc_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcep
     else:
         pfn = scan_zones(m, cpu, &r, flags)
         if pfn == NO_PFN:
-            pfn = alloc_slow(m, cpu, &r)
+            pfn = alloc_slow(m, cpu, &r, NULL)
     if pfn != NO_PFN:
         mark_used(m, pfn, &r)
     return pfn
@@ -246,7 +247,7 @@ cdef inline bint fail_row(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept 
     r.mt = e.mt[i]
     pfn = scan_zones(m, cpu, &r, fast_flags(m, &r))
     if pfn == NO_PFN:
-        pfn = alloc_slow(m, cpu, &r)
+        pfn = alloc_slow(m, cpu, &r, NULL)
     if pfn == NO_PFN:
         return True
     mark_used(m, pfn, &r)

@@ -48,6 +48,7 @@ from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_IOTHREAD, VIA_MAIN, VIA_VHOST
+from hinting._core.engine.virtual_disk cimport disk_copies
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
 from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step, lazy_init
@@ -533,7 +534,8 @@ cdef class Engine:
         g.refilled_charged = allocator.m.refilled
         g.drained_charged = allocator.m.drained
         g.backing = &backing.b
-        backing.b.mm, backing.allocator = g.mm, allocator
+        backing.b.mm, backing.guest = g.mm, machine
+        backing.b.disk_copies, backing.b.guest = disk_copies, g
         g.costs = &costs.c
         g.deck = costs.deck(cards, g.number)
         machine.cards = cards

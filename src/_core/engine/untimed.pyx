@@ -133,7 +133,7 @@ cdef class Untimed:
         """
         cdef int o = self.allocator._order(order)
         cdef int c = self.allocator._cpu(cpu)
-        cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+        cdef uint32_t bits = self.allocator._gfp(gfp)
         cdef int64_t wanted = min(_integer("n", n, 0, 1 << 40), self.allocator.m.npfn >> o)
         cdef int64_t got
         self._attached()
@@ -171,7 +171,7 @@ cdef class Untimed:
         """
         cdef int o = self.allocator._order(order)
         cdef int c = self.allocator._cpu(cpu)
-        cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+        cdef uint32_t bits = self.allocator._gfp(gfp)
         cdef int64_t wanted = _integer("n", n, 0, 1 << 40)
         cdef int64_t size = _integer("burst", burst, 1, self.allocator.m.npfn)
         cdef int64_t done = 0, got

@@ -13,6 +13,7 @@ from hinting._core.common cimport NO_PFN, NR_ZONES, PAGE_BYTES, pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, machine_t
 from hinting._core.engine.pagecache cimport CACHE_DIRTY, CACHE_FILE, cache_t, cached, cached_pages, written_t
+from hinting._core.engine.virtual_disk cimport fetch_for_disk
 
 cdef enum:
     EXPIRE_NS = 30000000000             # 30 s
@@ -71,11 +72,12 @@ cdef inline bint note_written(machine_t *g, uint32_t file, uint32_t index, int64
     c.written_n += 1
     return True
 
-cdef inline void clean(machine_t *g, pfn_t pfn) noexcept nogil:
-    """A page was written to the disk."""
+cdef inline double clean(machine_t *g, pfn_t pfn, int64_t now) noexcept nogil:
+    """A page is written to the disk; returns the time that its contents had to be waited for, ns."""
     g.cache.owner[pfn].file &= ~<uint32_t>CACHE_DIRTY
     g.cache.dirty -= 1
     g.cache.writebacks += 1
+    return fetch_for_disk(g, pfn, now)
 
 cdef inline pfn_t oldest_dirty(cache_t *c) noexcept nogil:
     """The page that has been dirty longest, NO_PFN if none is; entries of clean pages are dropped on the way."""
@@ -113,11 +115,10 @@ cdef inline void flush_until(machine_t *g, int64_t now) noexcept nogil:
                 break
             if t < c.written[c.written_at].t_ns + EXPIRE_NS:
                 t = <double>(c.written[c.written_at].t_ns + EXPIRE_NS)
-        t += page_write_ns(g.costs)
-        clean(g, pfn)
+        t += page_write_ns(g.costs) + clean(g, pfn, <int64_t>t)
     c.flusher_now = now if t < now else <int64_t>t
 
-cdef inline double throttle_ns(machine_t *g) noexcept nogil:
+cdef inline double throttle_ns(machine_t *g, int64_t now) noexcept nogil:
     """Time that a writer has to wait until the disk has taken enough: what is above the limit is written."""
     cdef int64_t limit = dirtyable(g) * LIMIT_PERCENT // 100
     cdef double ns = 0
@@ -126,17 +127,17 @@ cdef inline double throttle_ns(machine_t *g) noexcept nogil:
         pfn = oldest_dirty(&g.cache)
         if pfn == NO_PFN:
             break
-        clean(g, pfn)
-        ns += page_write_ns(g.costs)
+        ns += page_write_ns(g.costs) + clean(g, pfn, now)
     return ns
 
-cdef inline double sync_ns(machine_t *g, int64_t file) noexcept nogil:
+cdef inline double sync_ns(machine_t *g, int64_t file, int64_t now) noexcept nogil:
     """Write all dirty pages of a file, or of all files if it is negative; the time of the disk."""
     cdef cache_t *c = &g.cache
     cdef int64_t i, before = c.dirty
     cdef uint32_t k
     cdef written_t *w
     cdef pfn_t pfn
+    cdef double waited = 0
     for i in range(c.written_n):
         w = &c.written[(c.written_at + i) & (c.written_size - 1)]
         if file >= 0 and w.file != file:
@@ -144,6 +145,6 @@ cdef inline double sync_ns(machine_t *g, int64_t file) noexcept nogil:
         for k in range(w.n):
             pfn = cached(c, w.file, w.first + k)
             if pfn != NO_PFN and c.owner[pfn].file & CACHE_DIRTY:
-                clean(g, pfn)
+                waited += clean(g, pfn, now)
         w.n = 0
-    return write_ns(g.costs, before - c.dirty)
+    return waited + write_ns(g.costs, before - c.dirty)

@@ -15,6 +15,6 @@ cdef class HostMemory:
 cdef class Backing:
     cdef backing_t b
     cdef readonly HostMemory host
-    cdef object allocator               # keeps b.mm alive
+    cdef object guest                   # keeps b.mm and b.guest alive
 
     cdef int _range(self, pfn, npages) except -1

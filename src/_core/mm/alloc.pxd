@@ -1,30 +1,17 @@
-"""Entry points of the allocator: requests by order and gfp over the zones, frees of blocks and of lists.
-
-Follows the order of steps of the kernel's allocation and free entry points. An emulated guest has no reclaim here: a
-request that would have to reclaim fails and is counted in mm_t.allocstall.
-"""
+"""Entry points of the allocator: requests by order and gfp, frees of blocks and of lists."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from hinting._core.common cimport (
-    COSTLY_ORDER,
     MAX_ORDER,
-    MT_HIGHATOMIC,
     MT_ISOLATE,
     MT_MOVABLE,
-    MT_PCPTYPES,
     NO_PFN,
-    PAGEBLOCK_ORDER,
-    ZONE_DMA,
-    ZONE_DMA32,
-    ZONE_MOVABLE,
-    ZONE_NORMAL,
     pfn_t,
 )
-from hinting._core.kernel cimport RESERVE_HARDER, kernel_t
-from hinting._core.mm.buddy cimport FPI_NONE, account_list, free_block, take_smallest, unlocked
-from hinting._core.mm.counter cimport account, pcp_of
-from hinting._core.mm.fallback cimport TAKE_NORMAL, reserve_highatomic, take
+from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FREE_FACTOR
+from hinting._core.mm.buddy cimport FPI_NONE, free_block, unlocked
+from hinting._core.mm.counter cimport pcp_of
 from hinting._core.mm.pages cimport (
     TAG_COMPOUND,
     TAG_KIND,
@@ -40,182 +27,15 @@ from hinting._core.mm.pages cimport (
     tag_set,
     zone_of,
 )
-from hinting._core.mm.pcp cimport drain_pcp, lowest, pcp_put, pcp_take, pindex, ring_pop_head
-from hinting._core.kernel cimport PCP_AUTO_TUNED, PCP_FREE_FACTOR
-from hinting._core.mm.state cimport (
-    WM_HIGH,
-    WM_LOW,
-    WM_MIN,
-    ZONE_BELOW_HIGH,
-    ZONE_BOOSTED,
-    mm_t,
-    pcp_t,
-    ring_t,
-    zone_t,
-)
+from hinting._core.mm.pcp cimport lowest, pcp_put, pcp_take, pindex, ring_pop_head
+from hinting._core.mm.scan cimport fast_flags, request, request_t, scan_zones, zone_admits
+from hinting._core.mm.slowpath cimport alloc_slow, reclaimer_t
+from hinting._core.mm.state cimport WM_LOW, ZONE_BOOSTED, mm_t, pcp_t, ring_t, zone_t
 from hinting._core.mm.times cimport note_freed, note_used
-from hinting._core.mm.watermark cimport (
-    ALLOC_HIGHATOMIC,
-    ALLOC_KSWAPD,
-    ALLOC_MIN_RESERVE,
-    ALLOC_NO_WATERMARKS,
-    ALLOC_NOFRAGMENT,
-    ALLOC_NON_BLOCK,
-    ALLOC_OOM,
-    ALLOC_WMARK_MASK,
-    wm_fast,
-    wmark,
-)
+from hinting._core.mm.watermark cimport wm_fast, wmark
 
 cdef extern from *:
-    bint likely(bint) nogil
     bint unlikely(bint) nogil
-
-ctypedef struct request_t:
-    uint32_t gfp
-    int order
-    int mt                              # wanted migratetype
-    int highest_zone                    # index of the highest zone that may be used
-    int preferred_zone                  # the first populated zone of the list
-
-cdef inline int highest_zone_of(const kernel_t *k, uint32_t gfp) noexcept nogil:
-    if gfp & k.gfp_dma:
-        return ZONE_DMA
-    if gfp & k.gfp_dma32:
-        return ZONE_DMA32
-    if gfp & k.gfp_movable and gfp & k.gfp_highmem:
-        return ZONE_MOVABLE
-    return ZONE_NORMAL
-
-cdef inline int migratetype_of(const kernel_t *k, uint32_t gfp) noexcept nogil:
-    return (1 if gfp & k.gfp_movable else 0) + (2 if gfp & k.gfp_reclaimable else 0)
-
-cdef inline request_t request(const mm_t *m, int order, uint32_t gfp) noexcept nogil:
-    cdef request_t r
-    r.gfp = gfp
-    r.order = order
-    r.mt = migratetype_of(&m.k, gfp)
-    r.highest_zone = highest_zone_of(&m.k, gfp)
-    r.preferred_zone = r.highest_zone
-    while r.preferred_zone > 0 and not m.zone[r.preferred_zone].populated:
-        r.preferred_zone -= 1
-    return r
-
-cdef inline uint32_t fast_flags(const mm_t *m, const request_t *r) noexcept nogil:
-    cdef uint32_t flags = WM_LOW
-    if r.gfp & m.k.gfp_kswapd_reclaim:
-        flags |= ALLOC_KSWAPD
-    if m.k.nofragment and r.preferred_zone == ZONE_NORMAL:
-        flags |= ALLOC_NOFRAGMENT
-    return flags
-
-cdef inline uint32_t slow_flags(const mm_t *m, const request_t *r) noexcept nogil:
-    cdef uint32_t flags = WM_MIN
-    if r.gfp & m.k.gfp_high:
-        flags |= ALLOC_MIN_RESERVE
-    if r.gfp & m.k.gfp_kswapd_reclaim:
-        flags |= ALLOC_KSWAPD
-    if r.gfp & m.k.gfp_nomemalloc:
-        return flags
-    if m.k.reserves == RESERVE_HARDER:
-        if r.gfp & m.k.gfp_atomic:
-            flags |= ALLOC_NON_BLOCK
-    elif not r.gfp & m.k.gfp_direct_reclaim:
-        flags |= ALLOC_NON_BLOCK
-        if r.order > 0 and flags & ALLOC_MIN_RESERVE:
-            flags |= ALLOC_HIGHATOMIC
-    return flags
-
-cdef inline void wake_kswapd(mm_t *m) noexcept nogil:
-    m.kswapd_wakeups += 1
-    m.kswapd_wanted = True
-
-cdef inline pfn_t take_direct(mm_t *m, zone_t *z, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
-    """A block straight from the buddy lists."""
-    cdef pfn_t pfn = NO_PFN
-    cdef int mode = TAKE_NORMAL
-    cdef bint from_reserve = False
-    if flags & (ALLOC_NON_BLOCK if m.k.reserves == RESERVE_HARDER else ALLOC_HIGHATOMIC):
-        pfn = take_smallest(m, z, r.order, MT_HIGHATOMIC)
-        from_reserve = pfn != NO_PFN
-    if pfn == NO_PFN:
-        pfn = take(m, z, cpu, r.order, r.mt, flags, &mode)
-    if pfn == NO_PFN and m.k.reserves != RESERVE_HARDER and flags & (ALLOC_OOM | ALLOC_NON_BLOCK):
-        pfn = take_smallest(m, z, r.order, MT_HIGHATOMIC)
-        from_reserve = pfn != NO_PFN
-    if pfn == NO_PFN:
-        return NO_PFN
-    if from_reserve:
-        account_list(m, z, cpu, -(<int64_t>1 << r.order), MT_HIGHATOMIC)
-    elif not m.k.account_per_block:
-        account(m, z, cpu, -(<int64_t>1 << r.order))
-    return pfn
-
-cdef inline pfn_t take_from_zone(mm_t *m, zone_t *z, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
-    cdef pcp_t *p
-    cdef pfn_t pfn = NO_PFN
-    if m.k.pcp_orders >> r.order & 1:
-        p = pcp_of(m, z, cpu)
-        if m.k.pcp_tuning == PCP_FREE_FACTOR:
-            p.free_factor >>= 1
-        elif m.k.pcp_tuning == PCP_AUTO_TUNED:
-            p.free_count >>= 1
-        pfn = pcp_take(m, z, p, cpu, r.order, r.mt, flags)
-        if pfn == NO_PFN and m.k.reserves == RESERVE_HARDER:
-            return NO_PFN
-    if pfn == NO_PFN:
-        pfn = take_direct(m, z, cpu, r, flags)
-    if pfn != NO_PFN and z.flags & ZONE_BOOSTED and (not m.k.kswapd_wake_gated or flags & ALLOC_KSWAPD):
-        z.flags &= ~<uint32_t>ZONE_BOOSTED
-        wake_kswapd(m)
-    return pfn
-
-cdef inline bint zone_admits(mm_t *m, zone_t *z, const request_t *r, uint32_t flags) noexcept nogil:
-    """The watermark tests before a zone is tried."""
-    if m.k.below_high and not z.flags & ZONE_BELOW_HIGH:
-        if wm_fast(m, z, r.order, wmark(z, WM_HIGH), r.highest_zone, flags, r.gfp):
-            return True
-        z.flags |= ZONE_BELOW_HIGH
-    return flags & ALLOC_NO_WATERMARKS or wm_fast(
-        m, z, r.order, wmark(z, flags & ALLOC_WMARK_MASK), r.highest_zone, flags, r.gfp)
-
-cdef inline pfn_t scan_zones(mm_t *m, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
-    """One pass over the zone list, and a second one without NOFRAGMENT if the first finds nothing."""
-    cdef int i
-    cdef zone_t *z
-    cdef pfn_t pfn
-    while True:
-        for i in range(r.preferred_zone, -1, -1):
-            z = &m.zone[i]
-            if not z.populated or not zone_admits(m, z, r, flags):
-                continue
-            pfn = take_from_zone(m, z, cpu, r, flags)
-            if pfn != NO_PFN:
-                if flags & ALLOC_HIGHATOMIC or (
-                        m.k.reserves == RESERVE_HARDER and r.order > 0 and flags & ALLOC_NON_BLOCK):
-                    reserve_highatomic(m, z, cpu, pfn, r.order)
-                return pfn
-        if not flags & ALLOC_NOFRAGMENT:
-            return NO_PFN
-        flags &= ~<uint32_t>ALLOC_NOFRAGMENT
-
-cdef inline pfn_t alloc_slow(mm_t *m, int cpu, const request_t *r) noexcept nogil:
-    """The slow path as far as it decides without reclaim or compaction."""
-    cdef uint32_t flags = slow_flags(m, r)
-    cdef pfn_t pfn
-    if flags & ALLOC_KSWAPD:
-        wake_kswapd(m)
-    pfn = scan_zones(m, cpu, r, flags)
-    if pfn != NO_PFN:
-        return pfn
-    if flags & ALLOC_KSWAPD:
-        wake_kswapd(m)
-    if r.gfp & m.k.gfp_memalloc and not r.gfp & m.k.gfp_nomemalloc:
-        flags = ALLOC_NO_WATERMARKS | (flags & ALLOC_KSWAPD)
-    pfn = scan_zones(m, cpu, r, flags)
-    if pfn == NO_PFN and r.gfp & m.k.gfp_direct_reclaim:
-        m.allocstall += 1
-    return pfn
 
 cdef inline void mark_used(mm_t *m, pfn_t pfn, const request_t *r) noexcept nogil:
     cdef uint8_t kind = TAG_USED
@@ -225,11 +45,13 @@ cdef inline void mark_used(mm_t *m, pfn_t pfn, const request_t *r) noexcept nogi
         kind |= TAG_COMPOUND
     tag_set(m, pfn, r.order, kind)
 
-cdef inline pfn_t alloc_request(mm_t *m, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
-    """First page of an allocated block that serves the request, or NO_PFN. flags: its fast_flags."""
+cdef inline pfn_t alloc_request(
+    mm_t *m, int cpu, const request_t *r, uint32_t flags, const reclaimer_t *by,
+) noexcept nogil:
+    """First page of an allocated block that serves the request, or NO_PFN. flags: its fast_flags. by: who reclaims."""
     cdef pfn_t pfn = scan_zones(m, cpu, r, flags)
     if unlikely(pfn == NO_PFN):
-        pfn = alloc_slow(m, cpu, r)
+        pfn = alloc_slow(m, cpu, r, by)
         if pfn == NO_PFN:
             return NO_PFN
     mark_used(m, pfn, r)
@@ -242,21 +64,12 @@ cdef inline pfn_t alloc_request(mm_t *m, int cpu, const request_t *r, uint32_t f
 cdef inline pfn_t alloc_pages(mm_t *m, int cpu, int order, uint32_t gfp) noexcept nogil:
     """First page of an allocated block of 2^order pages, or NO_PFN."""
     cdef request_t r = request(m, order, gfp)
-    return alloc_request(m, cpu, &r, fast_flags(m, &r))
+    return alloc_request(m, cpu, &r, fast_flags(m, &r), NULL)
 
-cdef inline pfn_t alloc_again(mm_t *m, int cpu, int order, uint32_t gfp) noexcept nogil:
-    """A further round of the slow path, after reclaim."""
+cdef inline pfn_t alloc_reclaiming(mm_t *m, int cpu, int order, uint32_t gfp, const reclaimer_t *by) noexcept nogil:
+    """The same where somebody reclaims for the request."""
     cdef request_t r = request(m, order, gfp)
-    cdef uint32_t flags = slow_flags(m, &r)
-    cdef pfn_t pfn
-    if flags & ALLOC_KSWAPD:
-        wake_kswapd(m)
-    pfn = scan_zones(m, cpu, &r, flags)
-    if pfn != NO_PFN:
-        mark_used(m, pfn, &r)
-        if m.on_alloc != NULL:
-            m.on_alloc(m.hook_self, m, cpu, pfn, order)
-    return pfn
+    return alloc_request(m, cpu, &r, fast_flags(m, &r), by)
 
 cdef inline int64_t alloc_listed(
     mm_t *m, int cpu, const request_t *r, uint32_t flags, int64_t most, pfn_t *out,
@@ -293,7 +106,7 @@ cdef inline int64_t alloc_several(mm_t *m, int cpu, int order, uint32_t gfp, int
     cdef uint32_t flags = fast_flags(m, &r)
     cdef int64_t got = 0
     while got < n:
-        out[got] = alloc_request(m, cpu, &r, flags)
+        out[got] = alloc_request(m, cpu, &r, flags, NULL)
         if out[got] == NO_PFN:
             break
         got += 1
@@ -381,13 +194,6 @@ cdef inline void free_list(mm_t *m, int cpu, const pfn_t *pfns, int64_t n, uint8
             free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, block_type(m, pfns[i]))
         elif types[i] != MT_ISOLATE:
             free_prepared(m, zone_of(m, pfns[i]), cpu, pfns[i], 0, types[i])
-
-cdef inline void drain_cpu(mm_t *m, int cpu, int by) noexcept nogil:
-    """Empty the per-CPU lists of one CPU in all zones; `by` does the work."""
-    cdef int i
-    for i in range(4):
-        if m.zone[i].populated:
-            drain_pcp(m, &m.zone[i], pcp_of(m, &m.zone[i], cpu), by)
 
 cdef inline void split_used(mm_t *m, pfn_t pfn, int order) noexcept nogil:
     """An allocated block becomes 2^order allocated single pages."""

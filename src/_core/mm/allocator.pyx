@@ -24,8 +24,8 @@ from hinting._core.common cimport (
     PAGEBLOCK_PAGES,
     pfn_t,
 )
-from hinting._core.kernel cimport PCP_AUTO_TUNED, Kernel
-from hinting._core.mm.alloc cimport alloc_bulk, alloc_pages, drain_cpu, free_list, free_pages, split_used
+from hinting._core.kernel cimport PCP_AUTO_TUNED, Kernel, kernel_t
+from hinting._core.mm.alloc cimport alloc_bulk, alloc_pages, free_list, free_pages, split_used
 from hinting._core.mm.arrays cimport empty_lists, map_arrays, unmap_arrays
 from hinting._core.mm.buddy cimport (
     FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, account_list, free_block, isolate, list_add, put_back)
@@ -33,7 +33,7 @@ from hinting._core.mm.counter cimport fold, free_exact, pcp_of
 from hinting._core.mm.pages cimport (
     TAG_ISOLATED, TAG_KIND, TAG_MOVABLE, TAG_ORDER, TAG_PREPARED, TAG_REPORTED, TAG_USED, block_type, covering,
     links_of, list_head, pfn_of_node, tag_get, tag_is_buddy, tag_is_pcp, tag_is_used, tag_set, zone_of)
-from hinting._core.mm.pcp cimport decay_pcp_high, mark_pcp, pindex_order, ring_at, ring_push_tail
+from hinting._core.mm.pcp cimport decay_pcp_high, drain_cpu, mark_pcp, pindex_order, ring_at, ring_push_tail
 from hinting._core.mm.state cimport (
     MM_NO_MEMORY, MM_STRATEGY, WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t,
     pcp_t, zone_t)
@@ -155,6 +155,16 @@ cdef class Allocator:
     def _order(self, order):
         return _integer("order", order, 0, MAX_ORDER)
 
+    def _gfp(self, gfp):
+        """gfp as a number that no kernel would refuse: at most one zone by name, at most one kind of mobility."""
+        cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+        cdef const kernel_t *k = &self.m.k
+        if (bits & k.gfp_dma != 0) + (bits & k.gfp_dma32 != 0) + (bits & k.gfp_highmem != 0) > 1:
+            raise PageError(f"gfp must name at most one of the zones DMA, DMA32 and HIGHMEM, got {bits:#x}")
+        if bits & k.gfp_movable and bits & k.gfp_reclaimable:
+            raise PageError(f"gfp must be MOVABLE or RECLAIMABLE or neither, got both in {bits:#x}")
+        return bits
+
     def _cpu(self, cpu):
         return _integer("cpu", cpu, 0, self.m.ncpus - 1)
 
@@ -219,7 +229,7 @@ cdef class Allocator:
         """First pfn of an allocated block of 2^order pages, -1 if the kernel would have to reclaim or fails."""
         cdef int o = self._order(order)
         cdef int c = self._cpu(cpu)
-        cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+        cdef uint32_t bits = self._gfp(gfp)
         cdef pfn_t pfn
         with nogil:
             pfn = alloc_pages(&self.m, c, o, bits)
@@ -232,7 +242,7 @@ cdef class Allocator:
         Raises KernelError for a kernel without it.
         """
         cdef int c = self._cpu(cpu)
-        cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+        cdef uint32_t bits = self._gfp(gfp)
         cdef int64_t wanted = _integer("n", n, 0, 1 << 24)
         cdef pfn_t[::1] out
         cdef int64_t got

@@ -33,11 +33,22 @@ def lowmem_reserve(managed: Iterable[int]) -> list[list[int]]:
 def subtract(ranges: _Ranges, holes: _Ranges) -> list[tuple[int, int]]:
     """The parts of sorted page ranges [(first, end), ...] that no hole covers."""
 
-def zones_of(kernel: Kernel, ram: _Ranges, free: _Ranges, ncpus: int, thp: bool) -> list[dict[str, Any]]:
-    """Zone mappings for an Allocator from RAM ranges and the ranges that boot frees."""
+def zones_of(
+    kernel: Kernel, ram: _Ranges, free: _Ranges, ncpus: int, thp: bool, late: _Ranges = ()
+) -> list[dict[str, Any]]:
+    """Zone mappings for an Allocator from RAM ranges and the ranges that boot frees, all of them [(first pfn, end), ...].
+
+    late: what boot gives back when it is over. It counts as managed then, but every limit was computed before that.
+    """
 
 def deferred_start(ram: _Ranges) -> int:
     """First page frame whose initialisation boot defers, or the end of memory if it defers nothing."""
 
-def free_memory(allocator: Allocator, free: _Ranges, deferred_from: int | None = None) -> None:
-    """Hand the ranges [(first pfn, end), ...] to an empty allocator in the order of boot."""
+def free_memory(
+    allocator: Allocator, free: _Ranges, deferred_from: int | None = None, late: _Ranges = ()
+) -> None:
+    """Hand the ranges [(first pfn, end), ...] to an empty allocator in the order of boot.
+
+    deferred_from: what lies at or above it is freed later, in the units of deferred initialisation (None: nothing).
+    late: ranges that CPU 0 frees at the very end, page by page as any page is freed.
+    """

@@ -5,7 +5,6 @@ Formulas follow Linux 5.0, 6.1 and 6.12 on x86-64 with one NUMA node. Sizes are 
 
 from math import isqrt
 
-
 from hinting.errors import GuestError, PageError
 
 from hinting._core.common cimport (
@@ -17,6 +16,7 @@ from hinting._core.common cimport (
     ZONE_NORMAL,
     pfn_t,
 )
+from hinting._core.mm.alloc cimport free_pages
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, __builtin_ctz, free_block
 from hinting._core.mm.pages cimport block_type, zone_of
@@ -111,8 +111,11 @@ def subtract(ranges, holes):
     return out
 
 
-def zones_of(kernel, ram, free, ncpus, thp):
-    """Zone mappings for an Allocator from RAM ranges and the ranges that boot frees, both [(first pfn, end), ...]."""
+def zones_of(kernel, ram, free, ncpus, thp, late=()):
+    """Zone mappings for an Allocator from RAM ranges and the ranges that boot frees, all of them [(first pfn, end), ...].
+
+    late: what boot gives back when it is over. It counts as managed then, but every limit was computed before that.
+    """
     ram = sorted(ram)
     first, last = ram[0][0], max(end for _, end in ram)
     spans = {}
@@ -127,12 +130,13 @@ def zones_of(kernel, ram, free, ncpus, thp):
     managed = [pages(free, spans[i]) if i in spans else 0 for i in range(NR_ZONES)]
     if not sum(managed):
         raise GuestError("memory map: nothing is left to free after the reserved ranges")
+    final = [pages([*free, *late], spans[i]) if i in spans else 0 for i in range(NR_ZONES)]
     kbytes = min_free_kbytes(managed, kernel.min_free_kbytes_max, thp)
     marks = watermarks(managed, kbytes)
     reserve = lowmem_reserve(managed)
     return [
         {
-            "index": i, "start": start, "end": end, "managed": managed[i], "present": pages(ram, (start, end)),
+            "index": i, "start": start, "end": end, "managed": final[i], "present": pages(ram, (start, end)),
             "watermark": marks[i], "lowmem_reserve": reserve[i], "threshold": counter_threshold(managed[i], ncpus),
             **pcp_limits(kernel, managed[i], marks[i][1], ncpus),
         }
@@ -186,27 +190,41 @@ cdef void _free_deferred(mm_t *m, pfn_t first, pfn_t end, int unit, int fpi) noe
         first += <pfn_t>1 << order
 
 
-def free_memory(Allocator allocator not None, free, deferred_from=None):
+cdef void _free_pages(mm_t *m, pfn_t first, pfn_t end) noexcept nogil:
+    """Page by page as any page is freed: boot has used them."""
+    while first < end:
+        free_pages(m, 0, first, 0)
+        first += 1
+
+
+def free_memory(Allocator allocator not None, free, deferred_from=None, late=()):
     """Hand the ranges [(first pfn, end), ...] to an empty allocator in the order of boot.
 
     deferred_from: what lies at or above it is freed later, in the units of deferred initialisation (None: nothing).
+    late: ranges that CPU 0 frees at the very end, page by page as any page is freed.
     """
     cdef int fpi = FPI_TO_TAIL if allocator.m.k.boot_to_tail else FPI_NONE
     cdef int unit = MAX_ORDER if allocator.m.k.deferred_by_max_order else PAGEBLOCK_ORDER
     cdef pfn_t a, b
     limit = allocator.m.npfn if deferred_from is None else deferred_from
-    late = []
-    for first, end in sorted(free):
+    deferred = []
+    for first, end in [*free, *late]:
         if not (0 <= first < end <= allocator.m.npfn) or zone_of(&allocator.m, first) == NULL:
             raise PageError(f"memory map: [{first}, {end}) is not inside the zones of this guest")
+    for first, end in sorted(free):
         if end > limit:
-            late.append((max(first, limit), end))
+            deferred.append((max(first, limit), end))
             end = limit
         if first < end:
             a, b = first, end
             with nogil:
                 _free_range(&allocator.m, a, b, fpi)
-    for first, end in late:
+    for first, end in deferred:
         a, b = first, end
         with nogil:
             _free_deferred(&allocator.m, a, b, unit, fpi)
+    for first, end in sorted(late):
+        a, b = first, end
+        with nogil:
+            _free_pages(&allocator.m, a, b)
+    allocator._no_error()

@@ -46,7 +46,7 @@ def alloc_many(Allocator allocator not None, n, order, gfp, cpu=0):
     """
     cdef int o = allocator._order(order)
     cdef int c = allocator._cpu(cpu)
-    cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+    cdef uint32_t bits = allocator._gfp(gfp)
     cdef int64_t wanted = min(_integer("n", n, 0, 1 << 40), allocator.m.npfn >> o)
     cdef int64_t got
     array = np.empty(wanted, np.uint32)
@@ -81,7 +81,7 @@ def alloc_free_cycles(Allocator allocator not None, n, order, gfp, cpu=0, burst=
     """
     cdef int o = allocator._order(order)
     cdef int c = allocator._cpu(cpu)
-    cdef uint32_t bits = _integer("gfp", gfp, 0, 0xFFFFFFFF)
+    cdef uint32_t bits = allocator._gfp(gfp)
     cdef int64_t wanted = _integer("n", n, 0, 1 << 40)
     cdef int64_t size = _integer("burst", burst, 1, allocator.m.npfn)
     cdef int64_t done

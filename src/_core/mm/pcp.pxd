@@ -14,6 +14,7 @@ from hinting._core.common cimport (
     MT_MOVABLE,
     MT_PCPTYPES,
     NO_PFN,
+    NR_ZONES,
     PAGEBLOCK_ORDER,
     ZONE_MOVABLE,
     pfn_t,
@@ -351,6 +352,19 @@ cdef inline void drain_pcp(mm_t *m, zone_t *z, pcp_t *p, int cpu) noexcept nogil
             bulk_drain_round_robin(m, z, p, cpu, p.count)
         else:
             bulk_drain(m, z, p, cpu, lowest(p.count, <int64_t>p.batch << m.k.pcp_scale_max), 0)
+
+cdef inline void drain_cpu(mm_t *m, int cpu, int by) noexcept nogil:
+    """Empty the per-CPU lists of one CPU in all zones; `by` does the work."""
+    cdef int i
+    for i in range(NR_ZONES):
+        if m.zone[i].populated:
+            drain_pcp(m, &m.zone[i], pcp_of(m, &m.zone[i], cpu), by)
+
+cdef inline void drain_all(mm_t *m, int by) noexcept nogil:
+    """Empty the per-CPU lists of all CPUs."""
+    cdef int cpu
+    for cpu in range(m.ncpus):
+        drain_cpu(m, cpu, by)
 
 cdef inline int64_t decayed_excess(pcp_t *p, const kernel_t *k) noexcept nogil:
     """6.12, once a second: lower the running high; returns the pages above it, to be drained a batch at a time."""

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from hinting._core.mm.allocator import Allocator
 
 def mark_reported(allocator: Allocator, pfn: int, order: int) -> None:
@@ -16,3 +18,13 @@ def unreserve_highatomic(
 
 def drain_remote(allocator: Allocator, cpu: int, by: int) -> None:
     """Empty the per-CPU lists of one CPU; another one does it and keeps back what it counts."""
+
+def alloc_reclaiming_from(
+    allocator: Allocator, order: int, gfp: int, pages: Sequence[int], cpu: int = 0, others: Sequence[Sequence[int]] = ()
+) -> tuple[int, int, int]:
+    """As Allocator.alloc, where direct reclaim finds `pages`: allocated single pages, freed 32 a round in this order.
+
+    others: lists of further such pages; somebody else frees the next list during each round that finds nothing.
+    Returns the pfn (-1 if the request fails or would call the OOM killer), how many of `pages` were freed, and the
+    rounds that found nothing.
+    """

@@ -19,7 +19,6 @@ from hinting._core.api cimport (
     STOPPED,
 )
 from hinting._core.common cimport MAX_CPUS, MAX_ORDER, NR_MIGRATETYPES, NR_ZONES, pfn_t
-from hinting._core.mm.alloc cimport drain_cpu
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, isolate, mark_reported, put_back
 from hinting._core.mm.counter cimport pcp_of
 from hinting._core.mm.pages cimport (
@@ -37,6 +36,7 @@ from hinting._core.mm.pages cimport (
     tag_is_used,
     zone_of,
 )
+from hinting._core.mm.pcp cimport drain_cpu
 from hinting._core.mm.state cimport MM_STRATEGY, mm_t
 from hinting._core.strategies.hooks cimport MAX_TICKETS, block_t, note_holds, strategy_t, submit
 

@@ -6,7 +6,6 @@ Each step says what it decided, so that a replay can hold it against a recording
 from libc.stdint cimport int64_t, int8_t, uint8_t
 
 from hinting._core.common cimport NO_PFN, pfn_t
-from hinting._core.mm.alloc cimport drain_cpu
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, isolate, put_back
 from hinting._core.mm.counter cimport pcp_of
 from hinting._core.mm.pages cimport (
@@ -18,6 +17,7 @@ from hinting._core.mm.pages cimport (
     tag_is_used,
     zone_of,
 )
+from hinting._core.mm.pcp cimport drain_cpu
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.capture cimport append, capture_t, clear, find_pfn, index_entries, pack, replace
 from hinting._core.strategies.hooks cimport (

@@ -68,6 +68,7 @@ class Arm:
                 swap_tails=host.swap_tails,
                 swappiness=host.swappiness,
                 page_cluster=host.page_cluster,
+                effects=host.effects,
                 seed=scenario.seed,
                 costs=self.costs,
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,10 +13,13 @@ from hinting.costs import CostProfile
 from hinting.errors import GuestError
 from hinting.units import PAGE_BYTES
 
-__all__ = ["MIB_PAGES", "MemoryMap", "boot_table", "memory_map"]
+__all__ = ["MIB_PAGES", "THP_LEAST_PAGES", "MemoryMap", "boot_table", "memory_map"]
 
 #: Pages of a MiB.
 MIB_PAGES = (1 << 20) // PAGE_BYTES
+
+#: Linux switches huge pages off at boot if it manages less than this.
+THP_LEAST_PAGES = 512 * MIB_PAGES
 
 #: End of the last zone.
 MAX_PFN = ZONE_STARTS[3]
@@ -37,18 +40,25 @@ class MemoryMap:
     """Page ranges [(first pfn, end), ...] of a guest.
 
     ram: all RAM. free: what boot hands to the allocator. reserved: what it keeps, written at boot (kernel image and
-    struct pages). deferred: first page frame whose initialisation is deferred.
+    struct pages). deferred: first page frame whose initialisation is deferred. late: what boot itself needs and gives
+    back at its end, page by page: the kernel's init sections and the initrd.
     """
 
     ram: Ranges
     free: Ranges
     reserved: Ranges
     deferred: int
+    late: Ranges = field(default_factory=list)
 
     @property
     def pages(self) -> int:
         """Pages of RAM."""
         return sum(end - first for first, end in self.ram)
+
+    @property
+    def managed_at_boot(self) -> int:
+        """Pages that the allocator has when the kernel computes its limits."""
+        return sum(end - first for first, end in self.free)
 
     @property
     def npfn(self) -> int:
@@ -59,7 +69,8 @@ class MemoryMap:
 def memory_map(pages: int, costs: CostProfile) -> MemoryMap:
     """The memory map of a guest with this many pages of RAM.
 
-    Struct pages lie at the top of RAM, the kernel image at 16 MiB. Raises GuestError if the guest is too small.
+    Struct pages lie at the top of RAM, the kernel image at 16 MiB, what only boot needs behind it. Raises GuestError if
+    the guest is too small.
     """
     table = boot_table()
     layout = table["map"]
@@ -80,5 +91,6 @@ def memory_map(pages: int, costs: CostProfile) -> MemoryMap:
     kernel_start = layout["kernel_start_mib"] * MIB_PAGES
     top = ram[-1][1]
     reserved = [(kernel_start, kernel_start + image), (top - struct_pages, top)]
-    holes = [(0, layout["firmware_mib"] * MIB_PAGES), *reserved]
-    return MemoryMap(ram=ram, free=subtract(ram, holes), reserved=reserved, deferred=deferred_start(ram))
+    late = [(kernel_start + image, kernel_start + image + layout["late_mib"] * MIB_PAGES)]
+    holes = [(0, layout["firmware_mib"] * MIB_PAGES), *reserved, *late]
+    return MemoryMap(ram=ram, free=subtract(ram, holes), reserved=reserved, deferred=deferred_start(ram), late=late)

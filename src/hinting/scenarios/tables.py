@@ -34,6 +34,7 @@ class HostTable(Table):
     swap_tails: bool = False
     swappiness: Annotated[int, Field(ge=0, le=200)] = 60
     page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
+    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = ("silent-write", "stale-read", "false-read")
 
     @model_validator(mode="after")
     def _device(self) -> HostTable:

@@ -23,7 +23,7 @@ FORMAT = "hinting-snapshot"
 VERSION = 1
 
 _FIELDS = ("format", "version", "hinting", "kernel", "thp", "memory_map", "strategy", "costs")
-_RANGES = ("ram", "free", "reserved")
+_RANGES = ("ram", "free", "reserved", "late")
 _LAST_PFN = 1 << 31
 
 

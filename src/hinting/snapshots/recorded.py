@@ -9,7 +9,7 @@ import numpy as np
 from hinting._core.mm.boot import subtract
 from hinting.costs import load as load_costs
 from hinting.errors import RecordingError
-from hinting.guests import MIB_PAGES, MemoryMap
+from hinting.guests import THP_LEAST_PAGES, MemoryMap
 from hinting.recordings.reader import NO_MEMORY, Recording
 from hinting.recordings.snapshot import allocator_of
 from hinting.recordings.v8_state import v8_of, v8_spec
@@ -18,8 +18,6 @@ __all__ = ["MOMENTS", "snapshot_of_recording"]
 
 #: Moments of a recording.
 MOMENTS = ("t0", "t1")
-#: Linux switches huge pages off at boot if it manages less than this.
-_THP_LEAST_PAGES = 512 * MIB_PAGES
 _BLOCK = 512
 
 
@@ -38,7 +36,7 @@ def snapshot_of_recording(recording: Recording, at: str) -> dict[str, Any]:
     return {
         "kernel": recording.kernel,
         "memory_map": _memory_map(recording, snap),
-        "thp": "always" if managed >= _THP_LEAST_PAGES else "never",
+        "thp": "always" if managed >= THP_LEAST_PAGES else "never",
         "costs": load_costs(),
         "strategy": spec,
         "_strategy_state": v8_of(recording, allocator.copy(), snap).state() if spec is not None else None,

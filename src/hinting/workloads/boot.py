@@ -33,7 +33,9 @@ def boot(memory: MemoryMap, costs: CostProfile, seed: int = 0) -> np.ndarray:
     rng = np.random.Generator(np.random.PCG64(seed))
     shares, rounds = table["shares"], table["rounds"]["count"]
     base = costs["size.guest_base_mib"] * MIB_PAGES
-    rows: list[tuple[str, dict[str, int]]] = [("BACK", {"a": first, "b": end - first}) for first, end in memory.reserved]
+    rows: list[tuple[str, dict[str, int]]] = [
+        ("BACK", {"a": first, "b": end - first}) for first, end in (*memory.reserved, *memory.late)
+    ]
     slab = _parts(int(base * shares["slab"]), rounds, rng)
     cache = _parts(int(base * shares["page_cache"]), rounds, rng)
     transient = int(base * shares["transient"])
