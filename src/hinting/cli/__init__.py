@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hinting.cli import calibrate, compare, listing, repeat, replay, report, reproduce, run, snapshot
+from hinting.cli import calibrate, compare, listing, repeat, replay, report, reproduce, run, snapshot, sweep
 from hinting.cli.output import fail
 from hinting.errors import HintingError
 
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("repeat")(repeat.repeat)
+app.command("sweep")(sweep.sweep)
 app.command("replay")(replay.replay)
 app.command("calibrate")(calibrate.calibrate)
 app.command("reproduce")(reproduce.reproduce)

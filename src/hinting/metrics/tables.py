@@ -16,7 +16,7 @@ from hinting.units import PAGE_BYTES
 if TYPE_CHECKING:
     from hinting.simulation import Simulation
 
-__all__ = ["SCALARS_SCHEMA", "SERIES_SCHEMA", "scalars_table", "series_table", "tidy"]
+__all__ = ["SCALARS_SCHEMA", "SERIES_SCHEMA", "metric_field", "scalars_table", "series_table", "tidy"]
 
 #: Tidy scalars: one row a guest (-1: the host) and metric.
 SCALARS_SCHEMA = pa.schema(
@@ -29,7 +29,8 @@ SERIES_SCHEMA = pa.schema(
 )
 
 
-def _field(name: str) -> pa.Field:
+def metric_field(name: str) -> pa.Field:
+    """The column of a metric, with unit, definition, section and direction in its metadata."""
     metric = metrics()[name]
     about = {"unit": metric.unit, "definition": metric.text, "section": metric.section, "better": metric.better}
     return pa.field(name, pa.float64(), metadata=about)
@@ -42,7 +43,7 @@ def scalars_table(simulation: Simulation, slow_ns: int) -> pa.Table:
     guests = [of_guest(vm, rows, until) for vm in simulation.vms]
     measured = [of_host(simulation, guests, rows, until), *guests]
     found = [values(one, slow_ns=slow_ns) for one in measured]
-    schema = pa.schema([pa.field("guest", pa.int32()), *map(_field, found[0])])
+    schema = pa.schema([pa.field("guest", pa.int32()), *map(metric_field, found[0])])
     columns = [[one.number for one in measured], *([row[name] for row in found] for name in found[0])]
     return pa.table([pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)], schema=schema)
 

@@ -59,19 +59,17 @@ def write_json(value: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> int:
-    """Have a file written under another name, put it on the disk, then give it its own; returns its bytes."""
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Have a file written under another name, put it on the disk, then give it its own."""
     new = path.with_name(WRITING + path.name)
     try:
         write(new)
         _sync(new)
-        size = new.stat().st_size
         os.replace(new, path)
         _sync(path.parent)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    return size
 
 
 def _sync(path: Path) -> None:

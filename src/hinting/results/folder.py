@@ -66,13 +66,15 @@ def _read_json(path: Path, otherwise: str) -> dict[str, Any]:
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file with its checksums verified; ResultsError naming it if it cannot be read."""
     try:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        table.validate(full=True)
     except FileNotFoundError:
         raise ResultsError(f"{path}: is missing") from None
     except PermissionError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultsError(f"{path}: damaged: {error}") from None
+    return table
 
 
 def extra(package: str, what: str) -> Any:
@@ -127,6 +129,12 @@ class Results:
         """Units of those columns of a table that state one in their metadata."""
         fields = self.arrow(name).schema
         return {field.name: field.metadata[b"unit"].decode() for field in fields if b"unit" in (field.metadata or {})}
+
+    def sha256(self, name: str) -> str:
+        """Hash over the values of a table: the same for two equal results, on one core or on a cluster."""
+        from hinting.results.hashes import table_sha256
+
+        return table_sha256(self.arrow(name))
 
     def pandas(self, name: str) -> pandas.DataFrame:
         """A table by name as a pandas DataFrame."""

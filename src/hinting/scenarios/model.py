@@ -14,7 +14,7 @@ from hinting.guests import memory_map
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, ScheduleTable, StrategyTable
-from hinting.scenarios.values import Duration, Table, refuse
+from hinting.scenarios.values import Duration, Table, explain, refuse
 from hinting.units import size_pages
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Scenario(Table):
         try:
             return cls.model_validate(changed)
         except ValidationError as error:
-            raise ScenarioError(_message(error, label, paths["fields"])) from None
+            raise ScenarioError(explain(error, label, paths["fields"])) from None
 
     def changed(self, changes: Mapping[str, Any], strategies: Sequence[str] | None = None) -> Scenario:
         """A copy with other values, checked as `load` does."""
@@ -142,26 +142,3 @@ class Scenario(Table):
         from hinting.experiments import run
 
         return run(self, strategy=strategy, seed=seed)
-
-
-def _message(error: ValidationError, label: str, changed: Iterable[str]) -> str:
-    """All that is wrong, in one line: where, what is legal, what was given."""
-    changed = tuple(changed)
-    parts = []
-    for each in error.errors(include_url=False):
-        key = ".".join(str(part) for part in each["loc"])
-        if each["type"] == "missing":
-            text = "is missing"
-        elif each["type"] == "refused":
-            text = each["msg"]
-        else:
-            given = each["input"]
-            text = each["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-            text = text.replace("a valid integer", "a whole number").partition(", unable")[0].partition(", got a number")[0]
-            if each["type"] != "value_error" and not isinstance(given, (Mapping, list, tuple)):
-                text += f", got {given!r}"
-        if each["type"] == "too_short" and each["input"]:  # its items were refused
-            continue
-        source = "--set " if any(key == path or key.startswith(path + ".") for path in changed) else f"{label}: "
-        parts.append(f"{source}{key}: {text}" if key else f"{source}{text}")
-    return "; ".join(dict.fromkeys(parts))

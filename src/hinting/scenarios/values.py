@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from hinting.errors import UnitError
 from hinting.units import parse_duration, parse_size, size_pages
 
-__all__ = ["Duration", "Pages", "Size", "Table", "refuse"]
+__all__ = ["Duration", "Pages", "Size", "Table", "explain", "refuse"]
 
 
 def _checked(read: Callable[[Any, str], int]) -> Callable[[Any], Any]:
@@ -68,3 +68,26 @@ class Table(BaseModel):
     def legal_keys(cls) -> tuple[str, ...]:
         """The legal keys."""
         return tuple(cls.model_fields)
+
+
+def explain(error: ValidationError, label: str, changed: Iterable[str] = ()) -> str:
+    """All that is wrong, in one line: where, what is legal, what was given."""
+    changed = tuple(changed)
+    parts = []
+    for each in error.errors(include_url=False):
+        key = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "missing":
+            text = "is missing"
+        elif each["type"] == "refused":
+            text = each["msg"]
+        else:
+            given = each["input"]
+            text = each["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            text = text.replace("a valid integer", "a whole number").partition(", unable")[0].partition(", got a number")[0]
+            if each["type"] != "value_error" and not isinstance(given, (Mapping, list, tuple)):
+                text += f", got {given!r}"
+        if each["type"] == "too_short" and each["input"]:  # its items were refused
+            continue
+        source = "--set " if any(key == path or key.startswith(path + ".") for path in changed) else f"{label}: "
+        parts.append(f"{source}{key}: {text}" if key else f"{source}{text}")
+    return "; ".join(dict.fromkeys(parts))

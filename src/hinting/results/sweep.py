@@ -1,0 +1,134 @@
+"""The folder of a sweep, opened: one table of all points, whatever their state, and their series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from hinting.errors import ResultsError
+from hinting.results.columns import stored
+from hinting.results.folder import Results
+from hinting.results.ledger import DONE, FAILED, LEDGER, PENDING, Ledger
+from hinting.results.parts import POINTS, RUN_COLUMNS, SERIES, SERIES_OF_POINTS, Parts, points_schema
+
+__all__ = ["SweepResults"]
+
+ERRORS = pa.schema([("number", pa.int64()), ("key", pa.string()), ("error", pa.string()), ("traceback", pa.string())])
+
+
+class SweepResults(Results):
+    """The folder of `hinting sweep` or `tune`, also while it runs.
+
+    Tables: `points`, a row a point with its axes, seed, state ("done", "failed", "pending") and metrics, the same for
+    two equal sweeps; `runs`, when, where and how long each ran; `errors` of those that failed; `series` over time, by
+    the key of the point; of a search `trials`.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        super().__init__(path, about)
+        if not (path / LEDGER).is_file():
+            raise ResultsError(f"{path / LEDGER}: is missing")
+        ledger = Ledger(path / LEDGER, readonly=True)
+        ledger.check()
+        self._meta = ledger.meta()
+        self._parts = Parts(path)
+        self._stamps = ledger.parts()
+        self._with_series = [name for name, stamps in self._stamps.items() if SERIES in stamps]
+        self._numbers = ledger.numbers(DONE)
+        self._open = list(ledger.points(PENDING, FAILED))
+        ledger.close()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tables."""
+        there = {"series": bool(self._with_series), "trials": "search" in self._meta}
+        return ("points", "runs", "errors", *(name for name in there if there[name]))
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes, which are columns of `points`; "strategy" is one of them."""
+        return tuple(self._meta["columns"])
+
+    def _read(self, name: str) -> pa.Table:
+        if name == "errors":
+            rows = [row for row in self._open if row.state == FAILED]
+            values = [[row.number for row in rows], [row.key for row in rows], [row.error for row in rows],
+                      [row.traceback for row in rows]]  # fmt: skip
+            return pa.table([pa.array(column, field.type) for column, field in zip(values, ERRORS, strict=True)], schema=ERRORS)
+        if name == "series":
+            return self._in_order(pa.concat_tables([self._part(SERIES, name) for name in self._with_series]))
+        if name == "trials":
+            from hinting.results.trials import trials_table
+
+            return trials_table(self.arrow("points"), self._meta["search"])
+        return self._points() if name == "points" else self._runs()
+
+    @cached_property
+    def _finished(self) -> pa.Table:
+        """All parts with the columns of today, in the order of their points."""
+        schema = points_schema(self._meta["columns"])
+        parts = [_fitted(self._part(POINTS, name), schema) for name in self._stamps]
+        table = self._in_order(pa.concat_tables(parts) if parts else schema.empty_table())
+        numbers = pa.array(self._numbers.values(), pa.int64())
+        if len(numbers) != len(table):
+            raise ResultsError(f"{self.path / LEDGER}: damaged: {len(numbers)} points are done, {len(table)} are in the parts")
+        return table.set_column(0, schema.field("number"), numbers)
+
+    def _part(self, half: str, name: str) -> pa.Table:
+        problem = self._parts.problem(name, {half: self._stamps[name][half]}, whole=True)
+        if problem is not None:
+            raise problem
+        return self._parts.read(half, name)
+
+    def _in_order(self, table: pa.Table) -> pa.Table:
+        """Rows of the sweep's points, in the order of their numbers."""
+        places = pc.index_in(table["key"], pa.array(self._numbers, pa.string()))
+        table = table.append_column("place", places).filter(pc.is_valid(places))
+        return table.sort_by("place").drop_columns("place").combine_chunks()
+
+    def _runs(self) -> pa.Table:
+        columns = ("number", "key", "seed", *RUN_COLUMNS)
+        return self._finished.select(columns)
+
+    def _points(self) -> pa.Table:
+        done = self._finished.drop_columns(list(RUN_COLUMNS))
+        rows = self._open
+        fields = []
+        for field in done.schema:
+            if field.name in ("number", "key"):
+                values = pa.array([getattr(row, field.name) for row in rows], field.type)
+            elif field.name in ("repeat", "seed"):
+                values = pa.array([row.about[field.name] for row in rows], field.type)
+            elif field.name in self._meta["columns"]:
+                axis = [row.about["axes"].get(field.name) for row in rows]
+                values = stored(axis, self._meta["columns"][field.name])
+            else:
+                values = pa.nulls(len(rows), field.type)
+            fields.append(values)
+        unfinished = pa.table(fields, schema=done.schema)
+        place = 1 + done.schema.get_field_index("seed")
+        done = done.add_column(place, "state", pa.array([DONE] * len(done), pa.string()))
+        unfinished = unfinished.add_column(place, "state", pa.array([row.state for row in rows], pa.string()))
+        return pa.concat_tables([done, unfinished]).sort_by("number").combine_chunks()
+
+    def _series(self) -> ds.Dataset:
+        files = [str(self._parts.path(SERIES, name)) for name in self._with_series]
+        return ds.dataset(files, schema=SERIES_OF_POINTS, format="parquet")
+
+    def _queried(self, name: str) -> Any:
+        return self._series() if name == "series" else self.arrow(name)
+
+
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A part with the columns of another state of the sweep file."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)

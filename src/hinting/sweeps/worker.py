@@ -1,0 +1,44 @@
+"""A worker process of this machine: `python -m hinting.sweeps.worker FD` takes tasks from a socket and answers on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+
+__all__ = ["main"]
+
+
+def _end_with(parent: int) -> None:
+    """End at once when the driver has ended, whatever the task does."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def main() -> None:
+    """Solve tasks until the driver closes the socket or ends. Ctrl-C is for the driver."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
+    connection = Connection(int(sys.argv[1]))
+    import pyarrow as pa
+
+    from hinting.sweeps.solve import solve
+
+    pa.set_cpu_count(1)
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            connection.send(solve(task))
+        except Exception as error:
+            connection.send(error)
+
+
+if __name__ == "__main__":
+    main()
