@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hinting import Guest, Host, Simulation, strategies
 from hinting.experiments import compare, run
+from hinting.experiments.published import resize_speed
 from hinting.metrics import metrics, sections, series
 from hinting.recordings import Recording, is_recording, replay
 from hinting.reports.compare_files import write_comparison
@@ -49,6 +50,15 @@ def seed_table() -> str:
         used = ", ".join(format_gib(value) for value in arm.host_used_bytes)
         returned = format_gib(sum(guest.returned_bytes for guest in arm.guests))
         lines.append(f"| `{arm.strategy}` | **{arm.guests_launched}** | {used} | {returned} |")
+    return "\n".join(lines) + "\n"
+
+
+def resize_speed_table() -> str:
+    lines = ["| mechanism, step | published | emulated | deviation | within 15 % |", "|---|---|---|---|---|"]
+    for row in resize_speed.rows():
+        name = row.id.removeprefix("resize-speed/").replace("/", ", ")
+        good = "yes" if row.is_reproduced else "no"
+        lines.append(f"| {name} | {row.published:g} | {row.emulated:.3g} | {row.deviation:+.0%} | {good} |")
     return "\n".join(lines) + "\n"
 
 
@@ -135,6 +145,7 @@ def main() -> None:
     fill(ROOT / "docs" / "metrics.md", "series-table", series_table())
     fill(ROOT / "docs" / "compare.md", "compare-table", compare_table())
     fill(ROOT / "README.md", "seed-table", seed_table())
+    fill(ROOT / "docs" / "rivals.md", "resize-speed", resize_speed_table())
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "data"
     fill(ROOT / "docs" / "exactness.md", "exactness-table", exactness_table(folder))
 

@@ -13,9 +13,11 @@ from hinting.errors import PageError
 
 __all__ = [
     "ATOMIC",
+    "BALLOON",
     "DMA",
     "DMA32",
     "HIGHUSER_MOVABLE",
+    "HINT",
     "KERNEL",
     "NOWAIT",
     "PAGE_CACHE_READ",
@@ -62,6 +64,10 @@ DMA = _gfp("DMA", *_KERNEL, "DMA")
 DMA32 = _gfp("DMA32", *_KERNEL, "DMA32")
 #: Pages of processes and of the page cache: movable.
 HIGHUSER_MOVABLE = _gfp("HIGHUSER_MOVABLE", *_USER, "HIGHMEM", "MOVABLE")
+#: Pages that a balloon driver takes: movable, no retry, no warning, nothing from the emergency reserve.
+BALLOON = _gfp("BALLOON", *_USER, "HIGHMEM", "MOVABLE", "NOMEMALLOC", "NORETRY", "NOWARN")
+#: Blocks that are hinted for migration: no retry, no warning, nothing from the emergency reserve.
+HINT = _gfp("HINT", "NORETRY", "NOWARN", "NOMEMALLOC")
 #: A page of a file by readahead, as ext4 asks for it (recordings of 6.1).
 PAGE_CACHE_READ = _gfp("PAGE_CACHE_READ", *_RECLAIM, "IO", "HARDWALL", "HIGHMEM", "MOVABLE", "COMP", "NORETRY", "NOWARN")
 #: A page of a file that is written, as ext4 asks for it (recordings of 6.1).

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from hinting._core.engine.dtypes import EXIT_DTYPE
 from hinting._core.engine.simulation import TRANSPORTS, Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.costs.cards import HOST, cards
-from hinting.errors import HintingError, HostError, SnapshotError
+from hinting.errors import GuestError, HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.guests.memory_map import MIB_PAGES
 from hinting.host import Host, Limits
-from hinting.units import PAGE_BYTES, parse_duration
+from hinting.units import PAGE_BYTES, parse_duration, size_pages
 from hinting.workloads import program
 from hinting.workloads.boot import MARK_BOOTED
 from hinting.workloads.boot import boot as boot_rows
@@ -26,7 +26,10 @@ from hinting.workloads.boot import boot as boot_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["VM", "Mark", "OomKill", "Simulation"]
+    from hinting.migration import Migration
+    from hinting.policies import Policy
+
+__all__ = ["VM", "Mark", "OomKill", "Routine", "Simulation"]
 
 #: Longest stretch that one vCPU runs before others are looked at.
 SLICE_NS = 1_000_000
@@ -83,8 +86,32 @@ class VM:
     def run_until_idle(self, timeout: int | str | None = None) -> bool:
         """Let time pass until this guest has done all its rows or is lost; False if the timeout came first."""
         end = _END if timeout is None else self._simulation.now_ns + parse_duration(timeout, "timeout")
-        self._simulation.engine.run_until_idle(self.machine, end)
+        self._simulation.run_until_idle(self, end)
         return self.machine.is_idle
+
+    def resize(self, memory: int | str) -> None:
+        """Ask the guest, as the host's operator would, to make do with so much memory from now on.
+
+        memory: bytes or "2GiB", up to the guest's configured memory. How far and how fast it gets there is the strategy's
+        affair. Raises StrategyError if the guest's strategy cannot resize it.
+        """
+        configured = self.guest.memory_bytes // PAGE_BYTES
+        pages = size_pages(memory, "memory")
+        if not 0 < pages <= configured:
+            raise GuestError(f"memory must be between 1 page and the guest's {configured} pages, got {pages} ({memory!r})")
+        self.machine.resize(configured - pages)
+
+    def migrate(
+        self, *, bandwidth: int | str = "1GiB", downtime: int | str = "300ms", max_rounds: int = 30
+    ) -> Migration:
+        """Begin to migrate the guest to another host while it runs, and count what is sent.
+
+        bandwidth: bytes a second. downtime: what is left must be sent within it when the guest stops. max_rounds: after
+        which it stops anyway. Raises HintingError naming what is wrong, HostError if the guest is being migrated already.
+        """
+        from hinting.migration import Migration
+
+        return Migration(self._simulation, self, bandwidth=bandwidth, downtime=downtime, max_rounds=max_rounds)
 
     @property
     def number(self) -> int:
@@ -148,6 +175,20 @@ class VM:
         return min(1.0, measured["psi_some_ns"] / lived) if lived > 0 else 0.0
 
 
+@dataclass
+class Routine:
+    """Something that the host does at each multiple of a period, until it is cancelled; made by Simulation.every."""
+
+    due_ns: int
+    period_ns: int
+    action: Callable[[], Any]
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Never do it again."""
+        self.is_cancelled = True
+
+
 def _check_transport(transport: str, poll: int | str) -> int:
     """The time of polling, ns."""
     if transport not in TRANSPORTS:
@@ -164,6 +205,8 @@ class Simulation:
     host: a Host. seed: of the guests' boots (guest i gets an own stream). resolution: changes of memory that are closer
     share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. The run is
     deterministic: same arguments, same results.
+
+    vms: the guests, in the order of launch. policies: of the host, which set balloon targets (see hinting.policies).
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -189,6 +232,8 @@ class Simulation:
             cards=cards(host.costs, self._seed, HOST),
         )
         self.vms: list[VM] = []
+        self.policies: list[Policy] = []
+        self._routines: list[Routine] = []
         #: Host memory in use before the first launch.
         self.used_bytes_at_start = host.used_bytes()
         #: Launches for which the host had no memory.
@@ -275,7 +320,33 @@ class Simulation:
                 vm.submit(program(("WAIT", {"a": MARK_BOOTED})), vcpu=cpu)
         if workload is not None:
             vm.submit(workload)
+        if guest.strategy is not None:
+            guest.strategy.launched(self, vm)
         return vm
+
+    def every(self, period: int | str, action: Callable[[], Any]) -> Routine:
+        """Call `action()` on the host's behalf once a period from now on, as long as time passes.
+
+        period: ns or "10s". Without a time to run to, time passes only until every guest is idle.
+        """
+        period_ns = parse_duration(period, "period")
+        if period_ns < 1:
+            raise HintingError(f"period must be positive, got {period!r}")
+        routine = Routine(self.now_ns + period_ns, period_ns, action)
+        self._routines.append(routine)
+        return routine
+
+    def _stop_before(self, end: int) -> int:
+        """The time to run to: `end`, or the next routine if that comes first."""
+        return min([end, *(routine.due_ns for routine in self._routines)])
+
+    def _do_routines(self) -> None:
+        """Do what is due now, in the order in which it was set up."""
+        for routine in list(self._routines):
+            if routine.due_ns <= self.now_ns and not routine.is_cancelled:
+                routine.due_ns += routine.period_ns
+                routine.action()
+        self._routines = [routine for routine in self._routines if not routine.is_cancelled]
 
     def _vmm_frames(self, vcpus: int, vmm: str, iothreads: int, graphics: bool) -> int:
         """Frames of a VMM beside guest RAM and page tables."""
@@ -294,16 +365,35 @@ class Simulation:
 
         Raises HintingError for a time in the past.
         """
-        if until is None:
-            self.engine.run(_END)
-            return
-        end = parse_duration(until, "until")
+        end = _END if until is None else parse_duration(until, "until")
         if end < self.now_ns:
             raise HintingError(f"until must not be in the past: it is {self.now_ns} ns, got {end} ns ({until!r})")
+        while (stop := self._stop_before(end)) < end:
+            self.engine.run(stop)
+            if until is None and self.engine.is_idle:
+                return
+            self._do_routines()
         self.engine.run(end)
+        self._do_routines()
+
+    def run_until_idle(self, vm: VM, end: int) -> None:
+        """Let time pass until a guest is idle or lost, at most to the time `end` (ns)."""
+        while not vm.is_idle:
+            stop = self._stop_before(end)
+            self.engine.run_until_idle(vm.machine, stop)
+            if vm.is_idle or stop == end:
+                return
+            self.engine.run(stop)
+            self._do_routines()
 
     def step(self) -> bool:
         """Let whoever is furthest behind run for at most a slice; False if nobody has anything to do."""
+        stop = self._stop_before(_END)
+        due = self.engine.peek()
+        if stop < _END and not self.engine.is_idle and (due is None or due >= stop):
+            self.engine.run(stop)
+            self._do_routines()
+            return True
         return self.engine.step()
 
     def peek(self) -> float | None:
@@ -422,6 +512,7 @@ class Simulation:
             rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
             rows += [(vm.number, f"stall_{name}", value, "ns") for name, value in vm.stalls().items()]
             rows += [(vm.number, f"host_{name}", float(value), "count") for name, value in vm.memory_counts().items()]
-            rows += [(vm.number, name, float(value), "KiB") for name, value in vm.counters().items()]
-        guest, counter, value, unit = zip(*rows, strict=True)
-        return pa.table({"guest": guest, "counter": counter, "value": value, "unit": unit})
+            unit = vm.guest.strategy.counter_unit if vm.guest.strategy is not None else ""
+            rows += [(vm.number, name, float(value), unit) for name, value in vm.counters().items()]
+        guest, counter, value, units = zip(*rows, strict=True)
+        return pa.table({"guest": guest, "counter": counter, "value": value, "unit": units})

@@ -20,11 +20,11 @@ def speed():
 
 
 def test_reporting_speed(speed):
-    """Steps of 1.0 and 0.625 GiB, all given back after 20 to 24 s."""
+    """Steps of 1.0 GiB, as long as there are blocks of 2 MiB, then of 0.625 GiB; all given back after 20 to 24 s."""
     rows = by_id(speed, "reporting-speed")
     held = [rows["exit"].emulated] + [rows[f"pass-{n}"].emulated for n in range(1, 12)]
     steps = [before - after for before, after in pairwise(held)]
-    assert steps[1:3] == pytest.approx([1.0, 1.0], abs=0.07)
+    assert steps[1:3] == pytest.approx([1.0, 1.0], abs=0.13)
     assert steps[4:-1] == pytest.approx([0.625] * 6, abs=0.07)
     assert 20 <= rows["duration"].emulated <= 24
     assert all(row.within for name, row in rows.items() if name.startswith(("exit", "pass", "duration", "peak")))

@@ -19,6 +19,9 @@ SMALL = {
     "v12-stats": {"threshold": 3, "batch": 2},
 } | {name: {"entries": 48} for name in strategies.names() if name.startswith("v8") and name[2:3] != "."}  # fmt: skip
 
+#: They act when the host asks for memory, and report nothing.
+RIVALS = {"balloon", "free-page-hint", "hyperalloc", "virtio-mem"}
+
 
 def random_rows(rng: np.random.Generator, vcpu: int) -> list[tuple[str, dict[str, int]]]:
     """Processes that map, touch and unmap, and kernel blocks of all sizes, in any order; all is given back at the end."""
@@ -112,8 +115,8 @@ def test_books_balance_and_no_page_is_lost(name):
         statistics = core.statistics()
         assert statistics.get("not_isolated", 0) == 0
         assert statistics.get("discarded_in_use", 0) <= counts["reported_pages"]
-        assert counts["reports"] > 0 or name.startswith("page-reporting")
-        assert counts["reported_pages"] >= counts["returned_frames"]
+        assert counts["reports"] > 0 or name.startswith("page-reporting") or name in RIVALS
+        assert counts["reported_pages"] >= counts["returned_frames"] or name in RIVALS
 
 
 @pytest.mark.parametrize("seed", range(2, 5))

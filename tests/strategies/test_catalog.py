@@ -11,7 +11,7 @@ from hinting.cli import app
 from hinting.errors import StrategyError
 from tests.conftest import ROOT
 
-LINEAGE = [name for name in strategies.names() if name.startswith("v")]
+LINEAGE = [name for name in strategies.names() if re.match(r"v\d", name)]
 
 #: Constants of each series.
 POSTED = {

@@ -213,7 +213,7 @@ def test_11_two_cpus_list_the_same_block(returned_before):
 
 def test_12_what_was_free_before_is_never_reported():
     """Nothing happens to memory that boot has left free, by any strategy of the lineage."""
-    for name in (name for name in strategies.names() if name.startswith("v")):
+    for name in (name for name in strategies.names() if name[:1] == "v" and name[1].isdigit()):
         sim = h.Simulation(h.Host("2GiB"), seed=1)
         vm = sim.launch(h.Guest("512MiB", strategy=name), boot=False)
         sim.run(until="10s")

@@ -70,7 +70,7 @@ def test_the_sysctls_of_the_early_build():
     assert list(core.counters()) == SYSCTLS
 
 
-@pytest.mark.parametrize("name", [name for name in strategies.names() if name.startswith("v")])
+@pytest.mark.parametrize("name", [name for name in strategies.names() if name[:1] == "v" and name[1].isdigit()])
 def test_the_static_key(name):
     """Nothing is noted while it is off; what was free before it was on is never reported unless it is freed again."""
     allocator, core, blocks = held(strategies.find(name), 4)

@@ -8,7 +8,7 @@ from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport strategy_t, work_t
 
 cdef enum:
-    COST_BATCH = 63                     # pages of the batch that the cost profile speaks of
+    COST_BATCH = 63                     # entries of the batch that the cost profile speaks of
 
 cdef inline void advance(vcpu_t *v, double ns) noexcept nogil:
     """Let a vCPU's clock run on; parts of a nanosecond are kept."""
@@ -45,6 +45,11 @@ cdef inline double work_ns(const work_t *now, const work_t *before, const costs_
         + (now.isolated - before.isolated) * c.guest_isolate_page
         + (now.returned - before.returned) * c.guest_putback_page
         + (now.drained - before.drained) * c.guest_pcp_free_hit
+        + (now.allocated - before.allocated) * c.guest_pcp_alloc_hit
+        + (now.allocated_blocks - before.allocated_blocks) * c.guest_buddy_alloc_order9
+        + (now.freed - before.freed) * c.guest_pcp_free_hit
+        + (now.cleared - before.cleared) * c.mem_clear_2m
+        + (now.config_writes - before.config_writes) * c.virt_exit_to_user
     )
 
 cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
@@ -67,7 +72,7 @@ cdef inline void charge_kernel(machine_t *g, vcpu_t *v, double ns) noexcept nogi
     next_costs(g)
 
 cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
-    """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 pages."""
+    """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 entries."""
     cdef int64_t refilled = g.mm.refilled - g.refilled_charged
     cdef int64_t drained = g.mm.drained - g.drained_charged
     if refilled | drained:

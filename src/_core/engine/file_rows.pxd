@@ -16,7 +16,7 @@ from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport OP_READ, OP_TRUNCATE, OP_WRITE, OPF_SLAB, op_t
 from hinting._core.engine.schedule cimport note_wake, yields
-from hinting._core.engine.vmm cimport must_stall
+from hinting._core.engine.vmm cimport must_wait
 from hinting._core.engine.writeback cimport flush_until, throttle_ns
 
 cdef inline bint file_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64_t until) noexcept nogil:
@@ -24,7 +24,7 @@ cdef inline bint file_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
     cdef int result
     flush_until(g, v.now)
     while v.done < op.b:
-        if must_stall(g, v):
+        if must_wait(g, v):
             return False
         if op.op == OP_READ:
             result = read_page(g, v, cpu, op.file, <uint32_t>(op.a + v.done))

@@ -12,7 +12,7 @@ from hinting._core.engine.oom cimport out_of_memory
 from hinting._core.engine.ops cimport KIND_ATOMIC, OPF_KIND, op_t
 from hinting._core.engine.schedule cimport note_wake, yields
 from hinting._core.engine.slab cimport add_object, add_slab, find_place, free_object, retire_current, slab_cache_t
-from hinting._core.engine.vmm cimport must_stall
+from hinting._core.engine.vmm cimport must_wait
 from hinting._core.mm.alloc cimport free_pages
 
 cdef inline bint hold_block(machine_t *g, slot_t *s, pfn_t pfn, int order) noexcept nogil:
@@ -47,7 +47,7 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
         if not v.unwritten:
             if v.asked_at < 0:
                 v.asked_at = v.now
-            if must_stall(g, v):
+            if must_wait(g, v):
                 return False
             pfn = get_pages(g, v, cpu, op.order, g.gfp_kind[op.flags & OPF_KIND])
             if pfn == NO_PFN:
@@ -87,7 +87,7 @@ cdef inline bint slab_grow_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op,
     cdef slab_cache_t *c = &g.slab_cache[op.proc]
     cdef pfn_t pfn
     while v.done < op.a:
-        if must_stall(g, v):
+        if must_wait(g, v):
             return False
         if not find_place(c):
             pfn = get_pages(g, v, cpu, c.order, g.gfp_kind[c.kind])

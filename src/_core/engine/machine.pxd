@@ -30,6 +30,12 @@ cdef enum:
     THREAD_IDLE = 0
     THREAD_WOKEN = 1                    # runs once thread_at has come and the CPU reaches a scheduling point
     THREAD_WAITS = 2                    # reported, the host works
+    THREAD_TRIES = 3                    # runs once thread_at has come, in vain unless something else happens
+
+    WAITER_THREAD = 0                   # who waits for the answer to a request: a CPU's thread
+    WAITER_CPU = 1                      # a CPU, spinning
+    WAITER_IRQ = 2                      # nobody, an interrupt tells
+    WAITER_NONE = 3                     # nobody, and the device keeps the buffer
 
     GUEST_FINE = 0
     GUEST_LOST = 1                      # killed by the host's OOM killer
@@ -80,8 +86,8 @@ ctypedef struct vcpu_t:
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
     int cpu                             # vCPU that gets the answer
+    int waiter                          # WAITER_*
     int64_t at                          # time of the kick
-    bint by_thread                      # its thread waits for it, else its CPU spins or an interrupt comes
 
 ctypedef struct vmm_t:                  # the VMM's main loop: one report at a time, first come first served
     request_t queue[MAX_CPUS + MAX_TICKETS]
@@ -199,7 +205,7 @@ ctypedef struct machine_t:
     bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
-    int64_t refilled_charged            # pages of refills and drains that have been charged
+    int64_t refilled_charged            # entries of refills and drains that have been charged
     int64_t drained_charged
     int quiet_ticks                     # ticks of timers since anything else happened in an idle guest
     int64_t kswapd_at                   # when kswapd ends a boost

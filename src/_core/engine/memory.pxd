@@ -12,6 +12,7 @@ from hinting._core.engine.sharing cimport huge_head, mappings, sole_whole, unmap
 from hinting._core.engine.teardown cimport split_mapping
 from hinting._core.host.fault cimport backing_is_mapped, backing_touch, backing_touch_page
 from hinting._core.host.kswapd cimport wake_host_kswapd
+from hinting._core.host.migration cimport mark_dirty
 from hinting._core.host.state cimport HOST_OK, TOUCH_WHOLE, TOUCH_WRITES
 from hinting._core.mm.alloc cimport alloc_reclaiming, free_pages
 from hinting._core.mm.slowpath cimport reclaimer_t
@@ -41,6 +42,8 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_
     cdef double ns = 0, waited = g.backing.swap_stall, stalled = stalls_of(g)
     cdef int64_t majors = g.backing.n.major_faults
     cdef int64_t refaulted = g.backing.n.refaulted_pages, backed = g.backing.rss_pages
+    if g.backing.migration != NULL and flags & TOUCH_WRITES:
+        mark_dirty(g.backing.migration, pfn, n)
     if n == 1 and g.backing.aged == NULL and backing_is_mapped(g.backing, pfn):
         return True
     g.sim.host.now = v.now
@@ -62,6 +65,16 @@ cdef inline bint touch_pages(machine_t *g, vcpu_t *v, int cpu, pfn_t pfn, int64_
         note_touched(g, v, cpu, pfn, n, ns, refaulted, g.backing.rss_pages - backed)
         next_costs(g)
     return not g.host_oom
+
+cdef inline void populate(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """What an allocation reached into is backed first: a call to the VMM for each 2 MiB, which writes to it."""
+    cdef int i, n = g.strategy.nr_populate
+    g.strategy.nr_populate = 0
+    for i in range(n):
+        g.account.guest_stall += g.costs.virt_exit_to_user
+        advance(v, g.costs.virt_exit_to_user)
+        next_costs(g)
+        use_pages(g, v, cpu, g.strategy.populate[i], PAGEBLOCK_PAGES)
 
 cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil:
     charge_lists(g, v)
@@ -94,6 +107,8 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
         g.meter.failed_while_isolated += 1
     if g.mm.kswapd_wanted:
         wake_kswapd(g, v, cpu)
+    if g.strategy != NULL and g.strategy.nr_populate:
+        populate(g, v, cpu)
     charge_alloc(g, v, order)
     return pfn
 

@@ -1,4 +1,4 @@
-"""The guest's OOM killer: the process that holds most is ended, and the run goes on."""
+"""A guest out of memory: its OOM notifier, then its OOM killer. The process that holds most is ended, and the run goes on."""
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport realloc
@@ -35,12 +35,22 @@ cdef inline bint note_kill(machine_t *g, vcpu_t *v, const process_t *p) noexcept
     g.guest_oom_kills += 1
     return True
 
-cdef inline bint out_of_memory(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
-    """The guest's OOM killer: the process with the most memory is torn down now, the rest of its rows is skipped.
+cdef inline bint oom_notified(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """The OOM notifier, before anybody is killed: True if the strategy gives pages back, for which this CPU may have to wait."""
+    if g.strategy == NULL or g.strategy.on_oom == NULL or g.strategy.on_oom(g.strategy.self, g.mm, cpu) == 0:
+        return False
+    note_wake(g, v, cpu)
+    return True
 
-    False if there is no process left to kill.
+cdef inline bint out_of_memory(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
+    """The strategy gives pages back, or the process with the most memory is torn down now and the rest of its rows is skipped.
+
+    False if there is no process left to kill. The row that needs memory tries again, once its CPU need not wait.
     """
-    cdef process_t *p = biggest_process(g)
+    cdef process_t *p
+    if oom_notified(g, v, cpu):
+        return True
+    p = biggest_process(g)
     if p == NULL or not note_kill(g, v, p):
         return False
     p.at_region = 0

@@ -26,7 +26,8 @@ cdef enum opcode_t:
     OP_SLAB_GROW = 20                   # kernel cache `proc` gets `a` objects; `b` objects fit into a slab of `order`
     OP_SLAB_SHRINK = 21                 # `a` objects of kernel cache `proc` are freed (all if a is 0)
     OP_WAIT = 22                        # until mark `a` of this guest was set `b` times (once if b is 0)
-    NR_OPS = 23
+    OP_RESIZE = 23                      # the host wants the guest to do without `a` pages
+    NR_OPS = 24
 
 cdef enum:
     OPF_NO_THP = 1                      # OP_MMAP: MADV_NOHUGEPAGE

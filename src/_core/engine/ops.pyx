@@ -3,6 +3,22 @@
 A guest executes rows in order on one vCPU. A process belongs to the vCPU whose program spawns it. Every row
 takes emulated time by the cost profile.
 
+op       meaning of the fields
+======== ======================================================================================================
+SPAWN    process `proc` begins with an empty address space
+MMAP     mapping `region` of process `proc`: `a` pages; flags NO_THP: without huge pages
+TOUCH    write to pages [a, a + b) of a mapping, ascending; faults as needed
+UNMAP    give pages [a, a + b) of a mapping back
+EXIT     process `proc` ends; its memory goes back through batched list frees
+SLEEP    the vCPU idles for `a` ns
+COMPUTE  the vCPU computes for `a` ns in user mode
+ALLOC    the kernel allocates `b` blocks of `order` into slot `proc`; flags: kind of memory (KIND)
+FREE     the kernel frees the `b` newest blocks of slot `proc`, all if `b` is 0
+BACK     reserved memory, page frames [a, a + b), is written: what boot does to memory that the allocator never sees
+MARK     note the time under number `a`
+RESIZE   the host wants the guest to do without `a` pages of its memory; the guest's strategy must be one that can
+======== ======================================================================================================
+=======
 =========== ==========================================================================================================
 op          meaning of the fields
 =========== ==========================================================================================================
@@ -29,6 +45,7 @@ DROP_CACHES all clean pages of the page cache are freed, as by writing 1 to /pro
             kernel caches too, as by writing 3
 SLAB_GROW   kernel cache `proc` gets `a` objects, `b` of which fit into a slab of `order`; flags: kernel or reclaimable
 SLAB_SHRINK `a` objects of kernel cache `proc` are freed, all if `a` is 0: here and there, or flags OLDEST, NEWEST
+RESIZE      the host wants the guest to do without `a` pages of its memory; the guest's strategy must be one that can
 =========== ==========================================================================================================
 """
 
@@ -55,6 +72,7 @@ OPS = {
     "WAIT": OP_WAIT,
     "FORK": OP_FORK, "EXEC": OP_EXEC, "MUNMAP": OP_MUNMAP,
     "SLAB_GROW": OP_SLAB_GROW, "SLAB_SHRINK": OP_SLAB_SHRINK,
+    "RESIZE": OP_RESIZE,
 }
 
 #: Flag of MMAP: the mapping never uses huge pages.
@@ -140,6 +158,7 @@ def validate(ops, npfn):
     _check_slab(rows, at)
     _fail(rows, at("DROP_CACHES") & (rows["flags"] > OPF_SLAB), "flags must be 0 or SLAB")
     _fail(rows, at("SYNC") & ((rows["flags"] | OPF_ALL_FILES) != OPF_ALL_FILES), "flags must be 0 or ALL_FILES")
+    _fail(rows, at("RESIZE") & (a > npfn), f"a must be at most the guest's {npfn} pages")
     _check_order(rows)
     return rows
 

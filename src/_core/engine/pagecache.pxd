@@ -164,3 +164,17 @@ cdef inline void cache_del(mm_t *m, cache_t *c, pfn_t pfn, bint evict) noexcept 
     f.cached -= 1
     f.page[o.index] = c.age | EVICTED if evict else 0
     c.age += evict
+
+cdef inline bint is_cached(const cache_t *c, pfn_t pfn) noexcept nogil:
+    """Whether an allocated page holds a page of a file; once a file was used."""
+    cdef uint32_t file = c.owner[pfn].file & CACHE_FILE
+    cdef uint32_t index = c.owner[pfn].index
+    return file < c.nr_files and index < c.file[file].pages and c.file[file].page[index] == pfn
+
+cdef inline void cache_move(mm_t *m, cache_t *c, pfn_t pfn, pfn_t new) noexcept nogil:
+    """A page of a file is in another place from now on, as the newest of its list."""
+    cdef lru_t *list = lru_of(c, pfn)
+    lru_del(m, list, pfn)
+    c.owner[new] = c.owner[pfn]
+    c.file[c.owner[new].file & CACHE_FILE].page[c.owner[new].index] = new
+    lru_add(m, list, new)

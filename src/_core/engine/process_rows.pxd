@@ -26,7 +26,7 @@ from hinting._core.engine.ops cimport (
 from hinting._core.engine.process cimport map_region, process_t, region_at, region_t
 from hinting._core.engine.schedule cimport note_wake, yields
 from hinting._core.engine.teardown cimport clear_step, flush, teardown_step, unmap_pages, unmap_region
-from hinting._core.engine.vmm cimport must_stall
+from hinting._core.engine.vmm cimport must_wait
 
 cdef inline process_t *process_of(machine_t *g, const op_t *op) noexcept nogil:
     """The process of a row, NULL if it does not live, or begins or ends on another vCPU."""
@@ -59,7 +59,7 @@ cdef inline bint touch_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
     while v.done < op.b:
         if v.asked_at < 0:
             v.asked_at = v.now
-        if must_stall(g, v):
+        if must_wait(g, v):
             return False
         touched = g.touched_pages
         result = touch_page(g, v, cpu, p, r, op.a + v.done, &n)
@@ -112,7 +112,7 @@ cdef inline bint spawn_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op) noe
         charge_kernel(g, v, g.costs.sched_syscall)
         v.done = 1
     while True:
-        if must_stall(g, v):
+        if must_wait(g, v):
             return False
         result = begin_process(g, v, cpu, p)
         note_wake(g, v, cpu)
@@ -141,7 +141,7 @@ cdef inline bint fork_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
         g.forks += 1
         v.done = 1
     while not over:
-        if must_stall(g, v):
+        if must_wait(g, v):
             return False
         result = fork_step(g, v, cpu, parent, child, &over)
         if result != TOUCH_DONE:

@@ -35,6 +35,7 @@ from hinting._core.engine.ops cimport (
     OP_MMAP,
     OP_MUNMAP,
     OP_READ,
+    OP_RESIZE,
     OP_SLAB_GROW,
     OP_SLAB_SHRINK,
     OP_SLEEP,
@@ -51,6 +52,7 @@ from hinting._core.engine.ops cimport (
 )
 from hinting._core.engine.process_rows cimport process_row
 from hinting._core.engine.schedule cimport yields
+from hinting._core.engine.vmm cimport resize
 from hinting._core.engine.writeback cimport flush_until, sync_ns
 
 cdef inline void wake_waiting(machine_t *g, const vcpu_t *v) noexcept nogil:
@@ -132,6 +134,8 @@ cdef inline bint run_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int64
         v.until = later(v.now, op.a)
     elif op.op == OP_MARK:
         set_mark(g, v, op.a)
+    elif op.op == OP_RESIZE:
+        resize(g, v.now, op.a)
     elif op.op == OP_SYNC:
         flush_until(g, v.now)
         wait_for_disk(g, v, sync_ns(g, -1 if op.flags & OPF_ALL_FILES else <int64_t>op.file, v.now))

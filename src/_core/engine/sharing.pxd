@@ -125,3 +125,15 @@ cdef inline pfn_t split_oldest(mm_t *m, split_queue_t *q) noexcept nogil:
     queue_del(m, q, head)
     split_used(m, head, PAGEBLOCK_ORDER)
     return head
+
+cdef inline void move_counts(mm_t *m, split_queue_t *q, pfn_t pfn, int order, pfn_t new) noexcept nogil:
+    """A counted page, single or huge, moves with its counts, to the end of the queue. `next` of the old pages: where to."""
+    cdef link_t *old = m.link + pfn
+    cdef int i
+    for i in range(1 << order):
+        m.link[new + i] = old[i]
+    if order and old[QUEUED].next:
+        queue_add(m, q, new)
+        queue_del(m, q, pfn)
+    for i in range(1 << order):
+        old[i].next = new + i

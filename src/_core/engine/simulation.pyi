@@ -28,6 +28,10 @@ class Machine:
         """Number of the guest on its host, from 0 in the order of launch."""
 
     @property
+    def clock_ns(self) -> int:
+        """The time that this guest has come to: the furthest clock of its vCPUs and its VMM."""
+
+    @property
     def is_lost(self) -> bool:
         """Whether the host's OOM killer ended this guest."""
 
@@ -38,6 +42,18 @@ class Machine:
     @property
     def is_idle(self) -> bool:
         """No vCPU has a row left to run and no report is under way."""
+
+    def resize(self, pages: int) -> None:
+        """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
+
+    def config_interrupt(self) -> None:
+        """The device has changed its configuration: the strategy's work item is queued on CPU 0."""
+
+    def host_work(self, ticket: int) -> None:
+        """The VMM goes to work by itself for a strategy that lives there."""
+
+    def poll(self, ticket: int) -> None:
+        """The device gives a buffer back to its driver, which fills it and sends it again."""
 
     def accounts(self) -> dict[str, float]:
         """CPU time by account, ns."""
@@ -109,6 +125,10 @@ class Engine:
 
     def step(self) -> bool:
         """Let whoever is furthest behind run one slice; False if nobody has anything to do."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every guest is idle or lost."""
 
     def peek(self) -> int | None:
         """When somebody has something to do next, ns; None if nobody has."""

@@ -27,6 +27,7 @@ from hinting._core.engine.machine cimport (
     SIM_GUEST,
     SIM_NO_MEMORY,
     THREAD_IDLE,
+    THREAD_TRIES,
     THREAD_WAITS,
     exit_t,
     machine_t,
@@ -38,7 +39,7 @@ from hinting._core.engine.machine cimport (
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
 from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest, used_by_host
-from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, op_t
+from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, OP_RESIZE, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.program cimport run_program
 from hinting._core.engine.reclaim cimport guest_kswapd_slice
@@ -49,7 +50,16 @@ from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
 from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_IOTHREAD, VIA_MAIN, VIA_VHOST
 from hinting._core.engine.virtual_disk cimport disk_copies
-from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
+from hinting._core.engine.vmm cimport (
+    config_interrupt,
+    host_answered,
+    host_work,
+    interrupt,
+    poll,
+    resize,
+    run_thread,
+    vmm_slice,
+)
 from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
 from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
@@ -98,8 +108,9 @@ cdef int64_t vcpu_due(const machine_t *g, const vcpu_t *v) noexcept nogil:
 
 
 cdef bint at_rest(const vcpu_t *v) noexcept nogil:
-    """The vCPU has no row to run, or waits for a mark, its thread has no work, and no interrupt is due."""
-    return (v.program == PROGRAM_ENDED or v.program == PROGRAM_WAITS) and v.thread == THREAD_IDLE and v.interrupt_at == NEVER
+    """The vCPU has no row to run, or waits for a mark, its thread has no work or tries in vain, and no interrupt is due."""
+    return ((v.program == PROGRAM_ENDED or v.program == PROGRAM_WAITS)
+            and (v.thread == THREAD_IDLE or v.thread == THREAD_TRIES) and v.interrupt_at == NEVER)
 
 
 cdef bint is_idle(const machine_t *g) noexcept nogil:
@@ -114,8 +125,17 @@ cdef bint is_idle(const machine_t *g) noexcept nogil:
 
 
 cdef bint ticks_only(const machine_t *g) noexcept nogil:
-    """The guest is idle, and its timers have nothing to do: each vCPU's ticked once since the last thing happened."""
-    return g.quiet_ticks >= g.ncpus and is_idle(g)
+    """The guest is idle, and its timers have nothing to do: each vCPU's ticked once since the last thing happened.
+
+    A thread that tries in vain is like a timer.
+    """
+    cdef int cpu
+    if not is_idle(g):
+        return False
+    for cpu in range(g.ncpus):
+        if g.vcpu[cpu].thread == THREAD_TRIES:
+            return True
+    return g.quiet_ticks >= g.ncpus
 
 
 cdef void once_a_second(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
@@ -337,6 +357,8 @@ cdef class Machine:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
         whole = validate(np.concatenate([self.programs[cpu], op_rows(ops)]), self.allocator.npfn)
         self._own_processes(whole, cpu)
+        if (whole["op"] == OP_RESIZE).any():
+            self._resizable()
         caches = slab_caches(whole, self.slab_caches)
         room_for_numbers(&self.g, numbers_used(whole))
         for number, (order, kind, places) in caches.items():
@@ -365,10 +387,53 @@ cdef class Machine:
                 raise OpError(f"op array: process {shared[0]} belongs to vCPU {other}: "
                               f"give the processes of vCPU {cpu} other numbers")
 
+    def _resizable(self):
+        if self.g.strategy == NULL or self.g.strategy.on_resize == NULL:
+            raise StrategyError("the guest's memory cannot be resized: its strategy must be one that can, as balloon is")
+        if self.g.state == GUEST_LOST:
+            raise GuestError(f"guest {self.g.number} is lost")
+
+    def resize(self, int64_t pages):
+        """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
+        self._resizable()
+        if not 0 <= pages <= self.allocator.npfn:
+            raise GuestError(f"resize: pages must be between 0 and {self.allocator.npfn}, got {pages}")
+        resize(&self.g, self.g.sim.now, pages)
+
+    def poll(self, int ticket):
+        """The device gives a buffer back to its driver, which fills it and sends it again."""
+        if self.g.strategy == NULL or self.g.strategy.on_poll == NULL:
+            raise StrategyError("the guest's strategy has no buffers to be polled")
+        if self.g.state == GUEST_FINE:
+            poll(&self.g, self.g.sim.now, ticket)
+
+    def config_interrupt(self):
+        """The device has changed its configuration: the strategy's work item is queued on CPU 0."""
+        if self.g.strategy == NULL or self.g.strategy.on_thread == NULL:
+            raise StrategyError("the guest's strategy has no thread to be woken")
+        if self.g.state == GUEST_FINE:
+            config_interrupt(&self.g, self.g.sim.now)
+
+    def host_work(self, int ticket):
+        """The VMM goes to work by itself for a strategy that lives there."""
+        if self.g.strategy == NULL or not self.g.strategy.by_host:
+            raise StrategyError("the VMM has nothing to do by itself for the guest's strategy")
+        if self.g.state == GUEST_FINE:
+            host_work(&self.g, self.g.sim.now, ticket)
+
     @property
     def number(self):
         """Number of the guest on its host, from 0 in the order of launch."""
         return self.g.number
+
+    @property
+    def clock_ns(self):
+        """The time that this guest has come to: the furthest clock of its vCPUs and its VMM."""
+        cdef int cpu
+        t = self.g.vmm.now
+        for cpu in range(self.g.ncpus):
+            t = max(t, self.g.vcpu[cpu].now)
+        return t
 
     @property
     def is_lost(self):
@@ -570,6 +635,8 @@ cdef class Engine:
             if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
                 raise MemoryError()
             g.charged = strategy.s.work
+            if g.transport == VIA_HYPERCALL and (strategy.s.device != NULL or strategy.s.by_host):
+                raise StrategyError("transport hypercall is for strategies that report free pages, this one has a device")
             if g.transport == VIA_HYPERCALL:    # the host works on the vCPU that asks
                 strategy.s.synchronous = strategy.s.submit_waits = True
         if allocator.m.times == NULL:
@@ -627,6 +694,11 @@ cdef class Engine:
             more = step(&self.s, NEVER)
         self._no_error()
         return more
+
+    @property
+    def is_idle(self):
+        """Whether every guest is idle or lost."""
+        return all(machine.is_idle for machine in self.machines)
 
     def peek(self):
         """When somebody has something to do next, ns; None if nobody has."""

@@ -55,7 +55,10 @@ cdef class Untimed:
             self.o.reported_pages += pages
             if s.on_discard != NULL:
                 s.on_discard(s.self, &self.allocator.m, blocks[i].pfn, blocks[i].order)
-            if s.host_action == HOST_DONTNEED:
+            if s.device != NULL:
+                s.device(s.self, ticket, &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, &blocks[i], 1,
+                         &self.o.host_ns, &self.o.stolen_ns)
+            elif s.host_action == HOST_DONTNEED:
                 backing_discard(
                     &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
                     s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)

@@ -2,51 +2,78 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from hinting._core.engine.charge cimport advance, charge_strategy, is_busy, next_costs
+from hinting._core.common cimport MAX_ORDER
+from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy, next_costs
 from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
     NEVER,
     PROGRAM_COMPUTES,
     THREAD_IDLE,
+    THREAD_TRIES,
     THREAD_WAITS,
+    THREAD_WOKEN,
+    WAITER_CPU,
+    WAITER_IRQ,
+    WAITER_NONE,
+    WAITER_THREAD,
     machine_t,
     request_t,
     vcpu_t,
 )
 from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
+from hinting._core.engine.migrate cimport move_range
 from hinting._core.engine.transport cimport VIA_HYPERCALL, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
-from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, block_t
+from hinting._core.strategies.hooks cimport (
+    HOST_DONTNEED,
+    HOST_FREE,
+    THREAD_MOVES,
+    THREAD_PAUSES,
+    THREAD_REPORTS,
+    THREAD_RETRIES,
+    block_t,
+)
 
-cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, bint by_thread) noexcept nogil:
-    """Put a report into the virtqueue; the exit is the guest's time."""
-    cdef int64_t n = 0, i, pages = 0
-    cdef const block_t *blocks = g.strategy.report(g.strategy.self, ticket, &n)
-    cdef request_t *r
-    cdef double ns
-    for i in range(n):
-        pages += <int64_t>1 << blocks[i].order
+cdef inline void count_isolated(machine_t *g, int64_t pages) noexcept nogil:
+    """Pages leave for the host, or are answered (negative). Blocks that a device handles are not free ones."""
+    if g.strategy.device != NULL:
+        return
     g.in_flight += pages
     if g.in_flight > g.max_isolated:
         g.max_isolated = g.in_flight
-    note(g, v.now, cpu)
-    g.reports += 1
-    g.reported_blocks += n
-    g.reported_pages += pages
-    ns = kick_ns(g, v.now, g.strategy.descriptors if g.strategy.descriptors else n)
-    g.account.guest_report += ns
-    advance(v, ns)
-    next_costs(g)
+
+cdef inline void enqueue(machine_t *g, int64_t t, int cpu, int ticket, int waiter) noexcept nogil:
+    """A request reaches the VMM at the time t."""
+    cdef request_t *r
     if g.vmm.queued == 0:
-        g.vmm.now = v.now + pickup_ns(g, v.now)
+        g.vmm.now = t + pickup_ns(g, t)
         g.vmm.at = -1
     r = &g.vmm.queue[g.vmm.queued]
     r.ticket = ticket
     r.cpu = cpu
-    r.by_thread = by_thread
-    r.at = v.now
+    r.waiter = waiter
+    r.at = t
     g.vmm.queued += 1
+
+cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) noexcept nogil:
+    """Put a report into the virtqueue; the exit is the guest's time."""
+    cdef int64_t n = 0, i, pages = 0
+    cdef const block_t *blocks = g.strategy.report(g.strategy.self, ticket, &n)
+    cdef double ns
+    for i in range(n):
+        pages += <int64_t>1 << blocks[i].order
+    count_isolated(g, pages)
+    note(g, v.now, cpu)
+    if g.strategy.device == NULL:
+        g.reports += 1
+        g.reported_blocks += n
+        g.reported_pages += pages
+    ns = kick_ns(g, v.now, g.strategy.descriptors if g.strategy.descriptors else n)
+    g.account.guest_report += ns
+    advance(v, ns)
+    next_costs(g)
+    enqueue(g, v.now, cpu, ticket, waiter)
 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Run the strategy's thread on this CPU; if it reports, hand the blocks to the VMM."""
@@ -55,13 +82,54 @@ cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     g.strategy.wake[cpu] = 0
     v.thread = THREAD_IDLE
     state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
+    while state == THREAD_MOVES:
+        g.strategy.moved = move_range(g, v, cpu, g.strategy.move_first, g.strategy.move_pages)
+        state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
+    charge_lists(g, v)
     charge_strategy(g, v)
     log_span(g, LOG_THREAD, cpu, begin, v.now, 0, 0)
     if state == THREAD_REPORTS:
-        kick(g, v, cpu, g.strategy.thread_ticket[cpu], True)
+        kick(g, v, cpu, g.strategy.thread_ticket[cpu], WAITER_THREAD)
         v.thread = THREAD_WAITS
         v.thread_at = NEVER
         v.wait_at = v.now
+    elif state == THREAD_PAUSES or state == THREAD_RETRIES:
+        v.thread = THREAD_WOKEN if state == THREAD_PAUSES else THREAD_TRIES
+        v.thread_at = v.now + g.strategy.pause_ns
+
+cdef inline void config_interrupt(machine_t *g, int64_t t) noexcept nogil:
+    """The device has changed its configuration at the time t: its driver's work item is queued on CPU 0."""
+    cdef vcpu_t *v = &g.vcpu[0]
+    g.strategy.wake[0] = 1
+    if v.thread == THREAD_IDLE or v.thread == THREAD_TRIES:
+        v.thread = THREAD_WOKEN
+        v.thread_at = (t if t > v.now else v.now) + <int64_t>(g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task)
+
+cdef inline void host_work(machine_t *g, int64_t t, int ticket) noexcept nogil:
+    """The VMM goes to work by itself, without a message of the guest."""
+    g.strategy.on_poll(g.strategy.self, g.mm, 0, ticket)
+    enqueue(g, t, 0, ticket, WAITER_NONE)
+
+cdef inline void resize(machine_t *g, int64_t t, int64_t pages) noexcept nogil:
+    """The host wants the guest to do without so many pages."""
+    g.strategy.on_resize(g.strategy.self, g.mm, pages)
+    if g.strategy.by_host:
+        host_work(g, t, 0)
+    else:
+        config_interrupt(g, t)
+
+cdef inline void poll(machine_t *g, int64_t t, int ticket) noexcept nogil:
+    """The device gives a buffer back at the time t; the driver fills it again and sends it."""
+    cdef vcpu_t *v = &g.vcpu[0]
+    cdef double ns = g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task
+    if v.now < t:
+        v.now = t
+    g.account.guest_report += ns
+    advance(v, ns)
+    next_costs(g)
+    g.strategy.on_poll(g.strategy.self, g.mm, 0, ticket)
+    charge_strategy(g, v)
+    kick(g, v, 0, ticket, WAITER_NONE)
 
 cdef inline int next_used(const machine_t *g, int cpu) noexcept nogil:
     """The oldest answer that this CPU has not got yet, -1 if none."""
@@ -101,13 +169,18 @@ cdef inline void drop_answers(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
         g.strategy.on_host_lost(g.strategy.self, g.mm, cpu, take_used(g, i))
         i = next_used(g, cpu)
 
+cdef inline int submit_waiter(const machine_t *g) noexcept nogil:
+    if g.strategy.submit_waits:
+        return WAITER_CPU
+    return WAITER_NONE if g.strategy.submit_silent else WAITER_IRQ
+
 cdef inline void take_submitted(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Reports that hooks of this stretch have made go to the VMM."""
     cdef int k
     for k in range(g.strategy.nr_submitted):
         if g.strategy.drops_answers:
             drop_answers(g, v, cpu)
-        kick(g, v, cpu, g.strategy.submitted[k], False)
+        kick(g, v, cpu, g.strategy.submitted[k], submit_waiter(g))
         if g.strategy.submit_waits:
             v.waits += 1
             g.spinning += 1
@@ -133,9 +206,11 @@ cdef inline void end_spin(machine_t *g, vcpu_t *v) noexcept nogil:
             g.vcpu[cpu].stalled = False
             spin_until(g, &g.vcpu[cpu], g.vmm.now)
 
-cdef inline bint must_stall(machine_t *g, vcpu_t *v) noexcept nogil:
-    """Whether an allocation of this CPU has to wait now."""
-    if g.spinning == 0 or v.waits or not g.strategy.stops_alloc:
+cdef inline bint must_wait(machine_t *g, vcpu_t *v) noexcept nogil:
+    """Whether an allocation of this CPU has to wait now: the CPU spins itself, or stalls for one that does."""
+    if v.waits:
+        return True
+    if g.spinning == 0 or not g.strategy.stops_alloc:
         return False
     g.strategy.work.stalls += 1
     v.stalled = True
@@ -164,61 +239,80 @@ cdef inline void answer(machine_t *g, const request_t *r) noexcept nogil:
     """The VMM is done with a report: a spinning thread sees it at once, all else takes an interrupt."""
     cdef vcpu_t *v = &g.vcpu[r.cpu]
     cdef double irq = g.costs.virt_irq_inject + g.costs.virt_guest_irq_to_task
-    if r.by_thread:
+    if r.waiter == WAITER_THREAD:
         v.thread_at = g.vmm.now + (0 if g.strategy.synchronous else <int64_t>irq)
-    elif g.strategy.submit_waits:
+    elif r.waiter == WAITER_CPU:
         end_spin(g, v)
         g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
+        charge_lists(g, v)
         charge_strategy(g, v)
+    elif r.waiter == WAITER_NONE:
+        g.strategy.on_host_done(g.strategy.self, g.mm, r.cpu, r.ticket)
     else:
         g.vmm.used[g.vmm.nr_used] = r[0]
         g.vmm.nr_used += 1
         if v.interrupt_at == NEVER:
             v.interrupt_at = g.vmm.now + <int64_t>g.costs.virt_irq_inject
 
+cdef inline void handle_block(
+    machine_t *g, int ticket, const block_t *block, double *host_ns, double *stolen_ns
+) noexcept nogil:
+    """What the VMM does with one block of a report."""
+    cdef int64_t pages, call_pages
+    if g.strategy.device != NULL:
+        g.strategy.device(g.strategy.self, ticket, g.sim.host, g.backing, g.costs, block, running_vcpus(g), host_ns, stolen_ns)
+        return
+    pages = <int64_t>1 << block.order
+    call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
+    host_ns[0] += g.costs.host_ramblock_lookup
+    if g.strategy.on_discard != NULL:
+        g.strategy.on_discard(g.strategy.self, g.mm, block.pfn, block.order)
+    if g.strategy.host_action == HOST_DONTNEED:
+        backing_discard(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+    elif g.strategy.host_action == HOST_FREE:
+        backing_free_lazily(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
     cdef int64_t n = 0, i, pages, before, all_pages = 0
+    cdef uint64_t discarded
+    cdef bint is_short
     cdef request_t r = g.vmm.queue[0]
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
     cdef int64_t began = g.vmm.now
     cdef uint64_t seen[SEEN_WORDS]
     if g.vmm.at < 0:
-        vmm_charge(g, pop_ns(g, g.strategy.descriptors if g.strategy.descriptors else n))
+        if not g.strategy.by_host:
+            vmm_charge(g, pop_ns(g, g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
         g.vmm.began = began
     while g.vmm.at < n:
         if g.vmm.now >= until:
             return
-        host_ns = g.costs.host_ramblock_lookup
-        stolen_ns = 0
-        pages = <int64_t>1 << blocks[g.vmm.at].order
+        host_ns = stolen_ns = 0
         before = g.backing.held_frames
         g.sim.host.now = g.vmm.now
-        if g.strategy.on_discard != NULL:
-            g.strategy.on_discard(g.strategy.self, g.mm, blocks[g.vmm.at].pfn, blocks[g.vmm.at].order)
-        look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
-        if g.strategy.host_action == HOST_DONTNEED:
-            backing_discard(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
-                            g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
-                            &host_ns, &stolen_ns)
-        elif g.strategy.host_action == HOST_FREE:
-            backing_free_lazily(g.sim.host, g.backing, g.costs, blocks[g.vmm.at].pfn, pages,
-                                g.strategy.call_pages if g.strategy.call_pages else pages, running_vcpus(g),
-                                &host_ns, &stolen_ns)
+        is_short = not g.strategy.by_host and blocks[g.vmm.at].order <= MAX_ORDER
+        pages = <int64_t>1 << blocks[g.vmm.at].order if is_short else 0
+        discarded = g.backing.n.discarded_pages
+        if is_short:
+            look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
+        handle_block(g, r.ticket, &blocks[g.vmm.at], &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)
-        if g.strategy.host_action == HOST_DONTNEED:
+        if is_short and discarded != g.backing.n.discarded_pages:
             note_discarded(g, blocks[g.vmm.at].pfn, pages, seen, g.vmm.now)
         else:
             note(g, g.vmm.now, VMM_CLOCK)
         g.vmm.at += 1
-    vmm_charge(g, push_ns(g))
-    for i in range(n):
-        all_pages += <int64_t>1 << blocks[i].order
-    g.in_flight -= all_pages
+    if r.waiter != WAITER_NONE:
+        vmm_charge(g, push_ns(g))
+    if g.strategy.device == NULL:
+        for i in range(n):
+            all_pages += <int64_t>1 << blocks[i].order
+    count_isolated(g, -all_pages)
     note(g, g.vmm.now, VMM_CLOCK)
     log_span(g, LOG_VMM, 0, g.vmm.began, g.vmm.now, <int>n, all_pages)
     log_span(g, LOG_REPORT, r.ticket, r.at, g.vmm.now, <int>n, all_pages)
@@ -239,5 +333,6 @@ cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     log_span(g, LOG_WAIT, cpu, v.wait_at, v.now, 0, 0)
     v.thread = THREAD_IDLE
     g.strategy.on_host_done(g.strategy.self, g.mm, cpu, g.strategy.thread_ticket[cpu])
+    charge_lists(g, v)
     charge_strategy(g, v)
     run_thread(g, v, cpu)

@@ -11,6 +11,7 @@ from libc.string cimport memset
 
 from hinting._core.costs cimport costs_t
 from hinting._core.host.frames cimport give, take
+from hinting._core.host.migration cimport migration_free
 from hinting._core.host.reclaim cimport reclaim_for
 from hinting._core.host.reclaim_state cimport UNIT_WORDS, aged_t
 from hinting._core.host.state cimport (
@@ -78,6 +79,8 @@ cdef inline void backing_free(backing_t *b) noexcept nogil:
         munmap(b.blocks, b.mapped_bytes)
     if b.lazy != NULL:
         munmap(b.lazy, b.nblocks * sizeof(lazy_t))
+    migration_free(b.migration)
+    b.migration = NULL
     b.blocks = NULL
     b.lazy = NULL
     b.directories = NULL

@@ -123,6 +123,25 @@ class Backing:
     def slot(self, pfn: int) -> int | None: ...
     def block_state(self, block: int) -> BlockState: ...
     def remove(self) -> None: ...
+    def start_migration(self, ram: Iterable[tuple[int, int]]) -> None:
+        """Begin to migrate the guest while it runs: writes to it are tracked from now on."""
+
+    def begin_round(self) -> int:
+        """Synchronise the bitmap and begin a round; pages that it has to send."""
+
+    def end_round(self) -> None:
+        """The bitmap is about to be synchronised: hints count no more until the next round has begun."""
+
+    def send_pages(self, most: int) -> int:
+        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
+
+    @property
+    def migration(self) -> dict[str, int]:
+        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
+
+    def end_migration(self) -> None:
+        """Stop tracking writes."""
+
     def check(self) -> None: ...
     @property
     def id(self) -> int: ...

@@ -29,6 +29,7 @@ from hinting._core.host.guest cimport (
 from hinting._core.host.khugepaged cimport SCAN_SLEEP_NS, khugepaged_round
 from hinting._core.host.kswapd cimport kswapd_run
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
+from hinting._core.host.migration cimport begin_round, left, migration_free, migration_new, send, set_range, written
 from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, oom_badness, swap_total
 from hinting._core.host.reclaim cimport reclaim_pages
 from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
@@ -449,6 +450,58 @@ cdef class Backing:
         with nogil:
             backing_free_lazily(&self.host.h, &self.b, &self.host.costs.c, at, n, each, running, &host_ns, &stolen_ns)
         return Discard(host_ns, stolen_ns)
+
+    def start_migration(self, ram):
+        """Begin to migrate the guest while it runs: writes to it are tracked from now on.
+
+        ram: [(first pfn, end), ...], the pages that exist. Raises HostError if a migration is under way.
+        """
+        self._range(0, 1)
+        if self.b.migration != NULL:
+            raise HostError(f"guest {self.b.id} is being migrated already")
+        for first, end in ram:
+            self._range(first, end - first)
+        self.b.migration = migration_new(self.b.npfn)
+        if self.b.migration == NULL:
+            raise MemoryError()
+        for first, end in ram:
+            set_range(self.b.migration.ram, first, end - first)
+
+    def _migrates(self):
+        if self.b.migration == NULL:
+            raise HostError(f"guest {self.b.id} is not being migrated")
+
+    def begin_round(self):
+        """Synchronise the bitmap and begin a round; pages that it has to send."""
+        self._migrates()
+        begin_round(self.b.migration)
+        return left(self.b.migration)
+
+    def end_round(self):
+        """The bitmap is about to be synchronised: hints count no more until the next round has begun."""
+        self._migrates()
+        self.b.migration.hints = False
+
+    def send_pages(self, int64_t most):
+        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
+        cdef int64_t n
+        self._migrates()
+        with nogil:
+            n = send(self.b.migration, &self.b, most)
+        return n
+
+    @property
+    def migration(self):
+        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
+        self._migrates()
+        m = self.b.migration
+        return {"rounds": m.rounds, "sent": m.sent, "zero": m.zero, "skipped": m.skipped, "left": left(m), "written": written(m)}
+
+    def end_migration(self):
+        """Stop tracking writes."""
+        self._migrates()
+        migration_free(self.b.migration)
+        self.b.migration = NULL
 
     def is_mapped(self, pfn):
         """Whether the guest can touch the page without an exit."""

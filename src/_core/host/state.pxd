@@ -99,6 +99,18 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t collapses                  # blocks that khugepaged made huge
     uint64_t refaults_active            # swapped-in pages that came back soon enough to be active at once
 
+ctypedef struct migration_t:            # pre-copy of a guest that runs on; bitmaps of one bit a page
+    uint64_t *todo                      # to be sent in this round
+    uint64_t *dirty                     # written since the last synchronisation
+    uint64_t *ram                       # pages that exist
+    int64_t words
+    int64_t at                          # next word to look at in this round
+    int64_t rounds                      # begun
+    int64_t sent                        # pages with a frame, all rounds
+    int64_t zero                        # pages without one, announced
+    int64_t skipped                     # pages with a frame that hints took out of a round
+    bint hints                          # hints count now: the bitmap is unsynchronised
+
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
     uint64_t npfn                       # one past the last guest page frame; holes are never touched
     uint64_t nblocks
@@ -145,6 +157,7 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     int64_t lazy_pages                  # lazily freed pages that still have their frames
     uint32_t lazy_head                  # block number + 1: next to lose them
     uint32_t lazy_tail
+    migration_t *migration              # NULL: none under way
     uint32_t dropped_head               # block number + 1
     counters_t n
 

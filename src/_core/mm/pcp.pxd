@@ -118,7 +118,7 @@ cdef inline void drained(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noex
     cdef int mt = m.tag[pfn] >> 4 & 7
     if m.k.strict_types or z.nr_isolated_blocks:
         mt = block_type(m, pfn)
-    m.drained += <int64_t>1 << order
+    m.drained += 1
     free_block(m, z, cpu, pfn, order, mt, FPI_NONE)
 
 cdef inline void bulk_drain_round_robin(mm_t *m, zone_t *z, pcp_t *p, int cpu, int64_t n) noexcept nogil:
@@ -328,7 +328,7 @@ cdef inline void refill(
             pfn += <pfn_t>1 << order
         got += run
     r.len = end - r.head
-    m.refilled += got << order
+    m.refilled += got
     if not m.k.account_per_block and got:
         account(m, z, cpu, -(got << order))
     p.count += got << order

@@ -102,8 +102,8 @@ ctypedef struct mm_t:
     const uint8_t *claims               # replay under pressure: recorded fallbacks, 1 if claimed + order << 1; NULL: decide
     int nr_claims
     int64_t overruled                   # claims that were recorded otherwise than decided here
-    int64_t refilled                    # pages that refills took from the buddy lists
-    int64_t drained                     # pages that went from per-CPU lists to the buddy lists
+    int64_t refilled                    # entries that refills took from the buddy lists
+    int64_t drained                     # entries that went from per-CPU lists to the buddy lists
     int64_t kswapd_wakeups
     int64_t allocstall                  # requests that would have had to reclaim
     bint kswapd_wanted                  # a wake-up since the engine last looked

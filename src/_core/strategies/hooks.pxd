@@ -17,18 +17,24 @@ spinning CPU first ends its present step (of a process's exit: a page table's wo
 from libc.stdint cimport int64_t, uint8_t
 
 from hinting._core.common cimport MAX_CPUS, pfn_t
+from hinting._core.costs cimport costs_t
+from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport cpu_hook_t, mm_t, page_hook_t
 
 cdef enum:
     THREAD_SLEEPS = 0                   # nothing left to do on this CPU
     THREAD_REPORTS = 1                  # blocks are isolated and wait for the host
+    THREAD_PAUSES = 2                   # goes on after pause_ns
+    THREAD_RETRIES = 3                  # the same, and will get nowhere unless something else happens in the guest
+    THREAD_MOVES = 4                    # goes on when the pages in use in its range have moved elsewhere, or could not
 
     HOST_DONTNEED = 0                   # what the host does with a reported block
     HOST_IGNORE = 1                     # nothing: a hint that frees no host memory
     HOST_FREE = 2                       # MADV_FREE: dropped under pressure, unless the guest writes before
 
     MAX_TICKETS = 256                   # reports under way at once
+    MAX_POPULATE = 4                    # frames of 2 MiB that one allocation can reach into
 
     TRACE_FREE_PAGE = 0                 # guest_free_page: pfn, order
     TRACE_ISOLATED_PFN = 1              # guest_isolated_pfn: pfn, pages
@@ -51,12 +57,23 @@ ctypedef struct work_t:                 # what the strategy's own code did, for 
     int64_t isolated                    # blocks isolated
     int64_t returned                    # blocks put back
     int64_t stalls                      # times that a CPU waited with an allocation for a report to end
+    int64_t allocated                   # single pages that the strategy allocated for itself
+    int64_t allocated_blocks            # blocks of order 9 that it allocated
+    int64_t freed                       # pages or blocks of these that it freed
+    int64_t cleared                     # 2 MiB of new struct pages that were cleared
+    int64_t config_writes               # writes to the device's configuration, each an exit to the VMM
 
 ctypedef int (*thread_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
 ctypedef void (*done_hook_t)(void *self, mm_t *m, int cpu, int ticket) noexcept nogil
 ctypedef bint (*timer_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
 ctypedef void (*discard_hook_t)(void *self, mm_t *m, pfn_t pfn, int order) noexcept nogil
 ctypedef const block_t *(*report_hook_t)(void *self, int ticket, int64_t *n) noexcept nogil
+ctypedef void (*resize_hook_t)(void *self, mm_t *m, int64_t pages) noexcept nogil
+ctypedef int64_t (*oom_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef void (*device_hook_t)(
+    void *self, int ticket, host_t *h, backing_t *b, const costs_t *c, const block_t *block, int running_vcpus,
+    double *host_ns, double *stolen_ns,
+) noexcept nogil
 
 ctypedef struct strategy_t:
     void *self
@@ -70,12 +87,24 @@ ctypedef struct strategy_t:
     discard_hook_t on_discard           # the host is about to drop a block: the moment to see whether it may
     timer_hook_t on_timer               # every timer_ns on each CPU; True wakes the CPU's thread
     report_hook_t report                # the blocks of a ticket
+    device_hook_t device                # the VMM's device handles one block of a ticket; NULL: host_action
+    resize_hook_t on_resize             # the host wants the guest to do without so many pages
+    oom_hook_t on_oom                   # no page for this CPU: pages that a report submitted here will free, 0 none
+    done_hook_t on_poll                 # the host wants a ticket's buffer back: fill it; on_host_done: it has arrived
     int64_t timer_ns                    # 0: no timer
     int64_t wake_latency_ns             # from a wake-up to the thread's first step: a latency, or a work item's delay
+    int64_t pause_ns                    # of a thread that pauses or retries
+    pfn_t move_first                    # range of a thread that moves pages: what is free in it is isolated already
+    int64_t move_pages
+    int64_t moved                       # of these: pages that moved, whose old places are isolated now
+    bint by_host                        # on_resize is followed by work of the VMM, not of the guest's thread
+    pfn_t populate[MAX_POPULATE]        # on_alloc: 2 MiB that the host must back before the guest goes on
+    int nr_populate
     int descriptors                     # virtqueue descriptors of one report, 0: one for each block
     int64_t call_pages                  # pages of one discard call on the host, 0: a whole block
     int host_action                     # HOST_*
     bint submit_waits                   # the CPU of a submitted report spins until the host is done
+    bint submit_silent                  # nobody is told when it is done: the device keeps the buffer
     bint stops_alloc                    # meanwhile the other CPUs' allocations wait
     bint drops_answers                  # submitting throws away answers whose interrupt has not come
     bint one_answer                     # an interrupt delivers one answer, others wait for the next one

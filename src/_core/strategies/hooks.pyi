@@ -29,7 +29,7 @@ class Strategy:
         """Whether this CPU's thread was woken and has not run yet."""
 
     def run_thread(self, cpu: int = 0) -> _Blocks:
-        """Run this CPU's thread now until it sleeps or reports; the blocks to report as [(pfn, order), ...]."""
+        """Run this CPU's thread now until it sleeps, pauses or reports; the blocks to report as [(pfn, order), ...]."""
 
     def host_done(self, cpu: int = 0) -> None:
         """Tell the strategy that the host has dropped what this CPU's thread reported."""

@@ -77,7 +77,7 @@ cdef class Strategy:
         return bool(self.s.wake[cpu])
 
     def run_thread(self, int cpu=0):
-        """Run this CPU's thread now until it sleeps or reports; the blocks to report as [(pfn, order), ...]."""
+        """Run this CPU's thread now until it sleeps, pauses or reports; the blocks to report as [(pfn, order), ...]."""
         cdef int64_t n = 0, i
         cdef int state
         self._attached(cpu)
@@ -86,7 +86,7 @@ cdef class Strategy:
         self.s.wake[cpu] = 0
         with nogil:
             state = self.s.on_thread(self.s.self, &self.allocator.m, cpu)
-        if state == THREAD_SLEEPS:
+        if state != THREAD_REPORTS:
             return []
         blocks = self.s.report(self.s.self, self.s.thread_ticket[cpu], &n)
         return [(blocks[i].pfn, blocks[i].order) for i in range(n)]

@@ -8,7 +8,7 @@ from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.v8 import V8 as V8Core
 from hinting.errors import RecordingError, StrategyError
 from hinting.recordings.reader import Recording
-from hinting.strategies import V8
+from hinting.strategies.v8 import V8
 
 __all__ = ["captured_of", "v8_differences", "v8_of", "v8_spec"]
 

@@ -6,12 +6,15 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hinting._core.strategies.hooks import Strategy
 from hinting.errors import StrategyError, UnitError
 from hinting.strategies import plugins
-from hinting.units import parse_duration
+from hinting.units import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from hinting.simulation import VM, Simulation
 
 __all__ = ["Parameter", "StrategySpec", "find", "names", "parameter"]
 
@@ -22,7 +25,7 @@ _REGISTRY: dict[str, type[StrategySpec]] = {}
 class Parameter:
     """A parameter's legal values.
 
-    choices: all legal values, or low..high as a range. unit: "pages", "ns", ... ("ns" also accepts "10ms").
+    choices: all legal values, or low..high as a range. unit: "pages", "ns", ... ("ns" also accepts "10ms", "bytes" "2GiB").
     """
 
     text: str
@@ -52,6 +55,8 @@ class StrategySpec:
     name: ClassVar[str] = ""
     #: Where its rules come from.
     source: ClassVar[str] = ""
+    #: Unit of its counters.
+    counter_unit: ClassVar[str] = "KiB"
     #: The parameter that holds the smallest order of a free block that is reported; none: every order is.
     reports_from: ClassVar[str] = ""
 
@@ -65,9 +70,10 @@ class StrategySpec:
             object.__setattr__(self, name, self._checked(name, rule, getattr(self, name)))
 
     def _checked(self, name: str, rule: Parameter, value: Any) -> Any:
-        if rule.choices is None and rule.unit == "ns" and isinstance(value, str):
+        parse = {"ns": parse_duration, "bytes": parse_size}.get(rule.unit)
+        if rule.choices is None and parse is not None and isinstance(value, str):
             try:
-                value = parse_duration(value, name)
+                value = parse(value, name)
             except UnitError as error:
                 raise StrategyError(f"strategy {self.name}: {error}") from None
         if rule.choices is not None:
@@ -96,6 +102,9 @@ class StrategySpec:
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""
         raise StrategyError(f"strategy {self.name} has no core")
+
+    def launched(self, simulation: Simulation, vm: VM) -> None:
+        """A guest with this strategy was launched: the moment to set up what belongs to its host."""
 
 
 def _register(cls: type[StrategySpec]) -> None:

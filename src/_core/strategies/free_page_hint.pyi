@@ -1,0 +1,13 @@
+from collections.abc import Iterable
+
+from hinting._core.strategies.hooks import Strategy
+
+class FreePageHint(Strategy):
+    """The compiled hinting of one guest; the parameters are those of hinting.strategies.FreePageHint."""
+
+    def __init__(self, *, gfp: Iterable[str], order: int, shrinker: bool) -> None: ...
+    def command(self, cmd: int) -> None:
+        """Write free_page_hint_cmd_id: 0 STOP, 1 DONE, else the id of a run. The driver learns it by an interrupt."""
+
+    def held(self) -> list[int]:
+        """First pages of the blocks that the driver keeps, oldest first."""
