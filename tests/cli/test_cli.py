@@ -45,6 +45,23 @@ def test_expect():
     hinting("run", "--strategy", "none", *SMALL_HOST[:6], "--expect", "none=9", status=1)
 
 
+def test_run_takes_parameters_with_a_strategy_as_compare_does():
+    small = [*SMALL_HOST[:6], "--json"]
+    one, other = (
+        json.loads(hinting("run", *arguments, *small).stdout)["arms"]
+        for arguments in (["--strategy", "v8:entries=128"], ["--strategy", "v8", "--set", "v8.entries=128"])
+    )
+    assert [arm["guests_launched"] for arm in one] == [arm["guests_launched"] for arm in other]
+    two = json.loads(hinting("run", "--strategy", "v8:entries=128", "--strategy", "v8:entries=64", *small).stdout)["arms"]
+    assert [arm["strategy"] for arm in two] == ["v8 entries=128", "v8 entries=64"]
+
+
+@pytest.mark.parametrize("text", ["v99", "v8:entries", "v8:entries=1", "v8:entries=5,entries=6", "v8:nothing=1", "none:a=1"])
+def test_run_and_compare_refuse_a_strategy_with_the_same_words(text):
+    said = {command: hinting(command, "seed", "--strategy", text, status=2).stderr for command in ("run", "compare")}
+    assert said["run"] == said["compare"] != ""
+
+
 def test_replay():
     done = hinting("replay", DATA / "hackbench-768m-1cpu", "--level", "request", "--json")
     document = json.loads(done.stdout)

@@ -289,7 +289,7 @@ def _check_order(rows):
             elif ops[i].op == OP_FORK and base[ops[i].proc + 1] > base[ops[i].a + 1]:
                 base[ops[i].a + 1] = base[ops[i].proc + 1]
     np.cumsum(room, out=room)
-    made, pages = np.zeros(base[process.size] + 1, np.int64), np.zeros(base[process.size] + 1, np.int64)
+    made, pages = np.zeros(room.max() + 1, np.int64), np.zeros(room.max() + 1, np.int64)
     with nogil:
         for i in range(n):
             if of_process[ops[i].op]:

@@ -172,6 +172,10 @@ cdef class Strategy:
     cdef readonly Allocator allocator
     cdef bint key
 
+    cdef int wire(
+        self, void *state, str host_action, int64_t call_pages, done_hook_t on_host_done, report_hook_t report,
+        discard_hook_t on_discard,
+    ) except -1
     cdef int prepare(self, Allocator allocator) except -1
     cdef int _discard(self, int ticket) except -1
     cdef int _answer(self, int ticket, int cpu) except -1

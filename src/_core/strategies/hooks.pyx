@@ -32,6 +32,22 @@ cdef class Strategy:
     def __dealloc__(self):
         free(self.s.trace)
 
+    cdef int wire(
+        self, void *state, str host_action, int64_t call_pages, done_hook_t on_host_done, report_hook_t report,
+        discard_hook_t on_discard,
+    ) except -1:
+        """What every strategy has: what its hooks work on, how blocks are reported and dropped, how a report ends.
+
+        on_discard: NULL for a strategy that does not look. The hooks that make it a strategy of its kind are its own affair.
+        """
+        self.s.self = state
+        self.s.host_action = ACTIONS[host_action]
+        self.s.call_pages = call_pages
+        self.s.on_host_done = on_host_done
+        self.s.report = report
+        self.s.on_discard = on_discard
+        return 0
+
     cdef int prepare(self, Allocator allocator) except -1:
         """Size what depends on the guest. Called once, before the hooks are set."""
         return 0

@@ -17,8 +17,6 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport (
-    HOST_DONTNEED,
-    HOST_IGNORE,
     THREAD_REPORTS,
     THREAD_SLEEPS,
     Strategy,
@@ -43,7 +41,6 @@ from hinting._core.strategies.page_reporting_steps cimport (
     step,
 )
 
-_ACTION = {"dontneed": HOST_DONTNEED, "none": HOST_IGNORE}
 _STATES = ("idle", "requested", "active")
 
 
@@ -105,14 +102,11 @@ cdef class PageReporting(Strategy):
         self.r.keep_mark_on_split = keep_mark_on_split
         self.r.place = AT_NONE
         self.r.state = REPORTING_IDLE
-        self.s.self = &self.r
-        self.s.host_action = _ACTION[host_action]
+        self.wire(&self.r, host_action, 0, on_host_done, report, NULL)
         self.s.wake_latency_ns = delay_ns
         self.s.synchronous = False
         self.s.on_merged = on_merged
         self.s.on_thread = on_thread
-        self.s.on_host_done = on_host_done
-        self.s.report = report
         self.r.slot = <block_t *>calloc(capacity, sizeof(block_t))
         if self.r.slot == NULL:
             raise MemoryError()

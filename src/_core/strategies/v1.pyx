@@ -27,8 +27,6 @@ from hinting._core.strategies.lists cimport free_lists, list_is_back
 from hinting._core.strategies.states cimport lists_in_flight
 from hinting._core.strategies.v1_steps cimport cpu_array_t, run_t, slow_path, v1_t
 
-from hinting._core.strategies.hooks import ACTIONS
-
 
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     """Capture; the free that fills the array works it off, with interrupts off."""
@@ -74,16 +72,11 @@ cdef class V1(Strategy):
         self.v.keep_remainder = remainder == "kept"
         self.v.track_run = track_run
         self.v.s = &self.s
-        self.s.self = &self.v
-        self.s.host_action = ACTIONS[host_action]
-        self.s.call_pages = call_pages
+        self.wire(&self.v, host_action, call_pages, on_host_done, report, on_discard)
         self.s.descriptors = 1
         self.s.submit_waits = True
         self.s.stops_alloc = stop_allocations
         self.s.on_free = on_free
-        self.s.on_host_done = on_host_done
-        self.s.on_discard = on_discard
-        self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
         cdef int i

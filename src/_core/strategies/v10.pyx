@@ -39,8 +39,6 @@ from hinting._core.strategies.hooks cimport (
 )
 from hinting._core.strategies.lists cimport not_isolated
 
-from hinting._core.strategies.hooks import ACTIONS
-
 
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     cdef v10_t *t = <v10_t *>self
@@ -115,9 +113,7 @@ cdef class V10(Strategy):
         self.t.b.count_bits = is_v12
         self.t.b.keep_types = is_v12
         self.t.b.to_tail = return_position == "tail"
-        self.s.self = &self.t
-        self.s.host_action = ACTIONS[host_action]
-        self.s.call_pages = call_pages
+        self.wire(&self.t, host_action, call_pages, on_host_done, report, on_discard)
         self.s.wake_latency_ns = delay_ns
         self.s.synchronous = wait == "busy"
         self.s.descriptors = 0 if is_v12 else 1     # v12 sends one for each block, v10 one for the array
@@ -126,9 +122,6 @@ cdef class V10(Strategy):
         self.s.on_merged = on_merged
         self.s.on_unlock = on_unlock
         self.s.on_thread = on_thread
-        self.s.on_host_done = on_host_done
-        self.s.on_discard = on_discard
-        self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
         if not make_bitmaps(&self.t.b, &allocator.m):

@@ -46,7 +46,6 @@ from hinting._core.strategies.v8_steps cimport (
     v8_t,
 )
 
-from hinting._core.strategies.hooks import ACTIONS
 
 cdef extern from *:
     bint likely(bint) nogil
@@ -166,20 +165,15 @@ cdef class V8(Strategy):
         self.v.to_tail = return_position == "tail"
         self.v.isolation_cap = isolation_cap
         self.v.s = &self.s
-        self.s.self = &self.v
-        self.s.host_action = ACTIONS[host_action]
-        self.s.call_pages = call_pages
+        self.wire(&self.v, host_action, call_pages, on_host_done, report, on_discard)
         self.s.wake_latency_ns = wake_latency_ns
         self.s.timer_ns = idle_flush_ns
         self.s.synchronous = True
         self.s.descriptors = 1          # it points to the whole array
         self.s.on_free = on_free
         self.s.on_thread = on_thread
-        self.s.on_host_done = on_host_done
-        self.s.on_discard = on_discard
         if idle_flush_ns:
             self.s.on_timer = on_timer
-        self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
         cdef int i

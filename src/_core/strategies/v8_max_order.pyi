@@ -1,6 +1,6 @@
-from hinting._core.strategies.hooks import Strategy
+from hinting._core.strategies.runs_strategy import Runs
 
-class V8MaxOrder(Strategy):
+class V8MaxOrder(Runs):
     """The compiled strategy; the parameters are those of hinting.strategies.V8MaxOrder, checked there."""
 
     def __init__(
@@ -13,5 +13,3 @@ class V8MaxOrder(Strategy):
         host_action: str,
         call_pages: int,
     ) -> None: ...
-    def counters_by_name(self) -> dict[str, int]:
-        """The nine counters by the names of the code, KiB."""

@@ -14,17 +14,12 @@ with the lock held could not drain); total_freed counts the blocks of order 10 t
 from libc.stdint cimport int64_t
 
 from hinting._core.common cimport pfn_t
-from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.arrays cimport free_arrays, make_arrays
-from hinting._core.strategies.hooks cimport Strategy, block_t
-from hinting._core.strategies.lists cimport free_lists, not_isolated, pages_under_way
+from hinting._core.strategies.lists cimport pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
-from hinting._core.strategies.runs_state cimport runs_in, runs_out
-from hinting._core.strategies.states cimport lists_in_flight
+from hinting._core.strategies.runs_strategy cimport Runs
 from hinting._core.strategies.v8_steps cimport capture
 
-from hinting._core.strategies.hooks import ACTIONS
 from hinting._core.strategies.v8 import LABELS
 
 
@@ -50,18 +45,7 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     give_back(&t.r, m, cpu, ticket)
 
 
-cdef void on_discard(void *self, mm_t *m, pfn_t pfn, int order) noexcept nogil:
-    cdef max_order_t *t = <max_order_t *>self
-    t.r.lists.not_isolated += not_isolated(m, pfn, order)
-
-
-cdef const block_t *report(void *self, int ticket, int64_t *n) noexcept nogil:
-    cdef max_order_t *t = <max_order_t *>self
-    n[0] = t.r.lists.list[ticket].n
-    return t.r.lists.list[ticket].block
-
-
-cdef class V8MaxOrder(Strategy):
+cdef class V8MaxOrder(Runs):
     """The compiled strategy; the parameters are those of hinting.strategies.V8MaxOrder, checked there."""
 
     def __init__(self, *, int64_t entries, int min_order, bint asynchronous, str return_position, str host_action,
@@ -69,30 +53,11 @@ cdef class V8MaxOrder(Strategy):
         self.t.min_order = min_order
         self.t.inside_lock = not asynchronous
         self.t.r.heads_are_tails = True
-        self.t.r.v.entries = entries
-        self.t.r.v.isolate_min_order = min_order
-        self.t.r.v.to_tail = return_position == "tail"
-        self.t.r.v.s = &self.s
-        self.s.self = &self.t
-        self.s.host_action = ACTIONS[host_action]
-        self.s.call_pages = call_pages
-        self.s.descriptors = 1          # it points to the whole list
+        self.run_over(&self.t.r, entries, min_order, return_position, host_action, call_pages, on_host_done)
         self.s.submit_waits = not asynchronous
         self.s.on_merged = on_merged
         if asynchronous:
             self.s.on_unlock = on_unlock
-        self.s.on_host_done = on_host_done
-        self.s.on_discard = on_discard
-        self.s.report = report
-
-    cdef int prepare(self, Allocator allocator) except -1:
-        if not make_arrays(&self.t.r.v, allocator.m.ncpus, False):
-            raise MemoryError()
-        return 0
-
-    def __dealloc__(self):
-        free_arrays(&self.t.r.v, False)
-        free_lists(&self.t.r.lists)
 
     def counters(self):
         """The nine counters, KiB, under the labels of v8's sysfs file."""
@@ -111,19 +76,3 @@ cdef class V8MaxOrder(Strategy):
     def kernel_bytes(self):
         """The captured arrays of all CPUs, and where it is not allocated for each run the isolated one."""
         return (2 if self.t.inside_lock else 1) * (16 * self.t.r.v.entries + 8) * self.t.r.v.ncpus
-
-    def counters_by_name(self):
-        """The nine counters by the names of the code, KiB."""
-        return dict(self.t.r.v.c)
-
-    def state(self):
-        """Captured blocks, lists under way and counts: {name: int64 array}."""
-        return runs_out(self, &self.t.r)
-
-    def set_state(self, values):
-        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
-        runs_in(self, &self.t.r, values)
-
-    def in_flight(self):
-        """Lists that the host works on."""
-        return [(ticket, None) for ticket in lists_in_flight(&self.t.r.lists, [number for number, _ in self.submitted()])]

@@ -20,8 +20,6 @@ from hinting._core.strategies.runs cimport isolate_entries, sort_by_zone
 from hinting._core.strategies.v8_state cimport v8_in, v8_out
 from hinting._core.strategies.v8_steps cimport capture, cpu_state_t, end_run, return_block
 
-from hinting._core.strategies.hooks import ACTIONS
-
 
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     cdef transition_t *t = <transition_t *>self
@@ -76,17 +74,12 @@ cdef class V8Transition(Strategy):
         self.t.r.v.entries = entries
         self.t.r.v.to_tail = return_position == "tail"
         self.t.r.v.s = &self.s
-        self.s.self = &self.t
-        self.s.host_action = ACTIONS[host_action]
-        self.s.call_pages = call_pages
+        self.wire(&self.t, host_action, call_pages, on_host_done, report, on_discard)
         self.s.wake_latency_ns = wake_latency_ns
         self.s.synchronous = True
         self.s.descriptors = 1
         self.s.on_free = on_free
         self.s.on_thread = on_thread
-        self.s.on_host_done = on_host_done
-        self.s.on_discard = on_discard
-        self.s.report = report
 
     cdef int prepare(self, Allocator allocator) except -1:
         cdef int i

@@ -1,6 +1,6 @@
-from hinting._core.strategies.hooks import Strategy
+from hinting._core.strategies.runs_strategy import Runs
 
-class V9(Strategy):
+class V9(Runs):
     """The compiled v9 strategy; the parameters are those of hinting.strategies.V9, checked there."""
 
     @property
@@ -23,6 +23,3 @@ class V9(Strategy):
     ) -> None: ...
     def captured(self, cpu: int = 0) -> list[int]:
         """Blocks noted for a CPU: [pfn, ...]."""
-
-    def counters_by_name(self) -> dict[str, int]:
-        """The nine counters by the names of the code, KiB."""

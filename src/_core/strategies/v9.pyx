@@ -14,19 +14,15 @@ says how often it fails), and the order in which the real sort leaves the entrie
 from libc.stdint cimport int64_t
 
 from hinting._core.common cimport pfn_t
-from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.pages cimport zone_of
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.arrays cimport free_arrays, make_arrays
 from hinting._core.strategies.capture cimport append, capture_t
-from hinting._core.strategies.hooks cimport THREAD_SLEEPS, TRACE_FREE_PAGE, Strategy, block_t, tracepoint
-from hinting._core.strategies.lists cimport free_lists, list_is_back, list_pages, not_isolated, pages_under_way
+from hinting._core.strategies.hooks cimport THREAD_SLEEPS, TRACE_FREE_PAGE, tracepoint
+from hinting._core.strategies.lists cimport list_is_back, list_pages, pages_under_way
 from hinting._core.strategies.runs cimport give_back, run_and_send
-from hinting._core.strategies.runs_state cimport runs_in, runs_out
-from hinting._core.strategies.states cimport lists_in_flight
+from hinting._core.strategies.runs_strategy cimport Runs
 from hinting._core.strategies.v8_steps cimport cpu_state_t, kib
 
-from hinting._core.strategies.hooks import ACTIONS
 from hinting._core.strategies.v8 import LABELS
 
 
@@ -92,18 +88,7 @@ cdef void on_host_lost(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     list_is_back(&t.r.lists, ticket)
 
 
-cdef void on_discard(void *self, mm_t *m, pfn_t pfn, int order) noexcept nogil:
-    cdef v9_t *t = <v9_t *>self
-    t.r.lists.not_isolated += not_isolated(m, pfn, order)
-
-
-cdef const block_t *report(void *self, int ticket, int64_t *n) noexcept nogil:
-    cdef v9_t *t = <v9_t *>self
-    n[0] = t.r.lists.list[ticket].n
-    return t.r.lists.list[ticket].block
-
-
-cdef class V9(Strategy):
+cdef class V9(Runs):
     """The compiled v9 strategy; the parameters are those of hinting.strategies.V9, checked there."""
 
     def __init__(self, *, int64_t entries, int64_t threshold, int min_order, int64_t barrier, str run_in,
@@ -115,33 +100,14 @@ cdef class V9(Strategy):
         self.t.in_thread = run_in == "thread"
         self.t.r.barrier = barrier
         self.t.r.fail_every = fail_every
-        self.t.r.v.entries = entries
-        self.t.r.v.isolate_min_order = min_order
-        self.t.r.v.to_tail = return_position == "tail"
-        self.t.r.v.s = &self.s
-        self.s.self = &self.t
-        self.s.host_action = ACTIONS[host_action]
-        self.s.call_pages = call_pages
+        self.run_over(&self.t.r, entries, min_order, return_position, host_action, call_pages, on_host_done)
         self.s.wake_latency_ns = wake_latency_ns
-        self.s.descriptors = 1          # it points to the whole list
         self.s.drops_answers = lost_answers
         self.s.one_answer = lost_answers
         self.s.on_merged = on_merged
         self.s.on_unlock = on_unlock
         self.s.on_thread = on_thread
-        self.s.on_host_done = on_host_done
         self.s.on_host_lost = on_host_lost
-        self.s.on_discard = on_discard
-        self.s.report = report
-
-    cdef int prepare(self, Allocator allocator) except -1:
-        if not make_arrays(&self.t.r.v, allocator.m.ncpus, False):
-            raise MemoryError()
-        return 0
-
-    def __dealloc__(self):
-        free_arrays(&self.t.r.v, False)
-        free_lists(&self.t.r.lists)
 
     def counters(self):
         """The nine counters of the development build, KiB, under the labels of v8's; empty for the posted series."""
@@ -173,19 +139,3 @@ cdef class V9(Strategy):
         """Blocks noted for a CPU: [pfn, ...]."""
         self._attached(cpu)
         return [self.t.r.v.cpu[cpu].kvm_pt.pfn[i] for i in range(self.t.r.v.cpu[cpu].kvm_pt.n)]
-
-    def counters_by_name(self):
-        """The nine counters by the names of the code, KiB."""
-        return dict(self.t.r.v.c)
-
-    def state(self):
-        """Captured blocks, lists under way and counts: {name: int64 array}."""
-        return runs_out(self, &self.t.r)
-
-    def set_state(self, values):
-        """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
-        runs_in(self, &self.t.r, values)
-
-    def in_flight(self):
-        """Lists that the host works on."""
-        return [(ticket, None) for ticket in lists_in_flight(&self.t.r.lists, [number for number, _ in self.submitted()])]

@@ -15,7 +15,13 @@ __all__ = ["run"]
 
 def run(
     scenario: Annotated[str, typer.Argument(help="Name of a built-in scenario, or a TOML file.")] = "seed",
-    strategy: Annotated[list[str] | None, typer.Option(help="Arm to run; may be given several times.")] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Arm to run, with parameters if need be: v8:entries=500,drain=off or mine.py:Class. May be given several times.",
+        ),
+    ] = None,
     assign: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value, e.g. guests.0.memory=8GiB, thp=never, v8.entries=500."),

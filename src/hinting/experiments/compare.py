@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hinting.errors import StrategyError
 from hinting.experiments.result import ArmResult
 from hinting.experiments.run import launches, run
 from hinting.metrics import metrics
 from hinting.scenarios import Scenario
-from hinting.scenarios.assign import parse_value
+from hinting.scenarios.assign import strategy_table
 from hinting.strategies.choice import Choice, parse_choice
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def compare(
     if strategies is not None:
         choices = [parse_choice(choice) if isinstance(choice, str) else choice for choice in strategies]
         labels = [choice.label for choice in choices]
-        document["strategy"] = [_table(choice) for choice in choices]
+        document["strategy"] = [strategy_table(choice) for choice in choices]
     plan = Scenario.from_document(document, {**(changes or {}), **({} if seed is None else {"seed": seed})}, label=plan.name)
     return compare_arms(plan, labels or list(plan.arms()), progress=progress, spans=spans)
 
@@ -102,14 +101,6 @@ def _alone(plan: Scenario) -> list[float]:
         result = run(Scenario.from_document(document)).arms[0]
         times[id(group)] = result.metrics["guest_time"][1].as_py()
     return [times[id(group)] for _, group in launches(plan)]
-
-
-def _table(choice: Choice) -> dict[str, Any]:
-    """A choice as a scenario's document has it."""
-    values = {key: parse_value(value) if isinstance(value, str) else value for key, value in choice.parameters.items()}
-    if "name" in values:
-        raise StrategyError(f"strategy {choice.name}: unknown parameter 'name'")
-    return {"name": choice.name, **values}
 
 
 def _slowdown(guests: list[dict[str, Any]], alone: list[float]) -> float | None:

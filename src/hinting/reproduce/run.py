@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import statistics
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from hinting.errors import ReproduceError
 from hinting.experiments import run
 from hinting.reproduce.measures import MEASURES
-from hinting.reproduce.published import Experiment, Line, Measure, select
+from hinting.reproduce.published import Experiment, Line, select
 from hinting.reproduce.rows import Reproduction, Row
 from hinting.scenarios import Scenario
 
@@ -25,18 +26,21 @@ Progress = Callable[[int, int, str], None]
 _Key = tuple[str, tuple[tuple[str, object], ...]]
 
 
-def _key(measure: Measure) -> _Key:
-    return measure.name, tuple(sorted(measure.arguments.items()))
+def _key(line: Line) -> _Key:
+    if line.measure is None:
+        return line.value, ()
+    return line.measure.name, tuple(sorted(line.measure.arguments.items()))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One arm of one run with one seed, and what is measured on it."""
+    """One arm of one run with one seed, or a module's run, and what is measured on it. document: the scenario, or arguments."""
 
     experiment: str
     run: str
     arm: str
     seed: int
+    module: str | None
     document: dict
     measures: tuple[_Key, ...]
 
@@ -45,6 +49,9 @@ class _Task:
         return self.experiment, self.run, self.arm, self.seed
 
     def __call__(self) -> list[float]:
+        if self.module is not None:
+            values = importlib.import_module(f"hinting.experiments.published.{self.module}").run(**self.document)
+            return [float(values[name]) for name, _ in self.measures]
         (arm,) = run(Scenario.from_document(self.document)).arms
         return [float(MEASURES[name](arm, **dict(arguments))) for name, arguments in self.measures]
 
@@ -61,7 +68,11 @@ def _tasks(experiment: Experiment) -> Iterator[_Task]:
             if line.run == name:
                 arms = [line.arm] if line.relative is None else [line.arm, line.relative[1]]
                 for label in arms:
-                    wanted.setdefault(label, {})[_key(line.measure)] = None
+                    wanted.setdefault(label, {})[_key(line)] = None
+        if entry.scenario is None:
+            for seed in entry.seeds:
+                yield _Task(experiment.name, name, "", seed, entry.module, entry.arguments | {"seed": seed}, tuple(wanted[""]))
+            continue
         scenario = Scenario.load(entry.scenario, entry.changes)
         there = scenario.arms()
         for label, measures in wanted.items():
@@ -69,7 +80,7 @@ def _tasks(experiment: Experiment) -> Iterator[_Task]:
                 raise ReproduceError(f"{experiment.name}: scenario {entry.scenario} has no arm {label!r}, but {', '.join(there)}")
             document = scenario.document() | {"strategy": there[label].model_dump(mode="json")}
             for seed in entry.seeds:
-                yield _Task(experiment.name, name, label, seed, document | {"seed": seed}, tuple(measures))
+                yield _Task(experiment.name, name, label, seed, None, document | {"seed": seed}, tuple(measures))
 
 
 def _run_all(tasks: Sequence[_Task], workers: int, progress: Progress | None) -> dict[tuple, dict[_Key, float]]:
@@ -99,7 +110,7 @@ def _run_all(tasks: Sequence[_Task], workers: int, progress: Progress | None) ->
 def _values(experiment: Experiment, line: Line, done: dict[tuple, dict[_Key, float]]) -> list[float]:
     """The emulated value of a row with each seed."""
     def of(arm: str, seed: int) -> float:
-        return done[experiment.name, line.run, arm, seed][_key(line.measure)]
+        return done[experiment.name, line.run, arm, seed][_key(line)]
 
     seeds = experiment.runs[line.run].seeds
     if line.relative is None:

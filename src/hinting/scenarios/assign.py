@@ -7,10 +7,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hinting.errors import HintingError, ScenarioError
+from hinting.errors import HintingError, ScenarioError, StrategyError
 from hinting.strategies import find
+from hinting.strategies.choice import Choice, parse_choice
 
-__all__ = ["apply", "assign_strategies", "parse_assignments", "parse_value"]
+__all__ = ["apply", "assign_strategies", "parse_assignments", "parse_value", "strategy_table"]
 
 
 def parse_value(text: str) -> Any:
@@ -87,16 +88,28 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
             raise ScenarioError(f"--set {path}: {here} is a value without keys")
 
 
-def assign_strategies(document: dict[str, Any], names: Sequence[str] | None,
+def strategy_table(choice: Choice) -> dict[str, Any]:
+    """A choice as a scenario's document has it."""
+    values = {key: parse_value(value) if isinstance(value, str) else value for key, value in choice.parameters.items()}
+    if "name" in values:
+        raise StrategyError(f"strategy {choice.name}: unknown parameter 'name'")
+    return {"name": choice.name, **values}
+
+
+def assign_strategies(document: dict[str, Any], texts: Sequence[str] | None,
                       parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Choose the arms by name, with the parameters that the file has for them, and change single parameters."""
+    """Choose the arms, each a NAME or NAME:PARAMETER=VALUE,..., and change single parameters.
+
+    What a text does not say of its strategy is taken from the file's arms of that name.
+    """
     present = document.get("strategy", "none")
     arms = [{"name": arm} if isinstance(arm, str) else arm for arm in (present if isinstance(present, list) else [present])]
-    if names is not None:
+    if texts is not None:
+        tables = [strategy_table(parse_choice(text)) for text in dict.fromkeys(texts)]
         arms = [
-            arm
-            for name in dict.fromkeys(names)
-            for arm in [own for own in arms if isinstance(own, dict) and own.get("name") == name] or [{"name": name}]
+            arm | table
+            for table in tables
+            for arm in [own for own in arms if isinstance(own, dict) and own.get("name") == table["name"]] or [{}]
         ]
     present_names = [arm.get("name") for arm in arms if isinstance(arm, dict)]
     unused = [name for name in parameters if name not in present_names]

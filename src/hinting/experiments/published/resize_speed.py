@@ -18,6 +18,7 @@ from hinting.errors import HintingError
 from hinting.experiments.published.base import Row
 from hinting.guest import Guest
 from hinting.host import Host
+from hinting.reproduce.published import select
 from hinting.simulation import VM, Simulation
 from hinting.strategies import StrategySpec
 from hinting.strategies.balloon import Balloon
@@ -27,9 +28,7 @@ from hinting.workloads import KINDS, program
 
 __all__ = ["PROFILE", "PUBLISHED", "TOLERANCE", "rows", "run"]
 
-SOURCE = "HyperAlloc, EuroSys 2025, micro-benchmark"
 PROFILE = "xeon6252-hyperalloc"
-TOLERANCE = 0.15
 
 GIB_PAGES = 1 << 18
 BLOCK_PAGES = 512
@@ -47,12 +46,11 @@ MECHANISMS: dict[str, tuple[Callable[[], StrategySpec], int]] = {
     "hyperalloc": (lambda: HyperAlloc(auto=False), BLOCK_PAGES),
 }
 
+(_EXPERIMENT,) = select(["resize-speed"])
+SOURCE, TOLERANCE = _EXPERIMENT.source, _EXPERIMENT.tolerance
 #: us for each page (balloon-4k) or 2 MiB block, by mechanism and step.
 PUBLISHED = {
-    "balloon-4k": {"shrink-touched": 4.45, "shrink-untouched": 2.54, "grow": 1.81, "touch-again": 3.9},
-    "balloon-2m": {"shrink-touched": 15.7, "shrink-untouched": 7.5, "grow": 6.6, "touch-again": 455.0},
-    "virtio-mem": {"shrink-touched": 63.0, "shrink-untouched": 51.0, "grow": 21.0, "touch-again": 468.0},
-    "hyperalloc": {"shrink-touched": 6.3, "shrink-untouched": 0.43, "grow": 0.26, "touch-again": 496.0},
+    mechanism: {line.value: line.published for line in _EXPERIMENT.rows if line.run == mechanism} for mechanism in MECHANISMS
 }
 
 

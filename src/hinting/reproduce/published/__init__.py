@@ -18,11 +18,23 @@ __all__ = ["Experiment", "Line", "Measure", "Run", "experiments", "select"]
 
 
 class Run(Table):
-    """A run that rows are taken from: a built-in scenario with changes, by path or short key, and its seeds."""
+    """A run that rows are taken from: a built-in scenario with changes, by path or short key, and its seeds.
 
-    scenario: str
+    Or a module of hinting.experiments.published, whose function `run` is called with the arguments and the seed and gives
+    values by name: for what no scenario can do, such as resizing a guest.
+    """
+
+    scenario: str | None = None
+    module: str | None = None
     changes: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Run:
+        if (self.scenario is None) == (self.module is None):
+            raise ValueError("expected either a scenario or a module")
+        return self
 
 
 class Measure(Table):
@@ -49,7 +61,8 @@ class Measure(Table):
 class Line(Table):
     """One published number.
 
-    run, arm: where the emulated one comes from: a run of the experiment and the label of an arm of its scenario. relative:
+    run, arm, measure: where the emulated one comes from: a run of the experiment, the label of an arm of its scenario, and
+    what is measured on it; or value, the name of one that the run's module gives. relative:
     the same measure of another arm that is divided by (ratio) or subtracted (difference); published is then the ratio or
     difference. against: id of a row, or a number, that says the sign: whether the value is above, below or about the same.
     bound: "least" if the number published is a lower bound. tolerance: largest relative error, instead of the
@@ -58,8 +71,9 @@ class Line(Table):
 
     id: str
     run: str
-    arm: str
-    measure: Measure
+    arm: str = ""
+    measure: Measure | None = None
+    value: str = ""
     published: float
     unit: str
     setting: str
@@ -87,6 +101,8 @@ class Experiment(Table):
         ids = [row.id for row in self.rows]
         refuse({("rows", row.id): "is there twice" for i, row in enumerate(self.rows) if row.id in ids[:i]})
         refuse({("rows", row.id, "run"): f"no run {row.run!r}" for row in self.rows if row.run not in self.runs})
+        refuse({("rows", row.id): "expected an arm and a measure of a scenario, or a value of a module" for row in self.rows
+                if bool(row.value) == (self.runs[row.run].module is None) or bool(row.value) == (row.measure is not None)})
         refuse({("rows", row.id, "against"): f"no row {row.against!r}" for row in self.rows
                 if isinstance(row.against, str) and row.against not in ids})
         return self

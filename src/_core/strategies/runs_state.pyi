@@ -1,1 +1,0 @@
-"""Nothing for Python: other cores use it by cimport."""
