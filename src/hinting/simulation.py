@@ -11,7 +11,7 @@ import numpy as np
 from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.dtypes import EXIT_DTYPE
-from hinting._core.engine.simulation import Engine, Machine
+from hinting._core.engine.simulation import TRANSPORTS, Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.costs.cards import HOST, cards
 from hinting.errors import GuestError, HintingError, HostError, SnapshotError
@@ -190,6 +190,16 @@ class Routine:
         self.is_cancelled = True
 
 
+def _check_transport(transport: str, poll: int | str) -> int:
+    """The time of polling, ns."""
+    if transport not in TRANSPORTS:
+        raise HostError(f"transport must be one of {', '.join(TRANSPORTS)}, got {transport!r}")
+    poll_ns = parse_duration(poll, "poll")
+    if poll_ns and transport == "hypercall":
+        raise HostError(f"poll: a hypercall has no queue to poll, got {poll!r}")
+    return poll_ns
+
+
 class Simulation:
     """Virtual time over one host and the guests launched on it.
 
@@ -257,15 +267,22 @@ class Simulation:
         iothreads: int = 0,
         graphics: bool = False,
         async_pf: bool = True,
+        transport: str = "virtio-main",
+        poll: int | str = 0,
     ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
         boot: False for a guest whose memory is all untouched. limits: of its memory cgroup. slice: a cgroup that it
         shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. vmm: whose own
         memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
-        read from swap stalls the guest's task, else its vCPU. Raises HostError if the host has no memory for the VMM.
+        read from swap stalls the guest's task, else its vCPU. transport: how reports reach the host: "virtio-main" (the VMM's
+        main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
+        sleeps. Raises HostError if the host has no memory for the VMM.
         """
         guest.check_launchable()
+        poll_ns = _check_transport(transport, poll)
+        if transport == "virtio-iothread" and vmm == "qemu":
+            iothreads = max(1, iothreads)
         frames = self._vmm_frames(guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         try:
@@ -301,6 +318,8 @@ class Simulation:
             kernels.table(kernel.name)["thp"]["cow_copies"],
             async_pf,
             cards(self.host.costs, self._seed, len(self.vms)),
+            transport,
+            poll_ns,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

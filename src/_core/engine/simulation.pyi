@@ -10,6 +10,8 @@ from hinting._core.host.host import Backing, HostMemory
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
 
+TRANSPORTS: dict[str, int]
+
 class Machine:
     """A guest on a host: an allocator, a strategy, a backing and one program a vCPU. Made by Engine.add."""
 
@@ -112,6 +114,8 @@ class Engine:
         thp_cow_copies: bool,
         async_pf: bool = True,
         cards: NDArray[np.float64] | None = None,
+        transport: str = "virtio-main",
+        poll_ns: int = 0,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 

@@ -49,6 +49,7 @@ from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
 from hinting._core.engine.survey cimport Survey, take_sample
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
+from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_IOTHREAD, VIA_MAIN, VIA_VHOST
 from hinting._core.engine.virtual_disk cimport disk_copies
 from hinting._core.engine.vmm cimport (
     config_interrupt,
@@ -76,6 +77,10 @@ from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
 from hinting._core.engine.dtypes import CACHE_DTYPE, EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
 from hinting._core.engine.ops import OP_DTYPE, begun, file_ends, numbers_used, op_rows, slab_caches, validate
+
+
+#: How reports reach the host, by name.
+TRANSPORTS = {"virtio-main": VIA_MAIN, "virtio-iothread": VIA_IOTHREAD, "vhost": VIA_VHOST, "hypercall": VIA_HYPERCALL}
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -576,12 +581,14 @@ cdef class Engine:
         free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None):
+            gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None,
+            str transport="virtio-main", int64_t poll_ns=0):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
         thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
-        swap stalls the guest's task, else its vCPU. cards: costs that vary.
+        swap stalls the guest's task, else its vCPU. cards: costs that vary. transport: of
+        TRANSPORTS. poll_ns: how long the back-end polls an empty queue before it sleeps.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -613,7 +620,11 @@ cdef class Engine:
         g.kswapd.now = NEVER
         cache_init(&g.cache)
         split_queue_init(&g.split_queue)
-        g.vmm.at = -1
+        g.vmm.at = g.vmm.polls_from = -1
+        if transport not in TRANSPORTS or poll_ns < 0:
+            raise GuestError(f"transport must be one of {', '.join(TRANSPORTS)} and poll not negative, "
+                             f"got {transport!r} and {poll_ns}")
+        g.transport, g.poll_ns = TRANSPORTS[transport], poll_ns
         g.meter.launched_at = self.s.now
         g.meter.row = g.meter.first_discard = g.meter.last_discard = -1
         g.gfp_user = gfp["user"]
@@ -631,6 +642,10 @@ cdef class Engine:
             if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
                 raise MemoryError()
             g.charged = strategy.s.work
+            if g.transport == VIA_HYPERCALL and (strategy.s.device != NULL or strategy.s.by_host):
+                raise StrategyError("transport hypercall is for strategies that report free pages, this one has a device")
+            if g.transport == VIA_HYPERCALL:    # the host works on the vCPU that asks
+                strategy.s.synchronous = strategy.s.submit_waits = True
         if allocator.m.times == NULL:
             allocator.m.times = times_new(allocator.m.npfn)
         g.vcpu = <vcpu_t *>calloc(g.ncpus, sizeof(vcpu_t))

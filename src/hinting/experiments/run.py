@@ -79,6 +79,7 @@ class Arm:
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"
+        self.alone_ns: dict[int, int] = {}
 
     def launch(self, group: GuestsTable) -> VM | None:
         """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
@@ -92,7 +93,7 @@ class Arm:
         )
         now = self.simulation.now
         try:
-            vm = self.simulation.launch(guest, boot=group.boot)
+            vm = self.simulation.launch(guest, boot=group.boot, transport=group.transport, poll=group.poll)
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
             return None
@@ -113,6 +114,19 @@ class Arm:
     def admits(self, group: GuestsTable) -> bool:
         """Whether the kernel lets the VMM of such a guest map its RAM."""
         return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
+
+    def slowdown(self, group: GuestsTable, took_ns: int) -> float:
+        """Run time of a guest over that of one of its group that has such a host, and the strategy, to itself."""
+        if id(group) not in self.alone_ns:
+            if len(self.launched) == 1:  # it had
+                self.alone_ns[id(group)] = took_ns
+            else:
+                other = Arm(self.scenario, self.label, None)
+                vm = other.launch(group)
+                if vm is not None:
+                    vm.run_until_idle()
+                self.alone_ns[id(group)] = other.simulation.now_ns
+        return took_ns / self.alone_ns[id(group)] if self.alone_ns[id(group)] else 1.0
 
     def note(self) -> None:
         """Tell whoever watches how far the arm is."""
@@ -185,7 +199,9 @@ def _one_by_one(arm: Arm) -> None:
         vm = arm.launch(group)
         if vm is None:
             return
+        began = simulation.now_ns
         vm.run_until_idle()
+        took = simulation.now_ns - began
         simulation.run(until=simulation.now_ns + gap)
         if arm.has_swapped():
             arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
@@ -193,6 +209,10 @@ def _one_by_one(arm: Arm) -> None:
         lost = arm.lost()
         if lost is not None:
             arm.stopped_by = f"the host ran out of memory at launch {vm.number + 1} and killed guest {lost + 1}"
+            return
+        if schedule.criterion == "slo" and (slowdown := arm.slowdown(group, took)) > schedule.slowdown_limit:
+            arm.stopped_by = (f"guest {vm.number + 1} ran {slowdown:.2f} times as long as alone, "
+                              f"the limit is {schedule.slowdown_limit:g}")
             return
         arm.measure(*arm.launched[-1])
         arm.note()
