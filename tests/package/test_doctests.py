@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-from tests.packaging.harness import MODULES
+from tests.package.harness import MODULES
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from tests.packaging.harness import MODULES, is_own, public
+from tests.package.harness import MODULES, is_own, public
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-from tests.packaging.harness import CORE, SOURCE
+from tests.package.harness import CORE, SOURCE
 
 SOURCES = sorted(CORE.rglob("*.pyx"))
 
