@@ -34,7 +34,7 @@ def test_the_strategy_gives_memory_back(tmp_path, monkeypatch):
     docs_examples.write_files("tutorials/kernel-engineer.md", "python", tmp_path)
     monkeypatch.chdir(tmp_path)
     result = compare("seed", ["none", "patient.py:Patient"], changes={"max_guests": 1})
-    assert result.arms[1].metrics["memory_returned"] > 1
+    assert result.arms[1].metrics["memory_returned"] > 0.1
     sys.modules.pop("patient", None)
 
 
