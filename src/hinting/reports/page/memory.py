@@ -183,7 +183,7 @@ def _free_chart(maps: Sequence[GuestMap], arms: Sequence[Arm], fragmentation: pa
     """Free memory by order, of the guests of the map."""
     label = {arm.name: arm.label for arm in arms}
     rows = fragmentation.to_pydict()
-    strategies = np.array([label[name] for name in rows["strategy"]])
+    strategies = np.array([label.get(name, name) for name in rows["strategy"]])
     guests, times, orders = (np.array(rows[name]) for name in ("guest", "t_ns", "order"))
     free = np.array(rows["blocks"], dtype=float) * 2.0**orders / GIB_PAGES
     parts = []
