@@ -15,6 +15,7 @@ from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import VM, Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
+from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]
 
@@ -125,7 +126,7 @@ class Arm:
                 vm = other.launch(group)
                 if vm is not None:
                     vm.run_until_idle()
-                self.alone_ns[id(group)] = other.simulation.now_ns
+                self.alone_ns[id(group)] = _ran_ns(vm) if vm is not None else 0
         return took_ns / self.alone_ns[id(group)] if self.alone_ns[id(group)] else 1.0
 
     def note(self) -> None:
@@ -151,6 +152,12 @@ class Arm:
                 marks=vm.marks(),
             )
         )
+
+
+def _ran_ns(vm: VM) -> int:
+    """Time from the end of a guest's boot until now."""
+    booted = next((mark.t_ns for mark in vm.marks() if mark.number == MARK_BOOTED), vm.launched_ns)
+    return vm._simulation.now_ns - booted
 
 
 def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: bool) -> ArmResult:
@@ -199,9 +206,8 @@ def _one_by_one(arm: Arm) -> None:
         vm = arm.launch(group)
         if vm is None:
             return
-        began = simulation.now_ns
         vm.run_until_idle()
-        took = simulation.now_ns - began
+        took = _ran_ns(vm)
         simulation.run(until=simulation.now_ns + gap)
         if arm.has_swapped():
             arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
