@@ -12,7 +12,7 @@ BUILT := $(VENV)/.built$(if $(filter 1,$(HINTING_NATIVE)),-native)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .NOTPARALLEL:
-.PHONY: help run test bench lint clean
+.PHONY: help run test bench docs lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -28,13 +28,16 @@ bench: $(VENV)/.has-bench $(BUILT)  ## the speed, beside a bare C buddy and the 
 	$(BIN)/pytest benchmarks --benchmark-json=out/bench.json --benchmark-columns=min,median,max,rounds $(ARGS) || [ $$? -eq 5 ]
 	$(BIN)/python benchmarks/compare.py out/bench.json
 
+docs: $(VENV)/.has-docs $(BUILT)  ## the documentation as a web site in out/docs
+	$(BIN)/sphinx-build -q -W --keep-going -d out/doctrees docs out/docs $(ARGS)
+
 lint: $(VENV)/.has-lint  ## ruff, cython-lint and mypy
 	$(BIN)/ruff check .
 	PATH="$(BIN):$$PATH" cython-lint $(CORE)
 	$(BIN)/mypy
 
 clean:  ## remove all that was built, and .venv
-	rm -rf $(VENV) build dist out/seed out/bench.json src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist out/docs out/doctrees docs/generated out/seed out/bench.json src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find $(CORE)/ -name '*.so' -delete
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 

@@ -11,13 +11,14 @@ import numpy as np
 from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.dtypes import EXIT_DTYPE
-from hinting._core.engine.simulation import Engine, Machine
+from hinting._core.engine.simulation import TRANSPORTS, Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.costs.cards import HOST, cards
 from hinting.errors import GuestError, HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.guests.memory_map import MIB_PAGES
 from hinting.host import Host, Limits
+from hinting.survey import survey
 from hinting.units import PAGE_BYTES, parse_duration, size_pages
 from hinting.workloads import program
 from hinting.workloads.boot import MARK_BOOTED
@@ -189,12 +190,23 @@ class Routine:
         self.is_cancelled = True
 
 
+def _check_transport(transport: str, poll: int | str) -> int:
+    """The time of polling, ns."""
+    if transport not in TRANSPORTS:
+        raise HostError(f"transport must be one of {', '.join(TRANSPORTS)}, got {transport!r}")
+    poll_ns = parse_duration(poll, "poll")
+    if poll_ns and transport == "hypercall":
+        raise HostError(f"poll: a hypercall has no queue to poll, got {poll!r}")
+    return poll_ns
+
+
 class Simulation:
     """Virtual time over one host and the guests launched on it.
 
     host: a Host. seed: of the guests' boots (guest i gets an own stream). resolution: changes of memory that are closer
-    share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. The run is
-    deterministic: same arguments, same results.
+    share a row of the series, 0 for a row each; scalars are exact whatever it is. spans: keep what ran when. memory_map:
+    time between samples of the guests' memory, or "auto" for at most 256 of them, evenly spread; it changes nothing else.
+    The run is deterministic: same arguments, same results.
 
     vms: the guests, in the order of launch. policies: of the host, which set balloon targets (see hinting.policies).
 
@@ -206,7 +218,15 @@ class Simulation:
     60.0
     """
 
-    def __init__(self, host: Host, *, seed: int = 0, resolution: int | str = SLICE_NS, spans: bool = False) -> None:
+    def __init__(
+        self,
+        host: Host,
+        *,
+        seed: int = 0,
+        resolution: int | str = SLICE_NS,
+        spans: bool = False,
+        memory_map: int | str | None = None,
+    ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
         self.host = host
@@ -220,6 +240,7 @@ class Simulation:
             resolution_ns=parse_duration(resolution, "resolution"),
             logs=spans,
             cards=cards(host.costs, self._seed, HOST),
+            survey=survey(memory_map),
         )
         self.vms: list[VM] = []
         self.policies: list[Policy] = []
@@ -246,15 +267,22 @@ class Simulation:
         iothreads: int = 0,
         graphics: bool = False,
         async_pf: bool = True,
+        transport: str = "virtio-main",
+        poll: int | str = 0,
     ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
         boot: False for a guest whose memory is all untouched. limits: of its memory cgroup. slice: a cgroup that it
         shares with other guests, made by Host.add_group. oom_score_adj: -1000 (never killed) to 1000. vmm: whose own
         memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
-        read from swap stalls the guest's task, else its vCPU. Raises HostError if the host has no memory for the VMM.
+        read from swap stalls the guest's task, else its vCPU. transport: how reports reach the host: "virtio-main" (the VMM's
+        main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
+        sleeps. Raises HostError if the host has no memory for the VMM.
         """
         guest.check_launchable()
+        poll_ns = _check_transport(transport, poll)
+        if transport == "virtio-iothread" and vmm == "qemu":
+            iothreads = max(1, iothreads)
         frames = self._vmm_frames(guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         try:
@@ -290,6 +318,8 @@ class Simulation:
             kernels.table(kernel.name)["thp"]["cow_copies"],
             async_pf,
             cards(self.host.costs, self._seed, len(self.vms)),
+            transport,
+            poll_ns,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)
@@ -442,6 +472,29 @@ class Simulation:
         from hinting.metrics import series_table
 
         return series_table(self)
+
+    def memory_map(self) -> pa.Table:
+        """Guests' memory over time by pageblock (2 MiB), as an Arrow table: a row where one is not as in the sample before.
+
+        t_ns, guest, block (its first pfn is 512 times that), and pages: free (on free and per-CPU lists), used, cache (page
+        cache), isolated (reported, not answered), reported (free, and given back to the host or marked as reported); backed:
+        those of all of them that the host has a frame for, free_backed: the same of those that are not in use. Before its
+        first row a pageblock has none; pages that boot reserved and holes are in none of the first five. The last sample is
+        of now. Raises HintingError unless the simulation was made with memory_map.
+        """
+        from hinting.metrics.memory_map import memory_map_table
+
+        return memory_map_table(self)
+
+    def fragmentation(self) -> pa.Table:
+        """Free blocks over time, as an Arrow table: t_ns, guest, order, blocks (as /proc/buddyinfo, all zones), unusable.
+
+        unusable: share of the free memory that is in smaller blocks, and so of no use to a request of this order (Gorman's
+        unusable free space index). Raises HintingError unless the simulation was made with memory_map.
+        """
+        from hinting.metrics.memory_map import fragmentation_table
+
+        return fragmentation_table(self)
 
     def spans(self) -> pa.Table:
         """What ran when, as an Arrow table: guest, track, name, begin_ns, end_ns, pages, blocks.

@@ -19,7 +19,7 @@ SMALL = [
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "run"
-    hinting("run", "seed", *SMALL, "--set", "v8.entries=128", "--out", folder)
+    hinting("run", "seed", *SMALL, "--set", "v8.entries=128", "--memory-map", "--out", folder)
     hinting("report", folder)
     return folder
 

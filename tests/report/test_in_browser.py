@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+MAPS = {"memory-map", "memory-states", "free-memory", "fragmentation"}
 RUN = {"host-memory", "side-by-side", "guest-memory", "given-back"}
 BOTH = pytest.mark.parametrize("which", ["run_folder", "compare_folder"])
 
@@ -26,6 +27,7 @@ def test_every_figure_is_drawn_and_nothing_goes_wrong(browser, which, width, dar
     assert browser.log() == []
     ids = set(browser.js("[...document.querySelectorAll('figure')].map((one) => one.id)"))
     assert ids >= RUN
+    assert (ids >= MAPS) is (which == "run_folder")
     charts = browser.js("""[...document.querySelectorAll('.chart')].map((one) => {
         const svg = one.querySelector('svg');
         return [one.dataset.figure, svg.querySelectorAll('path, rect, line').length, svg.getBoundingClientRect().width];

@@ -11,9 +11,12 @@ import pytest
 
 from hinting.reports.page.answer import answer, what_was_run
 from hinting.reports.page.arms import Arm, Steps, arms_of
+from hinting.reports.page.memory import runs
+from hinting.reports.page.sampled import STATES, GuestMap, guest_maps
 from tests.cli.test_cli import hinting
 
-FIGURES = ("host-memory", "side-by-side", "guest-memory", "given-back")
+FIGURES = ("host-memory", "side-by-side", "guest-memory", "given-back", "memory-map", "memory-states", "free-memory",
+           "fragmentation")
 
 
 def test_files(run_folder):
@@ -79,6 +82,7 @@ def test_names_cannot_break_the_page(tmp_path, run_folder):
         (lambda folder: (folder / "provenance.json").write_text("[]"), "expected a JSON object"),
         (lambda folder: (folder / "series.parquet").write_bytes(b"PAR1 no"), "series.parquet: damaged"),
         (lambda folder: pq.write_table(pa.table({"a": [1]}), folder / "metrics.parquet"), "expected the columns guest, metric"),
+        (lambda folder: (folder / "memory_map.parquet").write_bytes(b""), "memory_map.parquet: damaged"),
         (lambda folder: (folder / "report.html").mkdir(), "report.html: cannot be written"),
     ],
 )
@@ -119,6 +123,33 @@ def test_what_was_run_needs_no_strategy(run_folder):
     said = what_was_run(scenario | {"strategy": [{"name": "elsewhere.py:Mine"}]})
     assert said.startswith("Host of 6GiB (its own needs: 0.95GiB), no swap; up to 4 guests of 2GiB with 1 vCPU")
     assert what_was_run({"name": "odd"}) == "Scenario odd."
+
+
+def test_the_map_s_rectangles_cover_every_cell_once():
+    generator = np.random.default_rng(2)
+    times = np.arange(0, 40) * 10**9
+    pages = np.repeat(generator.integers(0, 3, (10, 64, 1)) == np.arange(len(STATES)), 4, axis=0).astype(np.int32) * 512
+    pages[:, 20:24] = 0  # a hole
+    rectangles = runs(GuestMap("none", 0, times, pages))
+    for block in range(64):
+        for sample in range(39):
+            address, second = (block + 0.5) * 512 / 2**18, sample + 0.5
+            there = [state for start, end, low, high, state in rectangles if start < second < end and low < address < high]
+            assert there == ([] if 20 <= block < 24 else [STATES[pages[sample, block].argmax()]]), (block, sample)
+
+
+def test_states_of_a_pageblock():
+    rows = {name: [0, 0] for name in ("free", "used", "cache", "isolated", "reported", "backed", "free_backed")}
+    rows |= {"free": [100, 10], "used": [200, 0], "cache": [20, 0], "isolated": [64, 0], "reported": [128, 500],
+             "free_backed": [100, 500]}
+    table = pa.table({"strategy": ["v8"] * 2, "t_ns": [5, 9], "guest": [0, 0], "block": [1, 1], **rows})
+    (found,) = guest_maps([Arm("v8", "v8")], table)
+    assert found.t_ns.tolist() == [5, 9]
+    assert found.pages[:, 0].sum() == 0
+    assert dict(zip(STATES, found.pages[0, 1].tolist(), strict=True)) == {
+        "in use": 200, "page cache": 20, "free, still backed": 36, "isolated": 64, "given back": 128, "free, never backed": 64,
+    }
+    assert found.pages[1, 1].tolist() == [0, 0, 10, 0, 500, 0]
 
 
 def test_thinned_steps_keep_every_spike():

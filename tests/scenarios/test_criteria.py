@@ -4,7 +4,7 @@ import pytest
 
 from hinting.errors import HintingError
 from hinting.experiments import run
-from hinting.experiments.capacity import Capacity, estimate, sensitivity
+from hinting.experiments.capacity import Capacity, check_sensitivity, estimate, sensitivity, simulated_sensitivity
 from hinting.scenarios import Scenario
 
 
@@ -59,3 +59,40 @@ def test_the_estimate_of_the_worked_example():
     }
     with pytest.raises(HintingError, match="resident must be"):
         estimate("15GiB", "1GiB", "4GiB", "5GiB")
+
+
+SWAPPING = {
+    "host.memory": "2GiB", "host.base": "200MiB", "host.swap": "8GiB", "guests.0.memory": "1GiB", "guests.0.count": 5,
+    "guests.0.workloads.0.size": "700MiB", "schedule.criterion": "slo",
+}  # fmt: skip
+
+
+def test_a_slowdown_ends_the_launches():
+    """Without hinting the third guest has to wait for the first one's garbage to be written to swap."""
+    arm = run(Scenario.load("seed", SWAPPING, ["none"])).arms[0]
+    assert 1 <= arm.guests_launched < 5
+    assert f"guest {arm.guests_launched + 1} ran " in arm.stopped_by
+    assert "times as long as alone, the limit is 1.2" in arm.stopped_by
+    assert run(Scenario.load("seed", SWAPPING | {"schedule.slowdown_limit": 1000}, ["none"])).arms[0].guests_launched == 5
+
+
+def test_a_guest_of_another_group_is_held_against_one_of_its_own():
+    """The second group's program is ten times as long: it is no slower than alone."""
+    document = Scenario.load("seed", SWAPPING | {"guests.0.count": 1}, ["none"]).document()
+    second = document["guests"][0] | {"workloads": [{"name": "memhog", "size": "100MiB", "repeat": 20, "gap": "1s"}]}
+    document |= {"guests": [document["guests"][0], second], "keys": {}}
+    arm = run(Scenario.from_document(document)).arms[0]
+    assert (arm.guests_launched, arm.stopped_by) == (2, "max_guests")
+
+
+def test_the_number_hangs_on_the_hosts_own_needs():
+    result = run(Scenario.load("seed", {"host.memory": "15GiB", "host.base": "1.1GiB"}, ["none"]))
+    by_base = simulated_sensitivity(result)["none"]
+    assert list(by_base) == [-256, 0, 256]
+    assert by_base[-256] >= by_base[0] == result.arms[0].guests_launched >= by_base[256]
+    less = run(Scenario.load("seed", {"host.memory": "15GiB", "host.base": "870.4MiB"}, ["none"]))
+    assert by_base[-256] == less.arms[0].guests_launched
+    with pytest.raises(HintingError, match="launches all its guests"):
+        check_sensitivity(Scenario.load("three-writers"))
+    with pytest.raises(HintingError, match="slowdown_limit"):
+        Scenario.load("seed", {"schedule.slowdown_limit": 0.5})

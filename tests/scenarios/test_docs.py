@@ -4,7 +4,7 @@ import json
 import shlex
 
 from hinting.scenarios import Scenario
-from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, ScheduleTable, WorkloadTable
+from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, WorkloadTable
 from tests import docs_examples
 from tests.conftest import ROOT
 from tests.strategies.harness import hinting_command
@@ -34,7 +34,7 @@ def test_python(tmp_path, monkeypatch, capsys):
 def test_the_table_of_keys_is_complete():
     text = (ROOT / "docs" / PAGE).read_text()
     tables = {"host.": HostTable, "guests.N.": GuestsTable, "guests.N.workloads.M.": WorkloadTable}
-    tables |= {"schedule.": ScheduleTable, "costs.": CostsTable, "": Scenario}
+    tables |= {"schedule.": ScheduleTable, "costs.": CostsTable, "metrics.": MetricsTable, "": Scenario}
     for prefix, table in tables.items():
         for key in table.model_fields:
             assert f"`{prefix}{key}" in text or key in ("name", "parameters"), f"{prefix}{key}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["CACHE_DTYPE", "EXIT_DTYPE", "ROW_DTYPE", "SPAN_DTYPE", "SPAN_KINDS"]
+__all__ = ["CACHE_DTYPE", "EXIT_DTYPE", "FREE_ROW_DTYPE", "PAGEBLOCK_ROW_DTYPE", "ROW_DTYPE", "SPAN_DTYPE", "SPAN_KINDS"]
 
 #: A process that ended: ns (-1: not yet), pages that the host backed.
 EXIT_DTYPE = np.dtype([
@@ -25,3 +25,12 @@ SPAN_KINDS = ("row", "sleep", "thread", "wait", "report", "vmm")
 
 #: dtype of a cached page of a guest; flags: 1 active, 2 referenced, 4 dirty.
 CACHE_DTYPE = np.dtype([("file", "u4"), ("index", "u4"), ("pfn", "u4"), ("flags", "u4")])
+
+#: A pageblock that changed between two samples: pages by what they are (survey_state.pxd).
+PAGEBLOCK_ROW_DTYPE = np.dtype([
+    ("sample", "i4"), ("guest", "i4"), ("block", "u4"), ("free", "u2"), ("used", "u2"), ("cache", "u2"), ("isolated", "u2"),
+    ("reported", "u2"), ("backed", "u2"), ("free_backed", "u2"),
+], align=True)
+
+#: Free blocks of a guest by order.
+FREE_ROW_DTYPE = np.dtype([("sample", "i4"), ("guest", "i4"), ("blocks", "u4", 11)])

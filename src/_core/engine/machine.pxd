@@ -12,6 +12,7 @@ from hinting._core.engine.pagecache cimport cache_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.engine.sharing cimport split_queue_t
 from hinting._core.engine.slab cimport slab_cache_t
+from hinting._core.engine.survey_state cimport survey_t
 from hinting._core.histogram cimport hist_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.state cimport mm_t
@@ -96,6 +97,7 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int64_t at                          # block of the first report that comes next; -1: not started
     int64_t began                       # when it was started
     double carry
+    int64_t polls_from                  # since when it polls the empty queue, -1: it does not
     request_t used[MAX_TICKETS]         # answered, but not delivered yet
     int nr_used
 
@@ -199,6 +201,8 @@ ctypedef struct machine_t:
     uint32_t gfp_kind[4]                # by KIND_*
     bint thp                            # guest THP: always
     bint thp_cow_copies                 # a write to a shared huge page copies all of it, not one page (before 5.8)
+    int transport                       # VIA_*: how reports reach the host
+    int64_t poll_ns                     # how long the back-end polls the empty queue before it sleeps
     bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
@@ -270,6 +274,7 @@ ctypedef struct simulation_t:
     span_t *span
     int64_t nr_spans
     int64_t spans_size
+    survey_t *survey                    # samples of guests' memory, NULL: none
     int error                           # SIM_*
 
 cdef enum:

@@ -5,9 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hinting._core.costs import Costs
+from hinting._core.engine.survey import Survey
 from hinting._core.host.host import Backing, HostMemory
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
+
+TRANSPORTS: dict[str, int]
 
 class Machine:
     """A guest on a host: an allocator, a strategy, a backing and one program a vCPU. Made by Engine.add."""
@@ -98,6 +101,7 @@ class Engine:
         resolution_ns: int,
         logs: bool = False,
         cards: NDArray[np.float64] | None = None,
+        survey: Survey | None = None,
     ) -> None: ...
     def add(
         self,
@@ -110,6 +114,8 @@ class Engine:
         thp_cow_copies: bool,
         async_pf: bool = True,
         cards: NDArray[np.float64] | None = None,
+        transport: str = "virtio-main",
+        poll_ns: int = 0,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 
@@ -152,6 +158,11 @@ class Engine:
     def spans(self) -> NDArray[np.void]:
         """What ran when, as a structured array in the order in which it ended; empty unless made with logs."""
 
+    def sample(self) -> None:
+        """Take a sample of the guests' memory now, if there is a survey and it has none of this time."""
+
+    @property
+    def survey(self) -> Survey | None: ...
     @property
     def logs(self) -> bool:
         """Whether spans are kept."""

@@ -47,7 +47,9 @@ from hinting._core.engine.recount cimport check_counts
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.sharing cimport split_queue_init
+from hinting._core.engine.survey cimport Survey, take_sample
 from hinting._core.engine.views cimport counts_of, kills_of, list_cache, marks_of, processes_of
+from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_IOTHREAD, VIA_MAIN, VIA_VHOST
 from hinting._core.engine.virtual_disk cimport disk_copies
 from hinting._core.engine.vmm cimport (
     config_interrupt,
@@ -75,6 +77,10 @@ from hinting._core.strategies.hooks cimport HOST_FREE, Strategy
 
 from hinting._core.engine.dtypes import CACHE_DTYPE, EXIT_DTYPE, ROW_DTYPE, SPAN_DTYPE
 from hinting._core.engine.ops import OP_DTYPE, begun, file_ends, numbers_used, op_rows, slab_caches, validate
+
+
+#: How reports reach the host, by name.
+TRANSPORTS = {"virtio-main": VIA_MAIN, "virtio-iothread": VIA_IOTHREAD, "vhost": VIA_VHOST, "hypercall": VIA_HYPERCALL}
 
 
 cdef enum:                              # who runs next, if it is no vCPU
@@ -285,6 +291,8 @@ cdef bint step(simulation_t *s, int64_t until) noexcept nogil:
         return True
     if first >= until:
         return False
+    if s.survey != NULL and first >= s.survey.next_ns:
+        take_sample(s.survey, s, first)
     if first > s.now:
         s.now = first
     limit = first + s.slice_ns
@@ -537,17 +545,19 @@ cdef class Engine:
 
     host: the host's memory. slice_ns: the longest stretch that one vCPU runs before others are looked at.
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
-    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. cards: costs of
+    that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. survey: takes
+    samples of the guests' memory. cards: costs of
     the host's kernel threads that vary, see hinting.costs.cards.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
+    cdef readonly Survey survey
     cdef object cards
 
     def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
-                 bint logs=False, cards=None):
+                 bint logs=False, cards=None, Survey survey=None):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -562,6 +572,8 @@ cdef class Engine:
         self.s.resolution_ns = resolution_ns
         self.s.logs = logs
         self.s.used_noted = used_by_host(&self.s)
+        self.survey = survey
+        self.s.survey = &survey.s if survey is not None else NULL
 
     def __dealloc__(self):
         free(self.s.machine)
@@ -569,12 +581,14 @@ cdef class Engine:
         free(self.s.span)
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
-            gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None):
+            gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None,
+            str transport="virtio-main", int64_t poll_ns=0):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
         thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
-        swap stalls the guest's task, else its vCPU. cards: costs that vary.
+        swap stalls the guest's task, else its vCPU. cards: costs that vary. transport: of
+        TRANSPORTS. poll_ns: how long the back-end polls an empty queue before it sleeps.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -606,7 +620,11 @@ cdef class Engine:
         g.kswapd.now = NEVER
         cache_init(&g.cache)
         split_queue_init(&g.split_queue)
-        g.vmm.at = -1
+        g.vmm.at = g.vmm.polls_from = -1
+        if transport not in TRANSPORTS or poll_ns < 0:
+            raise GuestError(f"transport must be one of {', '.join(TRANSPORTS)} and poll not negative, "
+                             f"got {transport!r} and {poll_ns}")
+        g.transport, g.poll_ns = TRANSPORTS[transport], poll_ns
         g.meter.launched_at = self.s.now
         g.meter.row = g.meter.first_discard = g.meter.last_discard = -1
         g.gfp_user = gfp["user"]
@@ -624,6 +642,10 @@ cdef class Engine:
             if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
                 raise MemoryError()
             g.charged = strategy.s.work
+            if g.transport == VIA_HYPERCALL and (strategy.s.device != NULL or strategy.s.by_host):
+                raise StrategyError("transport hypercall is for strategies that report free pages, this one has a device")
+            if g.transport == VIA_HYPERCALL:    # the host works on the vCPU that asks
+                strategy.s.synchronous = strategy.s.submit_waits = True
         if allocator.m.times == NULL:
             allocator.m.times = times_new(allocator.m.npfn)
         g.vcpu = <vcpu_t *>calloc(g.ncpus, sizeof(vcpu_t))
@@ -754,6 +776,11 @@ cdef class Engine:
         if self.s.nr_spans:
             memcpy(&out[0], self.s.span, self.s.nr_spans * sizeof(span_t))
         return array
+
+    def sample(self):
+        """Take a sample of the guests' memory now, if there is a survey and it has none of this time."""
+        if self.s.survey != NULL:
+            take_sample(self.s.survey, &self.s, self.reached)
 
     @property
     def logs(self):

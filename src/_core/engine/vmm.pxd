@@ -22,6 +22,7 @@ from hinting._core.engine.machine cimport (
 )
 from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
 from hinting._core.engine.migrate cimport move_range
+from hinting._core.engine.transport cimport VIA_HYPERCALL, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.strategies.hooks cimport (
@@ -46,7 +47,7 @@ cdef inline void enqueue(machine_t *g, int64_t t, int cpu, int ticket, int waite
     """A request reaches the VMM at the time t."""
     cdef request_t *r
     if g.vmm.queued == 0:
-        g.vmm.now = t + <int64_t>g.costs.virt_vmm_wakeup
+        g.vmm.now = t + pickup_ns(g, t)
         g.vmm.at = -1
     r = &g.vmm.queue[g.vmm.queued]
     r.ticket = ticket
@@ -68,8 +69,7 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) 
         g.reports += 1
         g.reported_blocks += n
         g.reported_pages += pages
-    ns = g.costs.virt_vq_add_sg * (g.strategy.descriptors if g.strategy.descriptors else n)
-    ns += g.costs.virt_vm_exit_entry + g.costs.virt_ioeventfd_signal
+    ns = kick_ns(g, v.now, g.strategy.descriptors if g.strategy.descriptors else n)
     g.account.guest_report += ns
     advance(v, ns)
     next_costs(g)
@@ -219,14 +219,18 @@ cdef inline bint must_wait(machine_t *g, vcpu_t *v) noexcept nogil:
 cdef inline void vmm_charge(machine_t *g, double ns) noexcept nogil:
     cdef double t = g.vmm.carry + ns
     cdef int64_t whole = <int64_t>t
-    g.account.vmm += ns
+    if g.transport != VIA_HYPERCALL:    # else the vCPU's wait for the answer is all the CPU time there is
+        g.account.vmm += ns
     g.vmm.now += whole
     g.vmm.carry = t - whole
     next_costs(g)
 
 cdef inline int running_vcpus(machine_t *g) noexcept nogil:
+    """vCPUs in guest mode; one that has asked by a hypercall is not."""
     cdef int cpu, n = 0
     for cpu in range(g.ncpus):
+        if g.transport == VIA_HYPERCALL and (g.vcpu[cpu].thread == THREAD_WAITS or g.vcpu[cpu].waits):
+            continue
         if is_busy(&g.vcpu[cpu]) or g.strategy.synchronous and g.vcpu[cpu].thread == THREAD_WAITS:
             n += 1
     return n
@@ -280,8 +284,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     cdef uint64_t seen[SEEN_WORDS]
     if g.vmm.at < 0:
         if not g.strategy.by_host:
-            vmm_charge(g, g.costs.virt_vq_pop_element
-                       + g.costs.virt_vq_map_sg * (g.strategy.descriptors if g.strategy.descriptors else n))
+            vmm_charge(g, pop_ns(g, g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
         g.vmm.began = began
     while g.vmm.at < n:
@@ -305,7 +308,7 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
             note(g, g.vmm.now, VMM_CLOCK)
         g.vmm.at += 1
     if r.waiter != WAITER_NONE:
-        vmm_charge(g, g.costs.virt_vq_push_notify)
+        vmm_charge(g, push_ns(g))
     if g.strategy.device == NULL:
         for i in range(n):
             all_pages += <int64_t>1 << blocks[i].order
@@ -317,6 +320,8 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     for i in range(g.vmm.queued):
         g.vmm.queue[i] = g.vmm.queue[i + 1]
     g.vmm.at = -1
+    if g.vmm.queued == 0:
+        back_end_rests(g)
     answer(g, &r)
 
 cdef inline void host_answered(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:

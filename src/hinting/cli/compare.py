@@ -35,6 +35,9 @@ def compare(
         Path | None, typer.Option(help="File for a timeline to open in the Perfetto viewer (ui.perfetto.dev).")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all metrics, by name.")] = False,
+    memory_map: Annotated[
+        bool, typer.Option("--memory-map", help="Sample the guests' memory for the report (metrics.memory_map=auto).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
     """Run the same guests under several strategies, and show them side by side."""
@@ -42,12 +45,15 @@ def compare(
     from hinting.reports.compare_text import print_comparison
     from hinting.scenarios.assign import parse_assignments
 
+    changes = parse_assignments(assign or []) | ({"costs.profile": costs} if costs is not None else {})
+    if memory_map:
+        changes["metrics.memory_map"] = "auto"
     files = Files(out, perfetto)
     with status_console().status("") as status:
         result = experiments.compare(
             scenario,
             strategy or None,
-            changes=parse_assignments(assign or []) | ({"costs.profile": costs} if costs is not None else {}),
+            changes=changes,
             seed=seed,
             spans=perfetto is not None,
             progress=lambda arm, n: status.update(f"{arm}: {n} guests"),

@@ -34,6 +34,12 @@ def run(
     perfetto: Annotated[
         Path | None, typer.Option(help="File for a timeline to open in the Perfetto viewer (ui.perfetto.dev).")
     ] = None,
+    memory_map: Annotated[
+        bool, typer.Option("--memory-map", help="Sample the guests' memory for the report (metrics.memory_map=auto).")
+    ] = False,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Run again with 256 MiB less and more for the host itself: how many guests fit?")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     expect: Annotated[
         list[str] | None,
@@ -42,7 +48,8 @@ def run(
 ) -> None:
     """Run a scenario and show what came out."""
     from hinting import experiments
-    from hinting.reports.text import print_result
+    from hinting.experiments import capacity
+    from hinting.reports.text import print_result, print_sensitivity
     from hinting.scenarios import Scenario
     from hinting.scenarios.assign import parse_assignments
 
@@ -51,8 +58,12 @@ def run(
         changes["seed"] = seed
     if costs is not None:
         changes["costs.profile"] = costs
+    if memory_map:
+        changes["metrics.memory_map"] = "auto"
     loaded = Scenario.load(scenario, changes, strategy or None)
     wanted = _expectations(expect or [], list(loaded.arms()))
+    if sensitivity:
+        capacity.check_sensitivity(loaded)
     files = Files(out, perfetto)
     with status_console().status("") as status:
         result = experiments.run(
@@ -66,10 +77,16 @@ def run(
         from hinting.reports.perfetto import Recorded
 
         files.timeline(Recorded(arm.strategy, arm.spans, arm.series) for arm in result.arms)
+    by_base = None
+    if sensitivity:
+        with status_console().status("sensitivity"):
+            by_base = capacity.simulated_sensitivity(result)
     if json:
-        print_json(result.to_json())
+        print_json(result.to_json() | ({"sensitivity": by_base} if by_base is not None else {}))
     else:
         print_result(result, result_console())
+        if by_base is not None:
+            print_sensitivity(by_base, result_console())
     reached = {arm.strategy: arm.guests_launched for arm in result.arms}
     missed = [name for name, least in wanted.items() if reached[name] < least]
     for name in missed:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hinting._core.host.watermark import host_watermarks, host_zones
 from hinting.errors import HintingError
 from hinting.units import PAGE_BYTES, parse_size
 
-__all__ = ["Capacity", "estimate", "sensitivity"]
+if TYPE_CHECKING:
+    from hinting.experiments.result import Result
+    from hinting.scenarios import Scenario
+
+__all__ = ["STEPS_MIB", "Capacity", "check_sensitivity", "estimate", "sensitivity", "simulated_sensitivity"]
+
+#: Differences of the host's own needs that the number of guests is looked at for.
+STEPS_MIB = (-256, 0, 256)
 
 
 @dataclass(frozen=True)
@@ -43,4 +51,30 @@ def estimate(host: int | str, base: int | str, peak: int | str, resident: int | 
 def sensitivity(host: int | str, base: int | str, peak: int | str, resident: int | str) -> dict[int, Capacity]:
     """The estimate with the host's own needs 256 MiB lower, as given, and 256 MiB higher: {difference in MiB: estimate}."""
     own = parse_size(base, "host base")
-    return {step: estimate(host, max(0, own + (step << 20)), peak, resident) for step in (-256, 0, 256)}
+    return {step: estimate(host, max(0, own + (step << 20)), peak, resident) for step in STEPS_MIB}
+
+
+def check_sensitivity(scenario: Scenario) -> None:
+    """HintingError for a scenario whose number of guests is given."""
+    if scenario.schedule.launch != "one-by-one":
+        raise HintingError(f"sensitivity: scenario {scenario.name} launches all its guests: expected schedule.launch one-by-one")
+
+
+def simulated_sensitivity(result: Result) -> dict[str, dict[int, int]]:
+    """How many guests fit with the host's own needs 256 MiB lower, as they are, and higher, by strategy: two more runs.
+
+    Raises HintingError for a scenario that does not launch one by one, whose number of guests is given.
+    """
+    from hinting.experiments.run import run
+
+    scenario = result.scenario
+    check_sensitivity(scenario)
+    own = parse_size(scenario.host.base)
+    found: dict[str, dict[int, int]] = {arm.strategy: {} for arm in result.arms}
+    for step in STEPS_MIB:
+        arms = result.arms
+        if step:
+            arms = run(scenario.changed({"host.base": max(PAGE_BYTES, own + (step << 20))})).arms
+        for arm in arms:
+            found[arm.strategy][step] = arm.guests_launched
+    return found

@@ -25,8 +25,8 @@ class ComparedArm:
     """One strategy and what came out.
 
     metrics: of the host, by the names of hinting.metrics.metrics(). table: of the host and every guest, as
-    Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans, if
-    asked for. stopped_by: why no more guests were launched.
+    Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans, if asked for. memory_map, fragmentation:
+    as of Simulation, if the scenario's metrics.memory_map is on. stopped_by: why no more guests were launched.
     """
 
     name: str
@@ -37,6 +37,8 @@ class ComparedArm:
     stopped_by: str
     emulated_s: float
     wall_s: float
+    memory_map: pa.Table | None = None
+    fragmentation: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _alone(plan: Scenario) -> list[float]:
     """guest_time of a guest of each group that has the host to itself and no strategy, by the number of the guest."""
     times = {}
     for group in plan.guests:
-        document = plan.document() | {"strategy": "none", "keys": {}}
+        document = plan.document() | {"strategy": "none", "keys": {}, "metrics": {}}
         document["guests"] = [group.model_dump(mode="json", exclude_none=True) | {"count": 1, "start": 0}]
         result = run(Scenario.from_document(document)).arms[0]
         times[id(group)] = result.metrics["guest_time"][1].as_py()
@@ -117,6 +119,8 @@ def _arm(label: str, result: ArmResult, alone: list[float]) -> ComparedArm:
         table=result.metrics,
         series=result.series,
         spans=result.spans,
+        memory_map=result.memory_map,
+        fragmentation=result.fragmentation,
         stopped_by=result.stopped_by,
         emulated_s=result.emulated_s,
         wall_s=result.wall_s,

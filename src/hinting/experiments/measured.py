@@ -11,7 +11,7 @@ from hinting.metrics import metrics, tidy
 from hinting.metrics.catalogue import EXPERIMENT
 from hinting.scenarios import Scenario
 
-__all__ = ["metrics_table", "series_table", "with_columns"]
+__all__ = ["memory_tables", "metrics_table", "series_table", "with_columns"]
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
@@ -43,3 +43,14 @@ def metrics_table(scenario: Scenario, arms: Iterable[tuple[str, pa.Table, Mappin
 def series_table(arms: Iterable[tuple[str, pa.Table]]) -> pa.Table:
     """Tidy series: strategy, t_ns, guest (-1: the host), metric, value in bytes. arms: name, table as Simulation.series."""
     return pa.concat_tables([with_columns(series, {"strategy": name}) for name, series in arms])
+
+
+def memory_tables(arms: Iterable[tuple[str, pa.Table | None, pa.Table | None]]) -> dict[str, pa.Table]:
+    """memory_map and fragmentation of all arms with a column strategy, if they were sampled. arms: name and both tables."""
+    named = list(arms)
+    tables = {"memory_map": [(name, one) for name, one, _ in named], "fragmentation": [(name, one) for name, _, one in named]}
+    return {
+        what: pa.concat_tables([with_columns(one, {"strategy": name}) for name, one in parts if one is not None])
+        for what, parts in tables.items()
+        if any(one is not None for _, one in parts)
+    }

@@ -44,7 +44,8 @@ class ArmResult:
     guests_launched: guests that were launched and held. lost: number of the first guest that the host killed, None if
     it killed none. stopped_by: why no more guests were launched. timeline: memory over time, as Simulation.timeline.
     metrics: scalars at the end, as Simulation.metrics. series: as Simulation.series. spans: as Simulation.spans,
-    if they were asked for. steps: slices of vCPUs, VMMs and kernel threads that were run.
+    if they were asked for. memory_map, fragmentation: as of Simulation, if the scenario's metrics.memory_map is on.
+    steps: slices of vCPUs, VMMs and kernel threads that were run.
     """
 
     strategy: str
@@ -58,6 +59,8 @@ class ArmResult:
     metrics: pa.Table
     series: pa.Table
     spans: pa.Table | None = None
+    memory_map: pa.Table | None = None
+    fragmentation: pa.Table | None = None
     steps: int = 0
 
     @property

@@ -15,6 +15,7 @@ from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import VM, Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
+from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]
 
@@ -74,10 +75,12 @@ class Arm:
             ),
             seed=scenario.seed,
             spans=spans,
+            memory_map=scenario.metrics.survey,
         )
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"
+        self.alone_ns: dict[int, int] = {}
 
     def launch(self, group: GuestsTable) -> VM | None:
         """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
@@ -91,7 +94,7 @@ class Arm:
         )
         now = self.simulation.now
         try:
-            vm = self.simulation.launch(guest, boot=group.boot)
+            vm = self.simulation.launch(guest, boot=group.boot, transport=group.transport, poll=group.poll)
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
             return None
@@ -112,6 +115,19 @@ class Arm:
     def admits(self, group: GuestsTable) -> bool:
         """Whether the kernel lets the VMM of such a guest map its RAM."""
         return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
+
+    def slowdown(self, group: GuestsTable, took_ns: int) -> float:
+        """Run time of a guest over that of one of its group that has such a host, and the strategy, to itself."""
+        if id(group) not in self.alone_ns:
+            if len(self.launched) == 1:  # it had
+                self.alone_ns[id(group)] = took_ns
+            else:
+                other = Arm(self.scenario, self.label, None)
+                vm = other.launch(group)
+                if vm is not None:
+                    vm.run_until_idle()
+                self.alone_ns[id(group)] = _ran_ns(vm) if vm is not None else 0
+        return took_ns / self.alone_ns[id(group)] if self.alone_ns[id(group)] else 1.0
 
     def note(self) -> None:
         """Tell whoever watches how far the arm is."""
@@ -138,6 +154,12 @@ class Arm:
         )
 
 
+def _ran_ns(vm: VM) -> int:
+    """Time from the end of a guest's boot until now."""
+    booted = next((mark.t_ns for mark in vm.marks() if mark.number == MARK_BOOTED), vm.launched_ns)
+    return vm._simulation.now_ns - booted
+
+
 def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: bool) -> ArmResult:
     started = time.perf_counter()
     arm = Arm(scenario, label, progress, spans)
@@ -157,6 +179,8 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
         metrics=arm.simulation.metrics(),
         series=arm.simulation.series(),
         spans=arm.simulation.spans() if spans else None,
+        memory_map=arm.simulation.memory_map() if scenario.metrics.survey else None,
+        fragmentation=arm.simulation.fragmentation() if scenario.metrics.survey else None,
         steps=arm.simulation.engine.steps,
     )
 
@@ -183,6 +207,7 @@ def _one_by_one(arm: Arm) -> None:
         if vm is None:
             return
         vm.run_until_idle()
+        took = _ran_ns(vm)
         simulation.run(until=simulation.now_ns + gap)
         if arm.has_swapped():
             arm.stopped_by = f"the host swapped more than {schedule.swap_tolerance} at launch {vm.number + 1}"
@@ -190,6 +215,10 @@ def _one_by_one(arm: Arm) -> None:
         lost = arm.lost()
         if lost is not None:
             arm.stopped_by = f"the host ran out of memory at launch {vm.number + 1} and killed guest {lost + 1}"
+            return
+        if schedule.criterion == "slo" and (slowdown := arm.slowdown(group, took)) > schedule.slowdown_limit:
+            arm.stopped_by = (f"guest {vm.number + 1} ran {slowdown:.2f} times as long as alone, "
+                              f"the limit is {schedule.slowdown_limit:g}")
             return
         arm.measure(*arm.launched[-1])
         arm.note()

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hinting.experiments import measured
 from hinting.experiments.result import Result
 
-__all__ = ["arms_table", "guests_table", "metrics_table", "series_table", "timeline_table"]
+__all__ = ["arms_table", "guests_table", "memory_tables", "metrics_table", "series_table", "timeline_table"]
 
 
 def arms_table(result: Result) -> pa.Table:
@@ -61,3 +61,8 @@ def metrics_table(result: Result) -> pa.Table:
 def series_table(result: Result) -> pa.Table:
     """Tidy series of all arms, as experiments.measured."""
     return measured.series_table([(arm.strategy, arm.series) for arm in result.arms])
+
+
+def memory_tables(result: Result) -> dict[str, pa.Table]:
+    """The sampled memory of all arms, as experiments.measured; nothing if there is none."""
+    return measured.memory_tables([(arm.strategy, arm.memory_map, arm.fragmentation) for arm in result.arms])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hinting.experiments.compare import Comparison
-from hinting.experiments.measured import metrics_table, series_table
+from hinting.experiments.measured import memory_tables, metrics_table, series_table
 from hinting.reports.compare_plots import memory_figure, pareto_figure, ranked_figure
 from hinting.results.files import write_files
 from hinting.results.provenance import about, execution
@@ -18,6 +18,7 @@ def write_comparison(result: Comparison, folder: Path) -> list[Path]:
     tables = {
         "metrics": metrics_table(result.scenario, [(arm.name, arm.table, arm.metrics) for arm in result.arms]),
         "series": series_table([(arm.name, arm.series) for arm in result.arms]),
+        **memory_tables([(arm.name, arm.memory_map, arm.fragmentation) for arm in result.arms]),
     }
     return write_files(
         folder,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hinting.experiments import Result
-from hinting.experiments.tables import arms_table, guests_table, metrics_table, series_table, timeline_table
+from hinting.experiments.tables import (
+    arms_table,
+    guests_table,
+    memory_tables,
+    metrics_table,
+    series_table,
+    timeline_table,
+)
 from hinting.reports.plots import host_figure
 from hinting.results.files import write_files
 from hinting.results.provenance import about, execution
@@ -21,6 +28,7 @@ def write_result(result: Result, folder: Path) -> list[Path]:
         "timeline": timeline_table(result),
         "metrics": metrics_table(result),
         "series": series_table(result),
+        **memory_tables(result),
     }
     return write_files(
         folder,

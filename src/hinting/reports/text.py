@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 
@@ -10,7 +12,7 @@ from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.units import format_gib, parse_size
 
-__all__ = ["counted", "describe", "print_result"]
+__all__ = ["counted", "describe", "print_result", "print_sensitivity"]
 
 _MIB = 2**20
 
@@ -121,3 +123,15 @@ def print_result(result: Result, console: Console) -> None:
         if arm.guest_oom_kills:
             killed = f"; {counted(arm.guest_oom_kills, 'program')} killed inside guests for want of memory"
         console.print(f"{arm.strategy}: {guests}; stopped because {arm.stopped_by}{killed}.", markup=False)
+
+
+def print_sensitivity(by_base: Mapping[str, Mapping[int, int]], console: Console) -> None:
+    """How many guests fit by what the host itself needs."""
+    table = Table(title="Guests that fit, by the host's own needs", title_justify="left", box=None, pad_edge=False)
+    table.add_column("strategy")
+    for step in next(iter(by_base.values())):
+        table.add_column(f"{step:+d} MiB" if step else "as it is", justify="right")
+    for strategy, guests in by_base.items():
+        table.add_row(strategy, *(str(n) for n in guests.values()))
+    console.print()
+    console.print(table)

@@ -13,7 +13,7 @@ from hinting.errors import HintingError, ScenarioError
 from hinting.guests import memory_map
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
-from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, ScheduleTable, StrategyTable
+from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
 from hinting.scenarios.values import Duration, Table, explain, refuse
 from hinting.units import size_pages
 
@@ -43,6 +43,7 @@ class Scenario(Table):
     host: HostTable
     guests: Annotated[tuple[GuestsTable, ...], Field(min_length=1)]
     schedule: ScheduleTable = ScheduleTable()
+    metrics: MetricsTable = MetricsTable()
     costs: CostsTable = CostsTable()
     keys: dict[str, str] = Field(default_factory=dict)
 

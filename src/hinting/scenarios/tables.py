@@ -1,23 +1,24 @@
-"""The tables of a scenario file: host, guests, workloads, schedule, strategy, costs."""
+"""The tables of a scenario file: host, guests, workloads, schedule, strategy, metrics, costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
 
 from hinting import kernels
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
-from hinting.errors import HintingError
+from hinting.errors import HintingError, UnitError
 from hinting.host import DEFAULT_BASE
 from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
 from hinting.strategies import StrategySpec, find
-from hinting.units import parse_size
+from hinting.survey import survey
+from hinting.units import parse_duration, parse_size
 from hinting.workloads import registry
 
-__all__ = ["CostsTable", "GuestsTable", "HostTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
+__all__ = ["CostsTable", "GuestsTable", "HostTable", "MetricsTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
 
 
 class HostTable(Table):
@@ -123,7 +124,8 @@ class GuestsTable(Table):
     """A group of equal guests.
 
     count: how many. start: when the first one is launched; stagger: time from one launch to the next. kernel: if it is
-    another than the scenario's. boot: False for guests whose memory is all untouched.
+    another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
+    poll: how long its end polls before it sleeps.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -134,6 +136,8 @@ class GuestsTable(Table):
     kernel: str | None = None
     thp: Literal["always", "never"] = "always"
     boot: bool = True
+    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
+    poll: Duration = 0
     workloads: tuple[WorkloadTable, ...] = ()
 
     @field_validator("kernel")
@@ -142,6 +146,12 @@ class GuestsTable(Table):
         if kernel is not None:
             kernels.load(kernel)
         return kernel
+
+    @model_validator(mode="after")
+    def _queue(self) -> GuestsTable:
+        if self.transport == "hypercall" and parse_duration(self.poll):
+            refuse({("poll",): "a hypercall has no queue to poll"})
+        return self
 
     @model_validator(mode="after")
     def _threads(self) -> GuestsTable:
@@ -160,16 +170,26 @@ class ScheduleTable(Table):
     launch: "staggered", each group by its start and stagger; or "one-by-one", the next guest when the last one is idle
     and `gap` has passed, until a guest is killed by the host or cannot start. criterion: what else ends launches one by
     one: "boot", nothing; "no-swap", the host has written more than `swap_tolerance` to swap; "admit", the kernel would
-    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2). settle: how long to go on
+    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2); "slo", the guest ran more than
+    `slowdown_limit` times as long as a guest of its group that has the host to itself. settle: how long to go on
     when all guests are idle.
     """
 
     launch: Literal["staggered", "one-by-one"] = "staggered"
     gap: Duration = "1s"
-    criterion: Literal["boot", "no-swap", "admit"] = "boot"
+    criterion: Literal["boot", "no-swap", "admit", "slo"] = "boot"
     swap_tolerance: Size = "16MiB"
     overcommit: Annotated[int, Field(ge=0, le=2)] = 0
+    slowdown_limit: Annotated[float, Field(ge=1)] = 1.2
     settle: Duration = 0
+
+
+def _off_or_survey(value: Any) -> Any:
+    try:
+        survey(None if value == "off" else value)
+    except HintingError as error:
+        raise UnitError(f"expected off, auto or a time such as 100ms: {error}") from None
+    return value
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -179,6 +199,21 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+class MetricsTable(Table):
+    """What is measured beside the metrics.
+
+    memory_map: samples of the guests' memory by pageblock: "off", "auto" (at most 256, evenly spread), or the time between
+    two of them.
+    """
+
+    memory_map: Annotated[Any, AfterValidator(_off_or_survey)] = "off"
+
+    @property
+    def survey(self) -> int | str | None:
+        """memory_map as Simulation takes it."""
+        return None if self.memory_map == "off" else self.memory_map
 
 
 class CostsTable(Table):

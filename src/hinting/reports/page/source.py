@@ -10,12 +10,14 @@ from hinting import results
 from hinting.errors import ResultsError
 from hinting.results import Results
 
-__all__ = ["opened", "table"]
+__all__ = ["opened", "optional", "table"]
 
 #: Columns that a table must have to be shown.
 _COLUMNS = {
     "metrics": {"strategy", "guest", "metric", "value", "unit"},
     "series": {"strategy", "t_ns", "guest", "metric", "value"},
+    "memory_map": {"strategy", "t_ns", "guest", "block", "free", "used", "cache", "isolated", "reported", "free_backed"},
+    "fragmentation": {"strategy", "t_ns", "guest", "order", "blocks", "unusable"},
 }
 
 
@@ -27,6 +29,11 @@ def opened(folder: str | Path) -> Results:
     if not isinstance(found.provenance.get("scenario"), dict):
         raise ResultsError(f"{folder}/provenance.json: damaged: it has no scenario")
     return found
+
+
+def optional(found: Results, name: str) -> pa.Table | None:
+    """A table if it was written, as `table`."""
+    return table(found, name) if name in found.names else None
 
 
 def table(found: Results, name: str) -> pa.Table:

@@ -11,8 +11,9 @@ from hinting.errors import HintingError, ResultsError
 from hinting.reports.page.arms import Arm, arms_of
 from hinting.reports.page.assemble import assemble
 from hinting.reports.page.compared import return_against_cost, side_by_side
+from hinting.reports.page.memory import memory_figures
 from hinting.reports.page.over_time import given_back, guest_memory, host_memory
-from hinting.reports.page.source import opened, table
+from hinting.reports.page.source import opened, optional, table
 from hinting.reports.page.theme import Figure, load_altair
 from hinting.results import Results
 from hinting.results.files import WRITING
@@ -33,7 +34,8 @@ def figures_of(source: Results, arms: Sequence[Arm]) -> list[Figure]:
         guest_memory(arms, parse_size(host["base"])),
         given_back(arms),
     ]
-    return [figure for figure in made if figure is not None]
+    sampled = memory_figures(arms, optional(source, "memory_map"), optional(source, "fragmentation"))
+    return [figure for figure in made if figure is not None] + sampled
 
 
 def _replace(new: Path, target: Path) -> Path:
