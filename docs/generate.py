@@ -94,7 +94,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, tuple):
-        value = ", ".join(one.label for one in value)
+        value = ", ".join(getattr(one, "label", str(one)) for one in value)
     if value in ("", {}, None) or isinstance(value, BaseModel):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

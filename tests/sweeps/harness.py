@@ -33,11 +33,12 @@ strategy = ["none", "v8", "page-reporting"]
 #: Enough of them that something can happen meanwhile.
 LONG = MICRO.replace("repeats = 3", "repeats = 60")
 
-#: The driver with small tasks that are saved at once, so that there is much to interrupt.
+#: The driver with small tasks that are saved at once, so that there is much to interrupt; it gives no point up whose
+#: worker was killed by chance time and again.
 DRIVE = """\
 import sys
 from hinting.sweeps import driver
-driver.TASK_S, driver.SAVE_S = 0.02, 0.01
+driver.TASK_S, driver.SAVE_S, driver.MOST_DEATHS = 0.02, 0.01, 1000
 summary = driver.sweep(sys.argv[1], sys.argv[2], jobs=2, scheduler=sys.argv[3] if len(sys.argv) > 3 else None)
 print(summary.new)
 """
