@@ -75,7 +75,8 @@ def tables(out: Path) -> dict[str, str]:
 def children(pid: int) -> list[int]:
     """Processes that a process has started."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
     except OSError:
         return []
 

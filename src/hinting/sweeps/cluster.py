@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 import uuid
+from concurrent.futures import CancelledError
 from typing import Any
 
 import hinting
@@ -73,6 +74,7 @@ class ClusterWorkers:
 
     def submit(self, task: Task) -> None:
         """Hand a task to the scheduler."""
+        self._check_alive()
         key = f"hinting-{uuid.uuid4().hex}"
         future = self._client.submit(solve, task, key=key, pure=False)
         self._running[key] = (task, future)
@@ -92,7 +94,10 @@ class ClusterWorkers:
 
     def _answer(self, task: Task, future: Any) -> Answer:
         if future.status == "finished":
-            return task, future.result()
+            try:
+                return task, future.result(timeout=self._patience_s)
+            except (OSError, TimeoutError, CancelledError):
+                return task, Lost("its result went with a worker or the scheduler", blamed=False)
         if future.status != "error":
             return task, Lost("the scheduler dropped it", blamed=False)
         error = future.exception()
