@@ -73,6 +73,7 @@ def test_again_and_on_the_command_line(searched):
     assert f"of 12 trials are on the front; in {out}" in hinting("tune", file, "--out", out).stdout
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with_it_is_the_same_search(searched, tmp_path):
     file = harness.write(tmp_path, SEARCH, "search.toml")
     out, kills = tmp_path / "out", 0
