@@ -3,22 +3,6 @@
 A guest executes rows in order on one vCPU. A process belongs to the vCPU whose program spawns it. Every row
 takes emulated time by the cost profile.
 
-op       meaning of the fields
-======== ======================================================================================================
-SPAWN    process `proc` begins with an empty address space
-MMAP     mapping `region` of process `proc`: `a` pages; flags NO_THP: without huge pages
-TOUCH    write to pages [a, a + b) of a mapping, ascending; faults as needed
-UNMAP    give pages [a, a + b) of a mapping back
-EXIT     process `proc` ends; its memory goes back through batched list frees
-SLEEP    the vCPU idles for `a` ns
-COMPUTE  the vCPU computes for `a` ns in user mode
-ALLOC    the kernel allocates `b` blocks of `order` into slot `proc`; flags: kind of memory (KIND)
-FREE     the kernel frees the `b` newest blocks of slot `proc`, all if `b` is 0
-BACK     reserved memory, page frames [a, a + b), is written: what boot does to memory that the allocator never sees
-MARK     note the time under number `a`
-RESIZE   the host wants the guest to do without `a` pages of its memory; the guest's strategy must be one that can
-======== ======================================================================================================
-=======
 =========== ==========================================================================================================
 op          meaning of the fields
 =========== ==========================================================================================================

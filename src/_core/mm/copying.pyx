@@ -47,7 +47,8 @@ cdef inline bint has_free_head(const uint8_t *tags) noexcept nogil:
 
 cdef void copy_pages(mm_t *to, const mm_t *m) noexcept nogil:
     """Tags and links of all split 4 MiB blocks; a pageblock's links are one page of memory."""
-    cdef uint32_t b, i
+    cdef uint32_t b
+    cdef int i
     cdef pfn_t first, half
     for b in range(m.nblocks):
         first = b << MAX_ORDER

@@ -42,7 +42,6 @@ class Tools:
         """All pieces of an area in a random order, the same in every run."""
         return np.random.default_rng(self.seed).permutation(pieces)
 
-    @property
     def two_cpus(self) -> tuple[int, int]:
         """Two CPUs; Skip if there is one only."""
         if len(self.machine.cpus) < 2:

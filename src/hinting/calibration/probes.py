@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -194,12 +195,12 @@ def events(tools: Tools) -> Samples:
 
 def events_apart(tools: Tools) -> Samples:
     """The same round trips between two CPUs, the far one idle; with a poll loop on the far side."""
-    _, far = tools.two_cpus
+    _, far = tools.two_cpus()
     rounds = tools.count(3000, 300)
     out = {}
     for name, poll in (("event_two_cpus", False), ("poll_two_cpus", True)):
         pair = Events(poll)
-        with tools.beside(lambda pair=pair: pair.far(rounds), far):  # type: ignore[misc]
+        with tools.beside(partial(pair.far, rounds), far):
             out[name] = pair.near(rounds)[rounds // 10 :] - tools.clock_ns
         pair.close()
     return out
@@ -207,7 +208,7 @@ def events_apart(tools: Tools) -> Samples:
 
 def shared_words(tools: Tools) -> Samples:
     """A flag passed between two CPUs that both look at it, and a lock that both want."""
-    _, far = tools.two_cpus
+    _, far = tools.two_cpus()
     rounds = tools.count(20000, 2000)
     words = Words()
     with tools.beside(lambda: words.far(rounds, False), far):
@@ -234,7 +235,7 @@ def _with_peers(tools: Tools, peers: int, work: Callable[[Words], None],
 
 def shootdown(tools: Tools) -> Samples:
     """A discard of one page while other CPUs run threads of this process, which have to be interrupted."""
-    tools.two_cpus  # noqa: B018
+    tools.two_cpus()
     area = Area(64 * MIB)
 
     def once(_: Words) -> NDArray[np.float64]:

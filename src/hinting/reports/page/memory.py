@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,33 @@ def _map_chart(maps: Sequence[GuestMap]) -> Make:
     return make
 
 
+def _areas(maps: Sequence[GuestMap], columns: Mapping[str, Any], layer: str, title: str, height: int,
+           encoding: Callable[[Any, bool], dict[str, Any]]) -> Make:
+    """Layers over time of the chosen guest: columns t (s) and value (GiB), and what tells the layers apart."""
+
+    def make(width: Any, legend: bool) -> Any:
+        alt = load_altair()
+        return (
+            alt.Chart(table(columns))
+            .transform_filter(_CHOSEN)
+            .mark_area(interpolate="step-after", line=False)
+            .encode(
+                x=alt.X("t:Q", title="emulated time (s)", scale=alt.Scale(nice=False, zero=False)),
+                y=alt.Y("value:Q", title=f"{title} (GiB)", stack="zero"),
+                tooltip=[
+                    alt.Tooltip(layer),
+                    alt.Tooltip("t:Q", format=".2f", title="time (s)"),
+                    alt.Tooltip("value:Q", format=".3f", title="GiB"),
+                ],
+                **encoding(alt, legend),
+            )
+            .add_params(*_choice(alt, maps))
+            .properties(width=width, height=height)
+        )
+
+    return make
+
+
 def _area_chart(maps: Sequence[GuestMap]) -> Make:
     parts = []
     for one in maps:
@@ -119,28 +146,10 @@ def _area_chart(maps: Sequence[GuestMap]) -> Make:
     }
     columns |= {"t": np.concatenate([part[4] for part in parts]), "value": np.concatenate([part[5] for part in parts])}
 
-    def make(width: Any, legend: bool) -> Any:
-        alt = load_altair()
-        return (
-            alt.Chart(table(columns))
-            .transform_filter(_CHOSEN)
-            .mark_area(interpolate="step-after", line=False)
-            .encode(
-                x=alt.X("t:Q", title="emulated time (s)", scale=alt.Scale(nice=False, zero=False)),
-                y=alt.Y("value:Q", title="guest memory (GiB)", stack="zero"),
-                color=_state_colour(alt, legend),
-                order="place:Q",
-                tooltip=[
-                    alt.Tooltip("state:N"),
-                    alt.Tooltip("t:Q", format=".2f", title="time (s)"),
-                    alt.Tooltip("value:Q", format=".3f", title="GiB"),
-                ],
-            )
-            .add_params(*_choice(alt, maps))
-            .properties(width=width, height=300)
-        )
+    def encoding(alt: Any, legend: bool) -> dict[str, Any]:
+        return {"color": _state_colour(alt, legend), "order": "place:Q"}
 
-    return make
+    return _areas(maps, columns, "state:N", "guest memory", 300, encoding)
 
 
 def _fragmentation_chart(arms: Sequence[Arm], lines: Sequence[tuple[str, int, np.ndarray, np.ndarray]]) -> Make:
@@ -198,30 +207,14 @@ def _free_chart(maps: Sequence[GuestMap], arms: Sequence[Arm], fragmentation: pa
     index = np.concatenate([part[2] for part in parts])
     columns |= {"order": orders[index], "t": times[index] / 1e9, "value": free[index]}
 
-    def make(width: Any, legend: bool) -> Any:
-        alt = load_altair()
-        return (
-            alt.Chart(table(columns))
-            .transform_filter(_CHOSEN)
-            .mark_area(interpolate="step-after", line=False)
-            .encode(
-                x=alt.X("t:Q", title="emulated time (s)", scale=alt.Scale(nice=False, zero=False)),
-                y=alt.Y("value:Q", title="free memory (GiB)", stack="zero"),
-                color=alt.Color("order:O", scale=alt.Scale(scheme="viridis", reverse=True),
-                                legend=alt.Legend(title="order", orient="right" if legend else "top",
-                                                  columns=1 if legend else 11)),
-                order=alt.Order("order:Q", sort="descending"),
-                tooltip=[
-                    alt.Tooltip("order:O"),
-                    alt.Tooltip("t:Q", format=".2f", title="time (s)"),
-                    alt.Tooltip("value:Q", format=".3f", title="free (GiB)"),
-                ],
-            )
-            .add_params(*_choice(alt, maps))
-            .properties(width=width, height=280)
-        )
+    def encoding(alt: Any, legend: bool) -> dict[str, Any]:
+        shown = alt.Legend(title="order", orient="right" if legend else "top", columns=1 if legend else 11)
+        return {
+            "color": alt.Color("order:O", scale=alt.Scale(scheme="viridis", reverse=True), legend=shown),
+            "order": alt.Order("order:Q", sort="descending"),
+        }
 
-    return make
+    return _areas(maps, columns, "order:O", "free memory", 280, encoding)
 
 
 def memory_figures(arms: Sequence[Arm], memory_map: pa.Table | None, fragmentation: pa.Table | None) -> list[Figure]:
