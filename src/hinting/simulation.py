@@ -430,25 +430,28 @@ class Simulation:
             vm.machine.check()
 
     def timeline(self) -> pa.Table:
-        """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, host_used_bytes; a row at each change.
+        """Memory over time as an Arrow table: t_ns, guest, guest_held_bytes, guest_rss_bytes, host_used_bytes.
 
-        guest: whose memory changed, -1 for the host's own needs.
+        A row at each change. guest: whose memory changed, -1 for the host's own needs. What a guest holds is what it costs
+        the host; its rss is what ps shows of its VMM, without the unmapped parts of unsplit huge pages and page tables.
         """
         import pyarrow as pa
 
         rows = self.engine.rows()
-        rows = rows[rows["held"] != 0]
+        rows = rows[(rows["held"] != 0) | (rows["rss"] != 0)]
         rows = rows[np.argsort(rows["t_ns"], kind="stable")]
-        held = np.zeros(len(rows), np.int64)
+        held, rss = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         for guest in np.unique(rows["guest"][rows["guest"] >= 0]):
             mine = rows["guest"] == guest
             held[mine] = np.cumsum(rows["held"][mine], dtype=np.int64)
+            rss[mine] = np.cumsum(rows["rss"][mine], dtype=np.int64)
         used = np.cumsum(rows["held"], dtype=np.int64)
         return pa.table(
             {
                 "t_ns": rows["t_ns"],
                 "guest": rows["guest"].astype(np.int64),
                 "guest_held_bytes": held * PAGE_BYTES,
+                "guest_rss_bytes": rss * PAGE_BYTES,
                 "host_used_bytes": used * PAGE_BYTES + self.used_bytes_at_start,
             }
         )

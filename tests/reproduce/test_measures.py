@@ -23,13 +23,13 @@ def arm():
     The second holds 3 GiB from 12 s to 15 s, then 1 GiB.
     """
     changes = [(0, 0, 1), (10, 0, 4), (12, 1, 3), (14, 0, -1), (14.01, 0, -0.5), (15, 1, -2), (16, 0, -0.5), (16.01, 0, -0.5)]
-    held, used, rows = [0.0, 0.0], 0.0, []
+    resident, used, rows = [0.0, 0.0], 0.0, []
     for t, number, change in changes:
-        held[number] += change
+        resident[number] += change
         used += change
-        rows.append((int(t * SECOND), number, int(held[number] * GIB), BASE + int(used * GIB)))
+        rows.append((int(t * SECOND), number, int(resident[number] * GIB), BASE + int(used * GIB)))
     columns = zip(*rows, strict=True)
-    timeline = pa.table(dict(zip(("t_ns", "guest", "guest_held_bytes", "host_used_bytes"), columns, strict=True)))
+    timeline = pa.table(dict(zip(("t_ns", "guest", "guest_rss_bytes", "host_used_bytes"), columns, strict=True)))
     guests = [
         guest(0, [(1, 10), (3, 12), (1, 20), (3, 23)], guest_stall=2e9, vmm=1e9, guest_user=9e9),
         guest(1, [(1, 12), (3, 18)], guest_stall=0.5e9, stolen=4e9),
@@ -43,10 +43,10 @@ def arm():
         ("guests_fit", {}, 2),
         ("time_between", {"begin": 1, "end": 3}, 3),
         ("time_between", {"begin": 1, "end": 3, "guest": 1}, 6),
-        ("held_at", {"mark": 3, "guest": 1}, 1),
-        ("held_at", {"mark": 1, "guest": 1}, 3),
-        ("held_at", {"mark": 1, "guest": 1, "after": "2999ms"}, 3),
-        ("held_at", {"mark": 1, "guest": 1, "after": "3s"}, 1),
+        ("resident_at", {"mark": 3, "guest": 1}, 1),
+        ("resident_at", {"mark": 1, "guest": 1}, 3),
+        ("resident_at", {"mark": 1, "guest": 1, "after": "2999ms"}, 3),
+        ("resident_at", {"mark": 1, "guest": 1, "after": "3s"}, 1),
         ("peak", {}, 8),
         ("vmm_cpu", {}, 3.5),
         # from 10 s to 23 s: 5 GiB for 4 s, 4 for 0.01 s, 3.5 for 1.99 s, 3 for 0.01 s, 2.5 for 6.99 s; 3 GiB for 3 s, 1 for 8 s
@@ -61,8 +61,8 @@ def test_by_hand(name, arguments, value):
 def test_passes():
     one = arm()
     one.guests[0] = guest(0, [(3, 12)])
-    held = [MEASURES["held_after_pass"](one, mark=3, number=number) for number in (1, 2, 3)]
-    assert held == pytest.approx([3.5, 2.5, 2.5])
+    resident = [MEASURES["resident_after_pass"](one, mark=3, number=number) for number in (1, 2, 3)]
+    assert resident == pytest.approx([3.5, 2.5, 2.5])
     assert MEASURES["time_of_last_pass"](one, mark=3) == pytest.approx(4.01)
 
 

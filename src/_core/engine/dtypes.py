@@ -11,7 +11,7 @@ EXIT_DTYPE = np.dtype([
 
 #: A row of the time line: what changed, frames and pages.
 ROW_DTYPE = np.dtype([
-    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
+    ("t_ns", "i8"), ("guest", "i4"), ("held", "i4"), ("rss", "i4"), ("discarded", "i4"), ("refaulted", "i4"), ("isolated", "i4"),
 ], align=True)
 
 #: A span of what ran when. kind: index of SPAN_KINDS. lane: the vCPU, or the ticket of a report.

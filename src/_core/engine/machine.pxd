@@ -147,10 +147,12 @@ ctypedef struct psi_t:                  # pressure stall information: vCPUs wait
 ctypedef struct meter_t:                # what is measured of a guest; meter.pxd is its owner
     int64_t launched_at
     int64_t held                        # as last noted: frames, and the backing's counters
+    int64_t rss
     int64_t discarded
     int64_t refaulted
     int64_t isolated
     double held_time                    # sum of the changes of `held`, each times when it happened: frames x ns
+    double rss_time                     # the same for `rss`
     int64_t row                         # the guest's last row of the time line, -1: none
     int64_t row_since                   # time of its first change
     int row_clock
@@ -239,6 +241,7 @@ ctypedef struct row_t:                  # what changed at a time
     int64_t t_ns
     int32_t guest                       # -1: the host's own needs
     int32_t held                        # frames the guest costs the host, its VMM and tables included
+    int32_t rss                         # pages mapped by its VMM's process
     int32_t discarded                   # pages that the host backed and discarded
     int32_t refaulted                   # discarded pages that it backed again
     int32_t isolated                    # pages reported and not yet answered

@@ -42,6 +42,10 @@ cdef inline int64_t held_by_guest(const machine_t *g) noexcept nogil:
     """Frames that this guest costs the host: its RAM, the swap cache, its VMM, and the page tables of both levels."""
     return g.backing.held_frames + g.backing.swap_cache + g.backing.vmm_frames + g.backing.host_tables + g.backing.ept_tables
 
+cdef inline int64_t rss_of_vmm(const machine_t *g) noexcept nogil:
+    """Resident set of the VMM's process, as ps shows it: guest RAM that is mapped, and the VMM's own memory."""
+    return g.backing.rss_pages + g.backing.vmm_frames
+
 cdef inline double stalls_of(const machine_t *g) noexcept nogil:
     """ns that the guest has waited for memory so far: direct reclaim, reads from swap, memory.high."""
     return g.backing.reclaim_stall + g.backing.swap_stall + g.backing.high_stall
@@ -188,11 +192,12 @@ cdef inline void take_dropped(machine_t *g, int64_t t) noexcept nogil:
 cdef inline void note_guest(simulation_t *s, machine_t *g, int64_t t, int clock) noexcept nogil:
     """Note what has changed of this guest since it was last looked at."""
     cdef int64_t held = held_by_guest(g) - g.meter.held
+    cdef int64_t rss = rss_of_vmm(g) - g.meter.rss
     cdef int64_t discarded = <int64_t>(g.backing.n.discarded_pages + g.backing.n.lazily_dropped) - g.meter.discarded
     cdef int64_t refaulted = <int64_t>g.backing.n.refaulted_pages - g.meter.refaulted
     cdef int64_t isolated = g.in_flight - g.meter.isolated
     cdef row_t *r
-    if not (held or discarded or refaulted or isolated):
+    if not (held or rss or discarded or refaulted or isolated):
         return
     if g.backing.dropped_head:
         take_dropped(g, t)
@@ -200,11 +205,14 @@ cdef inline void note_guest(simulation_t *s, machine_t *g, int64_t t, int clock)
     if r == NULL:
         return
     r.held += <int32_t>held
+    r.rss += <int32_t>rss
     r.discarded += <int32_t>discarded
     r.refaulted += <int32_t>refaulted
     r.isolated += <int32_t>isolated
     g.meter.held += held
     g.meter.held_time += <double>held * <double>t
+    g.meter.rss += rss
+    g.meter.rss_time += <double>rss * <double>t
     g.meter.discarded += discarded
     g.meter.refaulted += refaulted
     g.meter.isolated += isolated

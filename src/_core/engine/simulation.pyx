@@ -241,6 +241,7 @@ cdef class Machine:
         return {
             "launched_at": m.launched_at, "ended_at": end,
             "held": m.held, "held_time": m.held * <double>end - m.held_time,
+            "rss": m.rss, "rss_time": m.rss * <double>end - m.rss_time,
             "used": g.mm.times.used, "used_time": g.mm.times.used * <double>end - g.mm.times.used_time,
             "discarded": m.discarded, "refaulted": m.refaulted,
             "first_discard": m.first_discard, "last_discard": m.last_discard, "refaults": list(m.refaults),
@@ -536,7 +537,7 @@ cdef class Engine:
     def rows(self):
         """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.
 
-        held: frames that the guest costs the host. discarded, refaulted: pages. isolated: pages reported and not yet
+        held: frames that the guest costs the host. rss: pages of its VMM's resident set. discarded, refaulted: pages. isolated: pages reported and not yet
         answered. Values over time are running sums over the rows sorted by time.
         """
         array = np.empty(self.s.nr_rows, ROW_DTYPE)

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from hinting._core.common cimport NO_PFN
 from hinting._core.engine.machine cimport GUEST_FINE, machine_t
 from hinting._core.engine.pagecache cimport CACHE_FILE, CACHE_FLAGS_SHIFT, LRU_ACTIVE, LRU_INACTIVE
-from hinting._core.engine.meter cimport held_by_guest
+from hinting._core.engine.meter cimport held_by_guest, rss_of_vmm
 
 cdef inline dict counts_of(machine_t *g):
     """Counts of the guest since its launch; memory in pages."""
@@ -31,6 +31,7 @@ cdef inline dict counts_of(machine_t *g):
         "pgscan_direct_pages": g.reclaim.scanned_direct, "pgsteal_direct_pages": g.reclaim.stolen_direct,
         "reclaim_written_pages": g.reclaim.written,
         "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
+        "rss_pages": rss_of_vmm(g) if g.state == GUEST_FINE else 0,
     }
 
 cdef inline dict processes_of(machine_t *g):

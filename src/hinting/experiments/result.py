@@ -117,7 +117,7 @@ class Result:
         return guests_table(self)
 
     def timeline(self) -> pa.Table:
-        """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
+        """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, guest_rss_bytes, host_used_bytes."""
         from hinting.experiments.tables import timeline_table
 
         return timeline_table(self)

@@ -47,7 +47,7 @@ def guests_table(result: Result) -> pa.Table:
 
 
 def timeline_table(result: Result) -> pa.Table:
-    """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, host_used_bytes."""
+    """Memory over time of all arms: strategy, t_ns, guest (from 0), guest_held_bytes, guest_rss_bytes, host_used_bytes."""
     parts = [arm.timeline.add_column(0, "strategy", [[arm.strategy] * arm.timeline.num_rows]) for arm in result.arms]
     return pa.concat_tables(parts)
 

@@ -37,6 +37,8 @@ def _memory(m: Measures) -> Values:
         "demand": m["used_time"] / GIB_PAGES / MINUTE,
         "elasticity": _over(m["held_time"], m["used_time"]),
         "held": m["held"] / GIB_PAGES,
+        "rss": m["rss"] / GIB_PAGES,
+        "rss_footprint": m["rss_time"] / GIB_PAGES / MINUTE,
         "held_peak": m.peak("held") / GIB_PAGES,
         "held_p99": m.quantile("held", 0.99) / GIB_PAGES,
     }

@@ -1,7 +1,7 @@
 """What is read off an arm of an emulated experiment: the quantities that publications report.
 
-Times are emulated seconds, memory GiB (2^30 bytes). A guest's memory is what it costs the host: RAM that the host backs,
-its VMM, page tables.
+Times are emulated seconds, memory GiB (2^30 bytes). A guest's memory is the resident set of its VMM's process, which is what
+publications sample: guest RAM that is mapped, and the VMM's own memory.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def _marked(guest: GuestResult, mark: int, turn: int = -1) -> int:
         raise ReproduceError(f"guest {guest.number} set mark {mark} {len(times)} times, there is no {turn}") from None
 
 
-def _held(arm: ArmResult, guest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times (ns, ascending) and bytes that a guest holds from then on."""
+def _resident(arm: ArmResult, guest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times (ns, ascending) and bytes of a guest that are resident from then on."""
     rows = arm.timeline["guest"].to_numpy() == guest
-    return arm.timeline["t_ns"].to_numpy()[rows], arm.timeline["guest_held_bytes"].to_numpy()[rows]
+    return arm.timeline["t_ns"].to_numpy()[rows], arm.timeline["guest_rss_bytes"].to_numpy()[rows]
 
 
 def _at(times: np.ndarray, values: np.ndarray, t_ns: int) -> float:
@@ -62,13 +62,13 @@ def _integral(times: np.ndarray, values: np.ndarray, begin: int, end: int) -> fl
 
 
 def _passes(arm: ArmResult, after: int) -> tuple[list[float], list[float]]:
-    """Seconds after the mark `after` at which each pass that gave memory back was over, and GiB held then."""
-    times, held = _held(arm, 0)
+    """Seconds after the mark `after` at which each pass that gave memory back was over, and GiB resident then."""
+    times, resident = _resident(arm, 0)
     start = _marked(arm.guests[0], after)
     later = times > start + PASS_NS // 2
-    times, held = times[later], held[later]
+    times, resident = times[later], resident[later]
     last = np.append(np.diff(times) > PASS_NS, True)
-    return list((times[last] - start) / SECOND), list(held[last] / GIB)
+    return list((times[last] - start) / SECOND), list(resident[last] / GIB)
 
 
 @measure
@@ -85,16 +85,16 @@ def time_between(arm: ArmResult, *, begin: int, end: int, guest: int = 0) -> flo
 
 
 @measure
-def held_at(arm: ArmResult, *, mark: int, after: str = "0s", guest: int = 0) -> float:
-    """GiB that a guest holds a while after a mark."""
-    return _at(*_held(arm, guest), _marked(arm.guests[guest], mark) + parse_duration(after)) / GIB
+def resident_at(arm: ArmResult, *, mark: int, after: str = "0s", guest: int = 0) -> float:
+    """GiB of a guest that are resident a while after a mark."""
+    return _at(*_resident(arm, guest), _marked(arm.guests[guest], mark) + parse_duration(after)) / GIB
 
 
 @measure
-def held_after_pass(arm: ArmResult, *, mark: int, number: int) -> float:
-    """GiB that the first guest holds after so many passes after a mark."""
-    held = _passes(arm, mark)[1]
-    return held[number - 1] if number <= len(held) else held[-1]
+def resident_after_pass(arm: ArmResult, *, mark: int, number: int) -> float:
+    """GiB of the first guest that are resident after so many passes after a mark."""
+    resident = _passes(arm, mark)[1]
+    return resident[number - 1] if number <= len(resident) else resident[-1]
 
 
 @measure
@@ -108,15 +108,17 @@ def footprint(arm: ArmResult, *, begin: int, end: int) -> float:
     """GiB*min of all guests together, from the first guest's first mark `begin` to the last mark `end` of any guest."""
     start = min(_marked(guest, begin, 0) for guest in arm.guests)
     stop = max(_marked(guest, end) for guest in arm.guests)
-    return sum(_integral(*_held(arm, guest.number), start, stop) for guest in arm.guests) / GIB / MINUTE
+    return sum(_integral(*_resident(arm, guest.number), start, stop) for guest in arm.guests) / GIB / MINUTE
 
 
 @measure
 def peak(arm: ArmResult) -> float:
-    """Most GiB that all guests together hold."""
-    held = arm.timeline["host_used_bytes"].to_numpy()
-    own = int(held[0] - arm.timeline["guest_held_bytes"].to_numpy()[0])
-    return float(held.max(initial=own) - own) / GIB
+    """Most GiB of all guests together that are resident at a time."""
+    guest, resident = (arm.timeline[name].to_numpy() for name in ("guest", "guest_rss_bytes"))
+    changes = np.zeros(len(resident), np.int64)
+    for number in np.unique(guest[guest >= 0]):
+        changes[guest == number] = np.diff(resident[guest == number], prepend=0)
+    return float(np.cumsum(changes).max(initial=0)) / GIB
 
 
 @measure
