@@ -40,6 +40,22 @@ def test_the_timeline_ends_with_what_the_host_uses_and_has_the_marks():
     assert used.max() <= sim.host.memory_bytes
 
 
+def test_what_ps_shows_falls_at_once_and_what_the_host_lost_when_a_page_is_split():
+    """A guest without huge pages on a host with them gives pages of a huge page back one by one (host.md 1.3, 3.3)."""
+    strategy = h.strategies.find("page-reporting-6.1", {"order": 0})
+    sim, vm = launch(h.workloads.churn("64MiB", turns=20), strategy=strategy, thp="never")
+    sim.run(until="30s")
+    timeline = sim.timeline().to_pydict()
+    counts, backing = vm.counts(), vm.machine.backing
+    assert timeline["guest_rss_bytes"][-1] == counts["rss_pages"] * PAGE
+    assert counts["rss_pages"] == backing.rss_pages + backing.vmm_frames
+    assert counts["held_frames"] - counts["rss_pages"] > 1000
+    metrics = {name: sim.metrics().to_pydict()[name][1] for name in ("rss", "held", "rss_footprint", "footprint")}
+    assert metrics["rss"] == pytest.approx(counts["rss_pages"] * PAGE / 2**30)
+    assert metrics["rss"] < metrics["held"]
+    assert metrics["rss_footprint"] < metrics["footprint"]
+
+
 def test_memory_comes_back_with_v8_only():
     after = {}
     for strategy in ("none", "v8"):

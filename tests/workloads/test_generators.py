@@ -18,13 +18,13 @@ from tests.workloads.small import SMALL, programs
 #: Of all rows with the parameters of small.py.
 HASHES = {
     "churn": "d1679f73bf90d246",
-    "clang_build": "76d51648ecb8044b",
+    "clang_build": "6190a790826027c5",
     "demand_trace": "7667c2702c72d0cf",
     "kernel_trace": "850658edc8a4ec9e",
     "faas": "4b31d9cbb96cb95a",
     "file_scan": "83aa228864419119",
     "hackbench": "f7b3260202734b08",
-    "kernel_build": "b739aa2014b31c9c",
+    "kernel_build": "31bf32b49d04f58a",
     "kv_store": "13c44e7da10d2a98",
     "memhog": "806a2950de047358",
     "page_fault1": "5f887409bda648dd",

@@ -24,7 +24,7 @@ def test_ends_and_leaves_nothing_behind(name, thp):
     assert vm.is_idle
     assert not vm.counts()["guest_oom_kills"]
     assert not vm.counts()["failed_allocations"]
-    vm.submit(h.workloads.program(("SYNC", {"flags": h.workloads.ALL_FILES}), ("DROP_CACHES", {})))
+    vm.submit(h.workloads.program(("SYNC", {"flags": h.workloads.ALL_FILES}), ("DROP_CACHES", {"flags": h.workloads.SLAB})))
     vm.run_until_idle("10h")
     vm.guest.drain()
     assert vm.guest.free_pages() == free

@@ -9,6 +9,7 @@ import numpy as np
 
 from hinting._core.engine.ops import ALL_FILES, SINCE_MARK
 from hinting.units import PAGE_BYTES
+from hinting.workloads.kernel_memory import DENTRY, INODE, NODE, STACK, VMA, nodes
 from hinting.workloads.registry import SEED, workload
 from hinting.workloads.rows import interleave, join, log_uniform, parts, random, rows, share
 from hinting.workloads.rules import Bytes, Flag, Span, Whole
@@ -27,6 +28,10 @@ STEPS = 16
 HEADERS = 16 * 2**20
 #: Number of the file that stands for all sources; object i is file i + 1.
 SOURCES = 0
+#: Mean size of a source file; a file has an inode, a dentry and an index of its cached pages.
+SOURCE_BYTES = 12 * 2**10
+#: Mappings of a compiler (heap, libraries) and pages of its kernel stack.
+JOB_VMAS, JOB_STACK = 100, 4
 #: Mappings of a job: its heap, and memory that lives no longer than a step, a quarter of the step's growth.
 HEAP, SHORT = 0, 1
 
@@ -86,8 +91,11 @@ def _steps(total: np.ndarray) -> np.ndarray:
     return np.diff(np.arange(STEPS + 1) * total[:, None] // STEPS, axis=1)
 
 
-def _job_rows(jobs: Jobs, process: int, inputs: list[np.ndarray]) -> np.ndarray:
-    """Rows of jobs that run one after the other: read the inputs, grow step by step, exit, write the object."""
+def _job_rows(jobs: Jobs, process: int, inputs: list[np.ndarray], *, is_new: bool) -> np.ndarray:
+    """Rows of jobs that run one after the other: read the inputs, grow step by step, exit, write the object.
+
+    is_new: the objects are not there yet.
+    """
     n = jobs.pages.size
     grown = _steps(jobs.pages)
     at, short = np.cumsum(grown, axis=1) - grown, np.maximum(1, grown // 4)
@@ -99,11 +107,18 @@ def _job_rows(jobs: Jobs, process: int, inputs: list[np.ndarray]) -> np.ndarray:
     )
     return interleave(
         rows("SPAWN", n, proc=process),
+        STACK.grow(JOB_STACK, n),
+        VMA.grow(JOB_VMAS, n),
         rows("MMAP", n, proc=process, region=HEAP, a=jobs.pages),
         rows("MMAP", n, proc=process, region=SHORT, a=short.max(axis=1, initial=1)),
         *inputs,
         growth.reshape(n, 4 * STEPS),
         rows("EXIT", n, proc=process),
+        STACK.shrink(JOB_STACK, n),
+        VMA.shrink(JOB_VMAS, n),
+        INODE.grow(int(is_new), n),
+        DENTRY.grow(int(is_new), n),
+        NODE.grow(nodes(jobs.written) * is_new, n),
         rows("WRITE", n, file=jobs.number + 1, b=jobs.written),
     )
 
@@ -124,28 +139,41 @@ def programs(
     links = Jobs(pages, times, parts(build.linked // PAGE_BYTES, build.links), build.jobs + np.arange(build.links))
     objects = np.arange(build.links)[:, None] * (build.jobs // max(1, build.links)) + np.arange(build.jobs // max(1, build.links))
     whose_link = share(links.time, threads)
-    files = rows("TRUNCATE", build.jobs + build.links, file=1 + np.arange(build.jobs + build.links))
+    made = build.jobs + build.links
+    indexed = int(nodes(jobs.written).sum() + nodes(links.written).sum())
+    files = join(
+        rows("TRUNCATE", made, file=1 + np.arange(made)),
+        *(cache.shrink(n) for cache, n in ((NODE, indexed), (INODE, made), (DENTRY, made)) if n),
+    )
     out = []
     for thread in range(threads):
         mine, linked = np.flatnonzero(whose == thread), np.flatnonzero(whose_link == thread)
-        read = [
-            rows("READ", mine.size, file=SOURCES, b=headers),
-            rows("READ", mine.size, file=SOURCES, a=at[mine], b=source[mine]),
-        ]
         objects_read = [rows("READ", linked.size, file=1 + n, b=jobs.written[n]) for n in objects[linked].T]
-        compile_rows = join(_job_rows(jobs.of(mine), thread, read), rows("MARK", a=MARK_THREAD))
-        link_rows = join(_job_rows(links.of(linked), thread, objects_read), rows("MARK", a=MARK_THREAD))
-        out.append(_rounds(thread, threads, compile_rows, link_rows, files, repeat, period, clean, settle))
+        rounds = []
+        for turn in range(repeat):
+            is_new = clean or turn == 0
+            opened = source[mine] * PAGE_BYTES // SOURCE_BYTES
+            read = [
+                rows("READ", mine.size, file=SOURCES, b=headers),
+                INODE.grow(opened * (turn == 0), mine.size),
+                DENTRY.grow(opened * (turn == 0), mine.size),
+                NODE.grow(opened * is_new, mine.size),
+                rows("READ", mine.size, file=SOURCES, a=at[mine], b=source[mine]),
+            ]
+            end = rows("MARK", a=MARK_THREAD)
+            compiles = join(_job_rows(jobs.of(mine), thread, read, is_new=is_new), end)
+            rounds.append((compiles, join(_job_rows(links.of(linked), thread, objects_read, is_new=is_new), end)))
+        out.append(_rounds(thread, threads, rounds, files, period, clean, settle))
     return out
 
 
 def _rounds(
-    thread: int, threads: int, compiles: np.ndarray, links: np.ndarray, files: np.ndarray,
-    repeat: int, period: int, clean: bool, settle: int,
+    thread: int, threads: int, rounds: list[tuple[np.ndarray, np.ndarray]], files: np.ndarray,
+    period: int, clean: bool, settle: int,
 ) -> np.ndarray:  # fmt: skip
     """What one thread does: its part of each build, thread 0 also begins and ends it, cleans up and keeps time."""
     out: list[np.ndarray] = []
-    for turn in range(repeat):
+    for turn, (compiles, links) in enumerate(rounds):
         if thread:
             out += [rows("WAIT", a=MARK_START, b=turn + 1), compiles, rows("WAIT", a=MARK_LINK, b=turn + 1), links]
             continue
@@ -168,6 +196,7 @@ def _rounds(
                 rows("SLEEP", a=settle),
                 rows("SYNC", flags=ALL_FILES),
                 rows("DROP_CACHES"),
+                NODE.shrink(0),
                 rows("MARK", a=MARK_DROPPED),
                 rows("SLEEP", a=settle),
             ]
