@@ -19,10 +19,6 @@ MISSES = {
     "balloon-2m/shrink-touched": "below",
     "balloon-2m/shrink-untouched": "below",
     "balloon-2m/grow": "below",
-    # The guest clears what the host has just cleared: warm, but charged as a cold page (mem.clear_4k).
-    "balloon-2m/touch-again": "above",
-    "virtio-mem/touch-again": "above",
-    "hyperalloc/touch-again": "above",
     # New memory blocks: two passes over their struct pages and their clearing make 84 % of the published time.
     "virtio-mem/grow": "below",
     # The profile's cost of zapping a huge page is the balloon's; HyperAlloc's own path was faster.

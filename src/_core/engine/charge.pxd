@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 
+from hinting._core.common cimport PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.costs cimport costs_t, draw_card
 from hinting._core.engine.machine cimport PROGRAM_COMPUTES, PROGRAM_RUNS, machine_t, vcpu_t
 from hinting._core.mm.state cimport mm_t
@@ -34,6 +35,10 @@ cdef inline void next_costs(machine_t *g) noexcept nogil:
         g.costs = draw_card(&g.deck)
         if g.strategy != NULL:
             price_holds(g.strategy, g.costs)
+
+cdef inline double clear_ns(const machine_t *g, pfn_t pfn) noexcept nogil:
+    """What clearing a page takes that the host backs: within a huge page its share of 2 MiB, which are cleared as a stream."""
+    return g.costs.mem_clear_2m / PAGEBLOCK_PAGES if g.backing.blocks[pfn >> PAGEBLOCK_ORDER].ept_huge else g.costs.mem_clear_4k
 
 cdef inline double work_ns(const work_t *now, const work_t *before, const costs_t *c) noexcept nogil:
     """Guest CPU time of the work done between two counts."""

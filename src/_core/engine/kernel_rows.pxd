@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport realloc
 
 from hinting._core.common cimport COSTLY_ORDER, NO_PFN, pfn_t
-from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy
+from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy, clear_ns
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, machine_t, slot_t, vcpu_t
 from hinting._core.engine.memory cimport get_pages, use_pages
 from hinting._core.engine.meter cimport note_latency
@@ -56,12 +56,12 @@ cdef inline bint alloc_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int
                 g.failed_allocations += 1
                 v.asked_at = -1
             elif hold_block(g, s, pfn, op.order):
-                charge_kernel(g, v, g.costs.mem_clear_4k * (1 << op.order))
                 v.unwritten = True
         if v.unwritten:
             if not use_pages(g, v, cpu, s.pfn[s.n - 1], <int64_t>1 << op.order):
                 return False
             v.unwritten = False
+            charge_kernel(g, v, clear_ns(g, s.pfn[s.n - 1]) * (1 << op.order))
             note_latency(g, v, True)
         v.done += 1
         if yields(g, v, until):

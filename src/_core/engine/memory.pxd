@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
-from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, next_costs
+from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, clear_ns, next_costs
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_stall, note_touched, stalls_of
 from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
@@ -120,8 +120,10 @@ cdef inline int get_kernel_page(machine_t *g, vcpu_t *v, int cpu, uint32_t gfp, 
     if page[0] == NO_PFN:
         page[0] = 0
         return TOUCH_NO_PAGE
-    charge_kernel(g, v, g.costs.mem_clear_4k)
-    return TOUCH_DONE if touch_pages(g, v, cpu, page[0], 1, TOUCH_WRITES | TOUCH_WHOLE) else TOUCH_NO_FRAME
+    if not touch_pages(g, v, cpu, page[0], 1, TOUCH_WRITES | TOUCH_WHOLE):
+        return TOUCH_NO_FRAME
+    charge_kernel(g, v, clear_ns(g, page[0]))
+    return TOUCH_DONE
 
 cdef inline int get_table(machine_t *g, vcpu_t *v, int cpu, process_t *p, pfn_t *page) noexcept nogil:
     cdef bint is_new = page[0] == 0
@@ -229,6 +231,7 @@ cdef inline int touch_page(
     cdef int64_t base = index * TABLE_PAGES
     cdef pfn_t pfn
     cdef bint still_huge
+    cdef bint is_new = False
     cdef int result, flags = TOUCH_WRITES
     n[0] = 0
     if r.table[index] == 0:
@@ -254,12 +257,15 @@ cdef inline int touch_page(
         flags |= TOUCH_WHOLE
         p.rss_pages += 1
         g.touched_pages += 1
-        charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_clear_4k)
+        charge_kernel(g, v, g.costs.guest_fault_path_4k)
+        is_new = True
     elif r.pte[page] & PTE_SHARED:
         result = own_page(g, v, cpu, r, page, &flags)
         if result != TOUCH_DONE:
             return result
     if not touch_pages(g, v, cpu, r.pte[page] & ~<uint32_t>PTE_SHARED, 1, flags):
         return TOUCH_NO_FRAME
+    if is_new:
+        charge_kernel(g, v, clear_ns(g, r.pte[page]))
     n[0] = 1
     return TOUCH_DONE

@@ -10,6 +10,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from hinting._core.common cimport pfn_t
+from hinting._core.engine.charge cimport clear_ns
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     NR_QUANTILES,
@@ -341,7 +342,7 @@ cdef inline void note_touched(
     g.mm.times.now = v.now
     if refaulted:
         g.meter.refault_ns += ns * refaulted / (backed if backed > refaulted else refaulted)
-        g.meter.cleared_again_ns += refaulted * (g.costs.mem_clear_2m / BLOCK_PAGES if is_huge else g.costs.mem_clear_4k)
+        g.meter.cleared_again_ns += refaulted * clear_ns(g, pfn)
         if is_huge:
             at &= ~<int64_t>(BLOCK_PAGES - 1)
             end = (end + BLOCK_PAGES - 1) & ~<int64_t>(BLOCK_PAGES - 1)

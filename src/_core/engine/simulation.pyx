@@ -537,8 +537,8 @@ cdef class Engine:
     def rows(self):
         """The time line as a structured array in the order of emulation: t_ns, guest (-1: the host's own), and the changes.
 
-        held: frames that the guest costs the host. rss: pages of its VMM's resident set. discarded, refaulted: pages. isolated: pages reported and not yet
-        answered. Values over time are running sums over the rows sorted by time.
+        held: frames that the guest costs the host. rss: pages of its VMM's resident set. discarded, refaulted: pages.
+        isolated: pages reported and not yet answered. Values over time are running sums over the rows sorted by time.
         """
         array = np.empty(self.s.nr_rows, ROW_DTYPE)
         cdef row_t[::1] out = array
