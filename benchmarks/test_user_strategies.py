@@ -1,4 +1,4 @@
-"""What a user's strategy costs: a decision in Numba, in Python (by batch), in Cython's table, and with none at all."""
+"""What a user's strategy costs: a decision in Numba, in Python (by batch and by page), in Cython's table, and with none at all."""
 
 from __future__ import annotations
 
@@ -68,7 +68,20 @@ class PythonAsks:
         self.n += np.unique(heads[heads >= 0]).size
 
 
-KINDS = [NumbaEmpty, NumbaNotes, NumbaAsks, PythonNotes, PythonAsks]
+@hinting.strategy(numba=False)
+class PythonPage:
+    """Count a page's pages, a call a page."""
+
+    batch = 1
+
+    def setup(self, n_cpus):
+        self.n = 0
+
+    def on_free(self, guest, cpu, pfn, order):
+        self.n += 1 << order
+
+
+KINDS = [NumbaEmpty, NumbaNotes, NumbaAsks, PythonNotes, PythonAsks, PythonPage]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -76,15 +89,6 @@ def test_decision(benchmark, kind):
     core = Guest("1GiB", strategy=kind()).strategy_core
     benchmark.extra_info["pages"] = PAGES.size
     benchmark(core.feed, PAGES)
-
-
-def test_decision_of_one_page_batches(benchmark):
-    """Python without batching, for comparison."""
-    single = hinting.strategy(numba=False)(type("Single", (PythonNotes.plain,), {"batch": 1}))
-    core = Guest("1GiB", strategy=single()).strategy_core
-    pages = PAGES[:10_000]
-    benchmark.extra_info["pages"] = pages.size
-    benchmark(core.feed, pages)
 
 
 @pytest.mark.parametrize("strategy", ["none", "empty hook", "v8", "v8 in Numba"])

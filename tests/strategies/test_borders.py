@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 import hinting
@@ -25,19 +26,9 @@ def make(numba, **body):
         pytest.importorskip("numba")
         body["state"] = state
     else:
-        body.setdefault("batch", 1)     # a call a page: the bodies below serve both ways
-        if body["batch"] == 1:
-            body.update({key: one_by_one(hook) for key, hook in body.items() if key in ("on_free", "on_merged")})
+        body.setdefault("batch", 1)     # a call a page, as in Numba
         body["n"] = 0
     return hinting.strategy(numba=numba)(type("Bad", (), body))
-
-
-def one_by_one(hook):
-    def batched(self, guest, cpu, pfns, orders):
-        for pfn, order in zip(pfns.tolist(), orders.tolist(), strict=True):
-            hook(self, guest, cpu, pfn, order)
-    batched.__code__ = batched.__code__.replace(co_filename=__file__)
-    return batched
 
 
 def line_of(hook, offset=1):
@@ -242,6 +233,24 @@ def test_a_python_loop_without_requests_is_ended_by_the_watchdog():
     text = stopped(make(False, on_free=endless, batch=64, time_limit_s=0.2))
     assert "did not return in time: it seems to loop for ever (time_limit_s)" in text
     assert time.monotonic() - began < 5
+
+
+def test_a_page_at_a_time_the_watchdog_ends_only_what_is_late():
+    """Calls that are many and short are not taken for one that is long."""
+    def endless(self, guest, cpu, pfn, order):
+        self.n += 1
+        while self.n == 50_000:
+            pass
+
+    calm = make(False, on_free=lambda self, guest, cpu, pfn, order: None, time_limit_s=0.01)
+    guest = Guest("1GiB", strategy=calm())
+    began = time.monotonic()
+    while time.monotonic() - began < 0.7:
+        guest.strategy_core.feed(np.arange(20_000, dtype=np.uint32))
+    busy = Guest("1GiB", strategy=make(False, on_free=endless, time_limit_s=0.2)())
+    with pytest.raises(StrategyError, match="did not return in time"):
+        busy.strategy_core.feed(np.arange(100_000, dtype=np.uint32))
+    assert_sound(busy)
 
 
 def test_a_hook_cannot_catch_the_end_of_its_strategy():

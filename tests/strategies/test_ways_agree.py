@@ -70,13 +70,6 @@ def done(self, guest, cpu, ticket):
     guest.put_back_all(ticket, tail=self.done % 2 == 0)
 
 
-def one_by_one(hook):
-    def batched(self, guest, cpu, pfns, orders):
-        (pfn,), (order,) = pfns.tolist(), orders.tolist()
-        hook(self, guest, cpu, pfn, order)
-    return batched
-
-
 def setup(self, n_cpus):
     for field in FIELDS:
         setattr(self, field, 0)
@@ -107,7 +100,7 @@ def assert_reports_return(sim, vm):
 def test_numba_and_python_agree(thp, kernel):
     compiled = hinting.strategy(type("Agree", (), HOOKS | OTHERS | {
         "state": lambda self: dict.fromkeys(FIELDS, "i8"), "counters": FIELDS}))
-    plain = hinting.strategy(numba=False)(type("Agree", (), {key: one_by_one(hook) for key, hook in HOOKS.items()} | OTHERS | {
+    plain = hinting.strategy(numba=False)(type("Agree", (), HOOKS | OTHERS | {
         "setup": setup, "batch": 1, "counters": lambda self: {field: getattr(self, field) for field in FIELDS}}))
     first = outcome(compiled(), thp, kernel)
     assert first == outcome(plain(), thp, kernel)

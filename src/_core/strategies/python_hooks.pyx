@@ -1,7 +1,7 @@
 """Hooks written in plain Python: pages are noted in C and handed over in batches, one call for a filled batch.
 
-What was noted on a CPU is delivered before any other hook of that CPU runs. A hook that does not return is ended by a
-watchdog, as far as it runs Python code.
+What was noted on a CPU is delivered before any other hook of that CPU runs. With batches of one page nothing is noted: hooks
+get each page as numbers when it comes. A hook that does not return is ended by a watchdog, as far as it runs Python code.
 """
 
 import time
@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from cpython.ref cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport int8_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -80,6 +81,18 @@ cdef void deliver(batches_t *q, guest_t *guest, int kind, int cpu) noexcept with
         h.flush(cpu)
 
 
+cdef void on_one_free(void *state, guest_t *guest, int cpu, uint32_t pfn, int order) noexcept with gil:
+    (<PythonHooks>(<batches_t *>state).hooks).call_page(HOOK_FREE, cpu, pfn, order)
+
+
+cdef void on_one_alloc(void *state, guest_t *guest, int cpu, uint32_t pfn, int order) noexcept with gil:
+    (<PythonHooks>(<batches_t *>state).hooks).call_page(HOOK_ALLOC, cpu, pfn, order)
+
+
+cdef void on_one_merged(void *state, guest_t *guest, int cpu, uint32_t pfn, int order) noexcept with gil:
+    (<PythonHooks>(<batches_t *>state).hooks).call_page(HOOK_MERGED, cpu, pfn, order)
+
+
 cdef void on_thread(void *state, guest_t *guest, int cpu) noexcept with gil:
     cdef PythonHooks h = <PythonHooks>(<batches_t *>state).hooks
     h.flush(cpu)
@@ -107,7 +120,10 @@ cdef class PythonHooks:
     cdef border_t *b                    # of the core, which owns this object and calls it
     cdef int64_t batch
     cdef readonly double time_limit_s
-    cdef double since                   # when the outermost call began, 0: none runs
+    cdef tuple page_hooks               # methods by HOOK_FREE, HOOK_ALLOC, HOOK_MERGED
+    cdef int64_t calls                  # outermost calls so far
+    cdef int64_t seen                   # of them, when the watchdog first saw the one that runs
+    cdef double seen_at
     cdef int depth
     cdef unsigned long thread
     cdef bint interrupted
@@ -118,6 +134,7 @@ cdef class PythonHooks:
     def __init__(self, policy, int64_t batch, double time_limit_s, settings, locate):
         self.policy = policy
         self.batch = batch
+        self.page_hooks = tuple(getattr(policy, name, None) for name in _BATCHED)
         self.time_limit_s = time_limit_s
         self.settings = settings
         self.locate = locate
@@ -144,11 +161,11 @@ cdef class PythonHooks:
         memset(&t, 0, sizeof(t))
         t.size = sizeof(t)
         if hasattr(self.policy, "on_free"):
-            t.on_free = on_free
+            t.on_free = on_free if self.batch > 1 else on_one_free
         if hasattr(self.policy, "on_alloc"):
-            t.on_alloc = on_alloc
+            t.on_alloc = on_alloc if self.batch > 1 else on_one_alloc
         if hasattr(self.policy, "on_merged"):
-            t.on_merged = on_merged
+            t.on_merged = on_merged if self.batch > 1 else on_one_merged
         if hasattr(self.policy, "on_thread"):
             t.on_thread = on_thread
         if hasattr(self.policy, "on_timer"):
@@ -185,7 +202,7 @@ cdef class PythonHooks:
             to_pfns[i] = self.q.pfn[which * self.q.size + i]
             to_orders[i] = self.q.order[which * self.q.size + i]
         b.frame[b.depth].hook = kind
-        self.call(getattr(self.policy, _BATCHED[kind]), (self.guest, cpu, pfns, orders))
+        self.call(self.page_hooks[kind], (self.guest, cpu, pfns, orders))
         check_hand(b)
         b.frame[b.depth].hook = own
 
@@ -193,30 +210,51 @@ cdef class PythonHooks:
         """Call a hook; whatever comes out of it stops the strategy."""
         if self.b.fault != FAULT_NONE:
             return
-        if self.depth == 0:
-            self.thread = PyThread_get_thread_ident()
-            self.interrupted = False
-            self.since = time.monotonic()
-            self.guest.b = self.b
-        self.depth += 1
+        self.begin()
         try:
             hook(*arguments)
         except BaseException as error:
-            if self.interrupted:
-                stop(self.b, FAULT_TIME, 0, 0, 0)
-            user_raised(<guest_t *>self.b, error)
+            self.raised(error)
+        self.end()
+
+    cdef call_page(self, int kind, int cpu, int64_t pfn, int order):
+        """Call the hook of one page with numbers."""
+        self.begin()
+        try:
+            (<object>PyTuple_GET_ITEM(self.page_hooks, kind))(self.guest, cpu, pfn, order)
+        except BaseException as error:
+            self.raised(error)
+        self.end()
+
+    cdef inline void begin(self) noexcept:
+        if self.depth == 0:
+            self.thread = PyThread_get_thread_ident()
+            self.interrupted = False
+            self.calls += 1
+            self.guest.b = self.b
+        self.depth += 1
+
+    cdef raised(self, error):
+        if self.interrupted:
+            stop(self.b, FAULT_TIME, 0, 0, 0)
+        user_raised(<guest_t *>self.b, error)
+
+    cdef inline void end(self) noexcept:
         if self.interrupted:            # it caught what was to end it
             stop(self.b, FAULT_TIME, 0, 0, 0)
         self.depth -= 1
         if self.depth == 0:
-            self.since = 0
             self.guest.b = NULL
             if self.interrupted:
                 PyThreadState_SetAsyncExc(self.thread, NULL)
 
     def interrupt_if_late(self):
-        """End the hook that runs if it has run for longer than its limit. Called by the watchdog."""
-        if self.since and time.monotonic() - self.since > self.time_limit_s:
+        """End the hook that runs if it runs for longer than its limit. Called by the watchdog, now and then."""
+        now = time.monotonic()
+        if self.depth == 0 or self.seen != self.calls:
+            self.seen = self.calls
+            self.seen_at = now
+        elif now - self.seen_at > self.time_limit_s:
             self.interrupted = True
             PyThreadState_SetAsyncExc(self.thread, <PyObject *>StrategyStopped)
 
