@@ -1,4 +1,4 @@
-"""What a user's strategy costs: a decision in Numba, in Python (by batch and by page), in Cython's table, and with none at all."""
+"""What a user's strategy costs: a decision in Numba, in Python (by batch, by page), in Cython's table, and with none at all."""
 
 from __future__ import annotations
 
