@@ -1,4 +1,4 @@
-"""A worker process of this machine: `python -m hinting.sweeps.worker FD` takes tasks from a socket and answers on it."""
+"""A worker process: `python -m hinting.sweeps.worker FD PARENT` takes tasks from a socket and sends each point as it ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def main() -> None:
         except (EOFError, OSError):
             return
         try:
-            connection.send(solve(task))
+            connection.send(None)  # the first point begins
+            for outcome in solve(task):
+                connection.send(outcome)
         except Exception as error:
             connection.send(error)
 
