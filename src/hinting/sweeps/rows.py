@@ -42,5 +42,8 @@ def _row(point: Point, one: Outcome) -> dict[str, Any]:
 
 def series_table(done: Sequence[Outcome]) -> pa.Table | None:
     """Their series, one after the other, None if none are kept."""
-    series = [one.series.add_column(0, "key", [[one.point.key] * len(one.series)]) for one in done if one.series is not None]
+    series = [
+        one.series.add_column(0, SERIES_OF_POINTS.field("key"), pa.repeat(one.point.key, len(one.series)))
+        for one in done if one.series is not None
+    ]  # fmt: skip
     return pa.concat_tables(series).cast(SERIES_OF_POINTS) if series else None
