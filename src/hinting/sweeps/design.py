@@ -119,23 +119,23 @@ class Fields:
         self.files = file_hashes([self.document, study.model_dump(mode="json")])
         self._paths: dict[str, str] = {}
         for key in self.constant:
-            self.check(key)
+            self.check(key, "set")
 
-    def check(self, key: str) -> None:
+    def check(self, key: str, what: str = "axis") -> None:
         """See that an axis names a field, or a parameter of a strategy here, and none that another one names."""
         path = str(self.scenario.keys.get(key, key))
         root, dot, _ = path.partition(".")
         if path in self._paths.values():
-            raise SweepError(f"axis {key}: {path} has another axis, or a value in set, already")
+            raise SweepError(f"{what} {key}: {path} has another axis, or a value in set, already")
         if root in IDLE or (root == STRATEGY and dot):
-            raise SweepError(f"axis {key}: changes no run; parameters of strategies are STRATEGY.PARAMETER")
+            raise SweepError(f"{what} {key}: changes no run; parameters of strategies are STRATEGY.PARAMETER")
         if root not in Scenario.legal_keys() and not self.owners(path):
             known = ", ".join([*self.scenario.keys, *(each for each in Scenario.legal_keys() if each not in IDLE)])
-            raise SweepError(f"axis {key}: names no field, expected one of {known}, or STRATEGY.PARAMETER")
+            raise SweepError(f"{what} {key}: names no field, expected one of {known}, or STRATEGY.PARAMETER")
         if path == "seed":
-            raise SweepError("axis seed: expected repeats = N or seeds = [...] instead")
+            raise SweepError(f"{what} seed: expected repeats = N or seeds = [...] instead")
         if key in (*points_schema({}).names, "state", "trial", "pareto"):
-            raise SweepError(f"axis {key}: is the name of another column of the results, expected the path {path}")
+            raise SweepError(f"{what} {key}: is the name of another column of the results, expected the path {path}")
         self._paths[key] = path
 
     def owners(self, path: str) -> list[str]:

@@ -20,7 +20,7 @@ from hinting.results.folder import extra
 from hinting.results.ledger import DONE
 from hinting.results.parts import points_schema
 from hinting.results.trials import MORE, objectives_of
-from hinting.sweeps.axes import Limits, Span, parse_axis
+from hinting.sweeps.axes import FLAT, Limits, Span, parse_axis
 from hinting.sweeps.design import STRATEGY, Fields, Point, scenario_of
 from hinting.sweeps.driver import Driver, Progress, Summary, seconds_of, workers_for
 from hinting.sweeps.model import StudyTable, load_file
@@ -39,7 +39,7 @@ class Search(StudyTable):
     try. generation: how many are asked for at once.
     """
 
-    axes: Annotated[dict[str, Limits], Field(min_length=1)]
+    axes: Annotated[dict[str, Limits], FLAT, Field(min_length=1)]
     objectives: Annotated[dict[str, Literal["more", "less"]], Field(min_length=1)]
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     generation: Annotated[int, Field(ge=1, le=10_000)] = 10
