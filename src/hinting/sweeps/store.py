@@ -208,7 +208,9 @@ def _ledger(folder: Path, meta: Mapping[str, Any], points: Sequence[Point], repa
             ledger.check()
             return ledger
     except ResultsError as error:
-        if not repair or "damaged" not in str(error):
+        if "damaged" not in str(error):
+            raise
+        if not repair:
             raise ResultsError(f"{error}; --repair makes it again from the points that are there") from None
         aside = folder / "damaged"
         aside.mkdir(exist_ok=True)
