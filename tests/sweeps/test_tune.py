@@ -10,6 +10,7 @@ import pytest
 import hinting as h
 from hinting.errors import SweepError
 from hinting.results.trials import pareto_front
+from hinting.sweeps.repeat import repeat_points
 from hinting.sweeps.tune import Search, tune
 from tests.sweeps import harness
 from tests.sweeps.harness import hinting
@@ -33,6 +34,7 @@ import os, signal, sys
 from hinting.results.ledger import Ledger
 from hinting.results.parts import Parts
 from hinting.sweeps import driver
+from hinting.sweeps.repeat import repeat_points
 from hinting.sweeps.tune import tune
 
 driver.TASK_S, driver.SAVE_S = 0.02, 0.01
@@ -102,6 +104,11 @@ def test_killed_and_gone_on_with_it_is_the_same_search(searched, tmp_path):
     assert tune(file, out, jobs=2).new > 0
     for name in ("trials", "points", "series"):
         assert h.open(out).sha256(name) == h.open(searched[1]).sha256(name)
+
+
+def test_a_point_of_a_search_again(searched):
+    [one] = repeat_points(searched[1], ["3"])
+    assert (one.number, one.differs) == (3, ())
 
 
 def test_more_trials_go_on(searched, tmp_path):
