@@ -64,11 +64,11 @@ def where(request):
 
 def test_a_point_that_hangs_and_one_that_kills_its_worker(tmp_path, where):
     file, out = harmful(tmp_path, ["Hang", "Kill"]), tmp_path / "out"
-    summary = harness.run(file, out, timeout="3s", **where)
+    summary = harness.run(file, out, timeout="5s", **where)
     assert (summary.done, summary.failed, summary.deaths) == (1, 2, 5)
     assert states(out) == ["failed", "failed", "done"]
     assert [one["error"] for one in h.open(out).arrow("errors").to_pylist()] == [
-        "TimeoutError: has not ended after 3 s (--timeout)",
+        "TimeoutError: has not ended after 5 s (--timeout)",
         "given up after 5 tries: its worker was killed by SIGKILL",
     ]
     assert (tmp_path / "tries").read_text() == "xxxxx"
@@ -76,8 +76,8 @@ def test_a_point_that_hangs_and_one_that_kills_its_worker(tmp_path, where):
 
 def test_retried_on_the_command_line(tmp_path):
     file, out = harmful(tmp_path, ["Hang"]), tmp_path / "out"
-    done = hinting("sweep", file, "--out", out, "--timeout", "3s", status=1)
-    assert "1 failed; the first, point 0: TimeoutError: has not ended after 3 s (--timeout)" in done.stdout
+    done = hinting("sweep", file, "--out", out, "--timeout", "5s", status=1)
+    assert "1 failed; the first, point 0: TimeoutError: has not ended after 5 s (--timeout)" in done.stdout
     (tmp_path / "fixed").touch()
     hinting("sweep", file, "--out", out, "--timeout", "60s", "--retry-failed")
     assert states(out) == ["done"] * 2
