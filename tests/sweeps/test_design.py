@@ -47,6 +47,27 @@ def test_product_has_the_first_axis_outermost_and_repeats_innermost():
     assert [point.number for point in made.points] == list(range(8))
 
 
+def test_paths_may_stand_without_quotes(tmp_path):
+    text = """scenario = "seed"
+[set]
+v8.drain = "off"
+[axes]
+strategy = ["v8"]
+guests.0.memory = ["1GiB", "2GiB"]
+v8.entries = { from = 100, to = 200, step = 100 }
+"""
+    quoted = text
+    for path in ("v8.drain", "guests.0.memory", "v8.entries"):
+        quoted = quoted.replace(path, f'"{path}"')
+    made = []
+    for each in (text, quoted):
+        (tmp_path / "same.toml").write_text(each)
+        made.append(Design(Sweep.load(tmp_path / "same.toml")))
+    assert made[0].axes == ("strategy", "guests.0.memory", "v8.entries")
+    assert made[0].points == made[1].points
+    assert made[0].points[0].strategy == {"name": "v8", "drain": "off", "entries": 100}
+
+
 def test_zip_goes_together_and_multiplies():
     together = {"program": ["1GiB", "2GiB"], "vcpus": [1, 2]}
     made = design(zip=[together], axes={"thp": ["always", "never"]}, set=SEED["set"] | {"strategy": "none"})
@@ -174,6 +195,8 @@ BAD = [
     ({"axes": {"strategy": [3]}}, r"axis strategy: expected a name"),
     ({"axes": {"thp": ["never"], "guests.0.thp": ["always"]}}, r"axis guests.0.thp: guests.0.thp has another axis"),
     ({"axes": {"max_guests": [1, 2]}}, r"axis max_guests: guests.0.count has another axis, or a value in set"),
+    ({"set": {"seeds": "own"}}, r"set seeds: names no field"),
+    ({"axes": {"guests": {"0": {"memory": ["1GiB"]}}, "guests.0.memory": ["2GiB"]}}, r"guests.0.memory is there twice"),
     ({"axes": {"seed": [1, 2]}}, r"axis seed: expected repeats = N or seeds"),
     ({"axes": {"name": ["a", "b"]}}, r"axis name: changes no run"),
     ({"where": "strategy == 'v7'"}, r"the design has no points"),

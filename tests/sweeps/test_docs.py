@@ -8,7 +8,7 @@ from tests import docs_examples
 from tests.sweeps.harness import hinting
 
 
-@pytest.mark.parametrize(("page", "number"), [("sweeps.md", 1), ("tune.md", 2)])
+@pytest.mark.parametrize(("page", "number"), [("sweeps.md", 3), ("tune.md", 2)])
 def test_examples(tmp_path, monkeypatch, page, number):
     for package in ("duckdb", "optuna", "pandas"):
         pytest.importorskip(package)

@@ -20,12 +20,16 @@ def kill_at_random(tmp_path, kills, rng):
         finished = False
         while not finished:
             driver = harness.drive(file, out)
-            until = time.monotonic() + rng.uniform(0.3, 2.5)
+            early = rng.random() < 0.2  # while it starts; else some time after its workers are there, however long that takes
+            life = rng.uniform(0.3, 2.5)
+            until = time.monotonic() + life if early else None
             while driver.poll() is None:
                 time.sleep(rng.uniform(0.02, 0.25))
                 workers = harness.children(driver.pid)
                 enough = sum(done.values()) >= kills
-                if time.monotonic() > until and not enough:
+                if until is None and workers:
+                    until = time.monotonic() + life
+                if until is not None and time.monotonic() > until and not enough:
                     driver.send_signal(signal.SIGKILL)
                     done["driver"] += driver.wait() == -signal.SIGKILL
                 elif workers and not enough and rng.random() < 0.5:

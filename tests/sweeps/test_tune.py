@@ -4,13 +4,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 import hinting as h
 from hinting.errors import SweepError
 from hinting.results.trials import pareto_front
+from hinting.sweeps.repeat import repeat_points
 from hinting.sweeps.tune import Search, tune
 from tests.sweeps import harness
 from tests.sweeps.harness import hinting
@@ -27,12 +27,35 @@ footprint = "less"
 guest_time = "less"
 """
 
+#: Ends itself with kill -9 before or after the call of that number of a method: between the two there is nothing to lose or
+#: to do twice.
 DRIVE = """\
-import sys
+import os, signal, sys
+from hinting.results.ledger import Ledger
+from hinting.results.parts import Parts
 from hinting.sweeps import driver
+from hinting.sweeps.repeat import repeat_points
 from hinting.sweeps.tune import tune
+
 driver.TASK_S, driver.SAVE_S = 0.02, 0.01
-tune(sys.argv[1], sys.argv[2], jobs=2)
+file, out, when, owner, name, number = sys.argv[1:]
+owner, number = {"Ledger": Ledger, "Parts": Parts}[owner], int(number)
+method = getattr(owner, name)
+
+
+def dying(*arguments):
+    global number
+    number -= 1
+    if number == 0 and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    found = method(*arguments)
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+
+setattr(owner, name, dying)
+tune(file, out, jobs=2)
 """
 
 
@@ -73,25 +96,19 @@ def test_again_and_on_the_command_line(searched):
     assert f"of 12 trials are on the front; in {out}" in hinting("tune", file, "--out", out).stdout
 
 
-@pytest.mark.slow
 def test_killed_and_gone_on_with_it_is_the_same_search(searched, tmp_path):
-    file = harness.write(tmp_path, SEARCH, "search.toml")
-    out, kills = tmp_path / "out", 0
-    while True:
-        process = subprocess.Popen([sys.executable, "-c", DRIVE, file, out], stderr=subprocess.PIPE)
-        before = len(list(out.glob("points/part-*")))
-        while process.poll() is None and (kills >= 3 or len(list(out.glob("points/part-*"))) <= before + 2):
-            time.sleep(0.01)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        _, errors = process.communicate()
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL, errors.decode()
-    assert kills > 0
+    file, out = harness.write(tmp_path, SEARCH, "search.toml"), tmp_path / "out"
+    for place in ("after Parts write 2", "before Ledger add 1", "after Ledger add 1", "after Ledger commit 2"):
+        done = subprocess.run([sys.executable, "-c", DRIVE, file, out, *place.split()], stderr=subprocess.PIPE, timeout=100)
+        assert done.returncode == -signal.SIGKILL, (place, done.stderr.decode())
+    assert tune(file, out, jobs=2).new > 0
     for name in ("trials", "points", "series"):
         assert h.open(out).sha256(name) == h.open(searched[1]).sha256(name)
+
+
+def test_a_point_of_a_search_again(searched):
+    [one] = repeat_points(searched[1], ["3"])
+    assert (one.number, one.differs) == (3, ())
 
 
 def test_more_trials_go_on(searched, tmp_path):

@@ -29,6 +29,7 @@ def sweep(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run points that failed again.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Go on although the sweep has changed; keep equal points.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Set damaged files aside and run their points again.")] = False,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="A point that takes longer has failed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the summary.")] = False,
 ) -> None:
     """Run every point of a sweep; exit status 1 if some failed."""
@@ -36,7 +37,8 @@ def sweep(
 
     with shown() as progress:
         summary = run_sweep(
-            file, out, jobs=jobs, scheduler=scheduler, update=update, repair=repair, retry_failed=retry_failed, progress=progress
+            file, out, jobs=jobs, scheduler=scheduler, update=update, repair=repair, retry_failed=retry_failed, timeout=timeout,
+            progress=progress,
         )
     report(summary, out, json)
 

@@ -20,6 +20,7 @@ def tune(
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster, as tcp://host:8786.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run points that failed again.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Set damaged files aside and run their points again.")] = False,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="A point that takes longer has failed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
     """Search for the settings that nothing betters; prints the Pareto front."""
@@ -29,7 +30,8 @@ def tune(
     from hinting.sweeps.tune import tune as search
 
     with shown() as progress:
-        summary = search(file, out, jobs=jobs, scheduler=scheduler, repair=repair, retry_failed=retry_failed, progress=progress)
+        summary = search(file, out, jobs=jobs, scheduler=scheduler, repair=repair, retry_failed=retry_failed, timeout=timeout,
+                         progress=progress)  # fmt: skip
     results = hinting.open(out)
     trials = results.arrow("trials")
     front = trials.filter(trials["pareto"]).drop_columns(["state", "pareto"])

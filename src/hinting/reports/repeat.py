@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-import hinting
 from hinting.errors import ResultsError
 from hinting.results.files import EXECUTION, prepare_folder
-from hinting.results.folder import open as open_results
-from hinting.results.provenance import file_hashes
+from hinting.results.repeatable import check_repeatable, provenance_of
 from hinting.scenarios import Scenario
 
-__all__ = ["provenance_of", "repeat", "repeat_into"]
-
-
-def provenance_of(path: Path) -> dict[str, Any]:
-    """What an output folder, or one Parquet file of it, follows from. Raises ResultsError if it does not say."""
-    if path.is_dir():
-        about = open_results(path).provenance
-        about.pop("execution", None)
-    else:
-        try:
-            about = json.loads((pq.read_schema(path).metadata or {})[b"hinting"])
-        except FileNotFoundError:
-            raise ResultsError(f"{path}: there is no such file or folder") from None
-        except (OSError, pa.ArrowException, KeyError, ValueError):
-            raise ResultsError(f"{path}: no Parquet file of hinting run or compare") from None
-    if about["kind"] == "sweep":
-        raise ResultsError(f"{path}: a result of a sweep, expected one of hinting run or compare")
-    return about
-
-
-def _check(about: dict[str, Any], path: Path) -> None:
-    """Refuse what would not come out the same."""
-    here = {"hinting": hinting.__version__, "files": file_hashes(about["scenario"])}
-    for name, value in here.items():
-        if about[name] != value:
-            raise ResultsError(f"{path}: made with {name} {about[name]}, here is {value}")
+__all__ = ["repeat", "repeat_into"]
 
 
 def repeat_into(about: dict[str, Any], folder: Path, progress: Callable[[str, int], None] | None = None) -> list[Path]:
@@ -68,7 +37,7 @@ def repeat(path: Path, out: Path | None = None, progress: Callable[[str, int], N
     default nowhere. Raises ResultsError if it was made with another version, or a file that it used has changed.
     """
     about = provenance_of(path)
-    _check(about, path)
+    check_repeatable(about, path)
     with tempfile.TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
         old = path if path.is_dir() else path.parent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from hinting.results.folder import Results
 from hinting.results.ledger import DONE, FAILED, LEDGER, PENDING, Ledger
 from hinting.results.parts import POINTS, RUN_COLUMNS, SERIES, SERIES_OF_POINTS, Parts, points_schema
 
-__all__ = ["SweepResults"]
+__all__ = ["SweepResults", "named", "rows_of"]
 
+#: Fewest characters of a key that name a point.
+KEY_CHARACTERS = 8
 ERRORS = pa.schema([("number", pa.int64()), ("key", pa.string()), ("error", pa.string()), ("traceback", pa.string())])
 
 
@@ -80,6 +82,24 @@ class SweepResults(Results):
             raise ResultsError(f"{self.path / LEDGER}: damaged: {len(numbers)} points are done, {len(table)} are in the parts")
         return table.set_column(0, schema.field("number"), numbers)
 
+    def rows(self, points: Sequence[str]) -> Iterator[tuple[Path, pa.Table, pa.Table | None]]:
+        """(file, row with all its columns, series) of points by number, key or how their keys begin.
+
+        Raises ResultsError for a point that is not there or has no row.
+        """
+        unfinished = {row.key: row for row in self._open}
+        numbers = self._numbers | {key: row.number for key, row in unfinished.items()}
+        keys = [named(numbers, name, self.path) for name in points]
+        for row in (unfinished[key] for key in keys if key in unfinished):
+            reason = f"has failed: {row.error}" if row.state == FAILED else "has not run yet"
+            raise ResultsError(f"{self.path}: point {row.number} has no row to repeat: it {reason}")
+        part_of = {key: name for name in self._stamps for key in self._part(POINTS, name)["key"].to_pylist()}
+        for key in keys:
+            file = self._parts.path(POINTS, part_of[key])
+            row = rows_of(self._part(POINTS, file.stem), key)
+            row = row.set_column(0, row.schema.field("number"), pa.array([self._numbers[key]], pa.int64()))
+            yield file, row, rows_of(self._part(SERIES, file.stem), key) if file.stem in self._with_series else None
+
     def _part(self, half: str, name: str) -> pa.Table:
         problem = self._parts.problem(name, {half: self._stamps[name][half]}, whole=True)
         if problem is not None:
@@ -123,6 +143,22 @@ class SweepResults(Results):
 
     def _queried(self, name: str) -> Any:
         return self._series() if name == "series" else self.arrow(name)
+
+
+def named(numbers: Mapping[str, int], name: str, path: Path) -> str:
+    """The key of the point that a number, a key or its beginning names. numbers: of the points by key. Raises ResultsError."""
+    found = [key for key, number in numbers.items() if str(number) == name]
+    if not found and len(name) >= KEY_CHARACTERS:
+        found = [key for key in numbers if key.startswith(name)]
+    if len(found) != 1:
+        what = f"{len(found)} keys begin so" if found else "there is none"
+        raise ResultsError(f"{path}: point {name!r}: {what}, expected a number or a key of the table points")
+    return found[0]
+
+
+def rows_of(table: pa.Table, key: str) -> pa.Table:
+    """The rows of one point."""
+    return table.filter(pc.equal(table["key"], key)).combine_chunks()
 
 
 def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:

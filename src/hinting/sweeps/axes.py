@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from hinting.errors import SweepError
 from hinting.results.columns import quantity
 from hinting.units import PAGE_BYTES
 
-__all__ = ["Axis", "Limits", "Span", "axis_values", "parse_axis", "sampled"]
+__all__ = ["FLAT", "Axis", "Limits", "Span", "axis_values", "flat_axes", "parse_axis", "sampled"]
 
+#: Keys of a range, in the order of messages.
+RANGE_KEYS = dict.fromkeys(("from", "to", "step", "points", "log")).keys()
 #: Most values of one range.
 MOST = 10_000_000
 
@@ -66,10 +68,9 @@ def _number(key: str, value: Any) -> tuple[float, str]:
 
 
 def _span(given: Mapping[str, Any]) -> Span:
-    legal = ("from", "to", "step", "points", "log")
     for key in given:
-        if key not in legal:
-            raise SweepError(f"unknown key {key!r}, expected {', '.join(legal)}")
+        if key not in RANGE_KEYS:
+            raise SweepError(f"unknown key {key!r}, expected {', '.join(RANGE_KEYS)}")
     if "from" not in given or "to" not in given:
         raise SweepError("a range needs from and to")
     (low, unit), (high, other) = _number("from", given["from"]), _number("to", given["to"])
@@ -101,6 +102,25 @@ def parse_axis(given: Any) -> Span | list[Any]:
     if not given:
         raise SweepError("has no values")
     return list(given)
+
+
+def flat_axes(given: Any) -> Any:
+    """Axes by their paths, as written in quotes, or without, of which TOML makes tables in tables.
+
+    >>> flat_axes({"guests": {"0": {"memory": ["1GiB", "2GiB"]}}, "thp": ["always"], "v8.entries": {"from": 1, "to": 9}})
+    {'guests.0.memory': ['1GiB', '2GiB'], 'thp': ['always'], 'v8.entries': {'from': 1, 'to': 9}}
+    """
+    if not isinstance(given, Mapping):
+        return given
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        inner = value if isinstance(value, Mapping) and value and RANGE_KEYS.isdisjoint(value) else None
+        parts = {key: value} if inner is None else {f"{key}.{name}": each for name, each in flat_axes(inner).items()}
+        for path, each in parts.items():
+            if path in found:
+                raise SweepError(f"{path} is there twice")
+            found[path] = each
+    return found
 
 
 def axis_values(given: Any) -> list[Any]:
@@ -137,3 +157,5 @@ def _checked_limits(given: Any) -> Any:
 Axis = Annotated[Any, AfterValidator(_checked_axis)]
 #: A list or limits, kept as they were written.
 Limits = Annotated[Any, AfterValidator(_checked_limits)]
+#: In front of a table of axes.
+FLAT = BeforeValidator(flat_axes)

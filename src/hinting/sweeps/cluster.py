@@ -11,8 +11,9 @@ from typing import Any
 import hinting
 from hinting.errors import SweepError
 from hinting.results.folder import extra
-from hinting.sweeps.solve import Task, solve
-from hinting.sweeps.workers import Answer, Lost
+from hinting.sweeps.child import Lost, Solved, solve_in_child
+from hinting.sweeps.solve import Task
+from hinting.sweeps.workers import Answer
 
 __all__ = ["ClusterWorkers"]
 
@@ -27,7 +28,7 @@ def _version() -> str:
 
 
 class ClusterWorkers:
-    """Tasks on the threads of a Dask cluster, two a thread, so that none waits for the driver.
+    """Tasks on the threads of a Dask cluster, two a thread, so that none waits for the driver; each has a process of its own.
 
     Raises SweepError if the scheduler cannot be reached, has no workers, or the workers have another version.
     """
@@ -76,7 +77,7 @@ class ClusterWorkers:
         """Hand a task to the scheduler."""
         self._check_alive()
         key = f"hinting-{uuid.uuid4().hex}"
-        future = self._client.submit(solve, task, key=key, pure=False)
+        future = self._client.submit(solve_in_child, task, key=key, pure=False)
         self._running[key] = (task, future)
         future.add_done_callback(lambda done: self._ended.put(done.key))
 
@@ -90,19 +91,20 @@ class ClusterWorkers:
         except queue.Empty:
             pass
         self._check_alive()
-        return [self._answer(*self._running.pop(key)) for key in keys if key in self._running]
+        ended = [self._running.pop(key) for key in keys if key in self._running]
+        return [(task, self._solved(task, future)) for task, future in ended]
 
-    def _answer(self, task: Task, future: Any) -> Answer:
+    def _solved(self, task: Task, future: Any) -> Solved:
         if future.status == "finished":
             try:
-                return task, future.result(timeout=self._patience_s)
+                return future.result(timeout=self._patience_s)
             except (OSError, TimeoutError, CancelledError):
-                return task, Lost("its result went with a worker or the scheduler", blamed=False)
+                return [], Lost("its result went with a worker or the scheduler", blamed=False)
         if future.status != "error":
-            return task, Lost("the scheduler dropped it", blamed=False)
+            return [], Lost("the scheduler dropped it", blamed=False)
         error = future.exception()
         if isinstance(error, self._lost):
-            return task, Lost(f"its workers died: {error}")
+            return [], Lost(f"its workers died: {error}", blamed=len(task.points) == 1)
         raise error if isinstance(error, Exception) else SweepError(f"--scheduler {self.address}: {error}")
 
     def _check_alive(self) -> None:

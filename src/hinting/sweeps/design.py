@@ -24,7 +24,7 @@ from hinting.sweeps.axes import Span, axis_values, parse_axis, sampled
 from hinting.sweeps.model import StudyTable, Sweep
 from hinting.sweeps.where import compile_filter
 
-__all__ = ["Design", "Fields", "Point", "repeat_seeds", "scenario_of"]
+__all__ = ["Design", "Fields", "Point", "basis_hash", "key_of", "repeat_seeds", "scenario_of"]
 
 #: The axis of strategies.
 STRATEGY = "strategy"
@@ -77,6 +77,21 @@ def without(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in keys}
 
 
+def basis_hash(document: Mapping[str, Any], files: Mapping[str, str], series: str, strategy: Mapping[str, Any],
+               changes: Mapping[str, Any]) -> hashlib._Hash:
+    """Hash over all that a point follows from but its seed."""
+    basis = {"hinting": hinting.__version__, "files": files, "scenario": without(document, IDLE), "series": series,
+             STRATEGY: strategy, "changes": changes}  # fmt: skip
+    return hashlib.sha256(_canonical(basis).encode())
+
+
+def key_of(own: hashlib._Hash, seed: int) -> str:
+    """Key of the point with this identity and seed."""
+    key = own.copy()
+    key.update(str(seed).encode())
+    return key.hexdigest()[:32]
+
+
 def choice_of(value: Any) -> Choice:
     """A strategy of an axis: "v8", "v8:entries=500" or {name = "v8", entries = 500}. Raises SweepError."""
     try:
@@ -104,23 +119,23 @@ class Fields:
         self.files = file_hashes([self.document, study.model_dump(mode="json")])
         self._paths: dict[str, str] = {}
         for key in self.constant:
-            self.check(key)
+            self.check(key, "set")
 
-    def check(self, key: str) -> None:
+    def check(self, key: str, what: str = "axis") -> None:
         """See that an axis names a field, or a parameter of a strategy here, and none that another one names."""
         path = str(self.scenario.keys.get(key, key))
         root, dot, _ = path.partition(".")
         if path in self._paths.values():
-            raise SweepError(f"axis {key}: {path} has another axis, or a value in set, already")
+            raise SweepError(f"{what} {key}: {path} has another axis, or a value in set, already")
         if root in IDLE or (root == STRATEGY and dot):
-            raise SweepError(f"axis {key}: changes no run; parameters of strategies are STRATEGY.PARAMETER")
+            raise SweepError(f"{what} {key}: changes no run; parameters of strategies are STRATEGY.PARAMETER")
         if root not in Scenario.legal_keys() and not self.owners(path):
             known = ", ".join([*self.scenario.keys, *(each for each in Scenario.legal_keys() if each not in IDLE)])
-            raise SweepError(f"axis {key}: names no field, expected one of {known}, or STRATEGY.PARAMETER")
+            raise SweepError(f"{what} {key}: names no field, expected one of {known}, or STRATEGY.PARAMETER")
         if path == "seed":
-            raise SweepError("axis seed: expected repeats = N or seeds = [...] instead")
+            raise SweepError(f"{what} seed: expected repeats = N or seeds = [...] instead")
         if key in (*points_schema({}).names, "state", "trial", "pareto"):
-            raise SweepError(f"axis {key}: is the name of another column of the results, expected the path {path}")
+            raise SweepError(f"{what} {key}: is the name of another column of the results, expected the path {path}")
         self._paths[key] = path
 
     def owners(self, path: str) -> list[str]:
@@ -171,18 +186,13 @@ class Fields:
 
     def runs(self, axes: dict[str, Any], strategy: dict[str, Any], changes: dict[str, Any], first: int) -> Iterator[Point]:
         """The repeats of a point, numbered from first."""
-        scenario = without(self.document, IDLE)
-        basis = {"hinting": hinting.__version__, "files": self.files, "scenario": scenario, "series": self.study.series,
-                 STRATEGY: strategy, "changes": changes}  # fmt: skip
-        own = hashlib.sha256(_canonical(basis).encode())
+        own = basis_hash(self.document, self.files, self.study.series, strategy, changes)
         words = np.frombuffer(own.digest()[:16], np.uint32).tolist()
         for repeat, shared in enumerate(self.seeds):
             seed = shared
             if self.study.seeds == "own":
                 seed = _seed(np.random.SeedSequence(self.study.seed, spawn_key=(2, *words, repeat)))
-            key = own.copy()
-            key.update(str(seed).encode())
-            yield Point(first + repeat, key.hexdigest()[:32], axes, strategy, changes, seed, repeat)
+            yield Point(first + repeat, key_of(own, seed), axes, strategy, changes, seed, repeat)
 
     def provenance(self) -> dict[str, Any]:
         """What the study follows from."""

@@ -15,19 +15,21 @@ from typing import Any
 
 from hinting.errors import SweepError
 from hinting.results.ledger import DONE, FAILED, PENDING
+from hinting.sweeps.child import Lost
 from hinting.sweeps.design import Design, Point
 from hinting.sweeps.model import Sweep
-from hinting.sweeps.solve import Outcome, Task
+from hinting.sweeps.solve import Outcome, Task, given_up
 from hinting.sweeps.store import Store
-from hinting.sweeps.workers import LocalWorkers, Lost, Workers, cores
+from hinting.sweeps.workers import LocalWorkers, Workers, cores
+from hinting.units import parse_duration
 
-__all__ = ["Driver", "Progress", "Summary", "sweep", "workers_for"]
+__all__ = ["Driver", "Progress", "Summary", "seconds_of", "sweep", "workers_for"]
 
 #: A task is to take so long (s).
 TASK_S = 3.0
 #: What has ended is written at least so often (s), and not more often.
 SAVE_S = 1.0
-#: A point whose worker died so often, with nothing else in its task, has failed.
+#: A point whose worker died so often while it ran has failed.
 MOST_DEATHS = 5
 
 #: Called with a Summary so far.
@@ -61,6 +63,16 @@ def workers_for(scheduler: str | None, jobs: int | None) -> Workers:
     return LocalWorkers(jobs or cores())
 
 
+def seconds_of(timeout: str | int | None) -> float | None:
+    """A time-out in seconds. Raises UnitError or SweepError."""
+    if timeout is None:
+        return None
+    found = parse_duration(timeout, "--timeout")
+    if not found:
+        raise SweepError(f"--timeout: expected a duration above 0 such as '10min', got {timeout!r}")
+    return found / 1e9
+
+
 def sweep(
     source: str | Path | Sweep,
     out: str | Path,
@@ -70,22 +82,25 @@ def sweep(
     update: bool = False,
     repair: bool = False,
     retry_failed: bool = False,
+    timeout: str | int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Run a sweep, or what is left of it, into a folder; `hinting.open` reads it, also while it runs.
 
     source: a TOML file, a built-in sweep by name, or a Sweep. jobs: worker processes, by default one a core.
     scheduler: address of a Dask cluster to use instead. update: go on although the file has changed. repair: set
-    damaged files aside. retry_failed: run failed points again. Raises SweepError or ResultsError before anything is
-    changed; whenever it ends, by whatever, the same call goes on from there.
+    damaged files aside. retry_failed: run failed points again. timeout: a point that takes longer ("10min") has failed.
+    Raises SweepError or ResultsError before anything is changed; whenever it ends, by whatever, the same call goes on from
+    there.
     """
+    timeout_s = seconds_of(timeout)
     plan = source if isinstance(source, Sweep) else Sweep.load(source)
     design = Design(plan, None if isinstance(source, Sweep) else Path(source).parent)
     store = Store.open(Path(out), design.provenance(), design.columns, design.points, update=update, repair=repair)
     try:
         if retry_failed:
             store.ledger.retry_failed()
-        with Driver(store, design.document, plan.series, lambda: workers_for(scheduler, jobs), progress) as driver:
+        with Driver(store, design.document, plan.series, lambda: workers_for(scheduler, jobs), progress, timeout_s) as driver:
             driver.run(store.pending())
             return driver.summary
     finally:
@@ -96,12 +111,14 @@ class Driver:
     """Feeds workers and saves what they send. workers: makes them, when there is something to do."""
 
     def __init__(self, store: Store, document: Mapping[str, Any], series: str, workers: Callable[[], Workers],
-                 progress: Progress | None) -> None:
-        self.store, self.document, self.series, self.progress = store, document, series, progress
+                 progress: Progress | None, timeout_s: float | None = None) -> None:
+        self.store, self.document, self.series, self.progress, self.timeout_s = store, document, series, progress, timeout_s
         self._make = workers
         self._workers: Workers | None = None
         self._started = time.monotonic()
         self._mean_s = 0.0
+        self._waiting: deque[Point] = deque()
+        self._alone: deque[Point] = deque()
         self._deaths: Counter[str] = Counter()
         self._unsaved: list[Outcome] = []
         self._saved_at = self._started
@@ -117,56 +134,57 @@ class Driver:
 
     def run(self, points: Iterable[Point]) -> None:
         """Run points until all have ended. What has ended is saved whatever happens."""
-        waiting = deque(points)
-        alone: deque[Point] = deque()
+        self._waiting.extend(points)
         running = 0
-        if waiting and self._workers is None:
+        if self._waiting and self._workers is None:
             self._workers = self._make()
         try:
-            while waiting or alone or running:
+            while self._waiting or self._alone or running:
                 assert self._workers is not None
-                while (waiting or alone) and running < self._workers.slots:
-                    size = 1 if alone else self._task_size(len(waiting))
-                    source = alone or waiting
-                    self._workers.submit(Task(self.document, self.series, tuple(source.popleft() for _ in range(size))))
+                while (self._waiting or self._alone) and running < self._workers.slots:
+                    self._workers.submit(self._task())
                     running += 1
-                for task, answer in self._workers.wait(SAVE_S):
+                for task, (outcomes, lost) in self._workers.wait(SAVE_S):
                     running -= 1
-                    if isinstance(answer, Lost):
-                        alone.extend(self._lost(task, answer))
-                    else:
-                        self._ended(answer)
+                    self._ended(outcomes)
+                    self._go_on(task.points[len(outcomes) :], lost)
                 if time.monotonic() - self._saved_at >= SAVE_S:
                     self._save()
         finally:
             self._save()
 
-    def _task_size(self, left: int) -> int:
-        """So many points that they take TASK_S, fewer near the end, so that no worker is idle then."""
+    def _task(self) -> Task:
+        """So many points that they take TASK_S, fewer near the end, so that no worker is idle then; or one alone."""
         assert self._workers is not None
-        wanted = TASK_S / self._mean_s if self._mean_s else 1
-        return max(1, min(int(wanted), math.ceil(left / (2 * self._workers.slots))))
+        size, source = 1, self._alone
+        if not source:
+            wanted = TASK_S / self._mean_s if self._mean_s else 1
+            size, source = max(1, min(int(wanted), math.ceil(len(self._waiting) / (2 * self._workers.slots)))), self._waiting
+        return Task(self.document, self.series, tuple(source.popleft() for _ in range(size)), self.timeout_s)
 
     def _ended(self, outcomes: list[Outcome]) -> None:
-        took = sum(outcome.run["duration_s"] for outcome in outcomes)
-        mean = max(took / len(outcomes), 1e-4)
-        self._mean_s = mean if not self._mean_s else 0.7 * self._mean_s + 0.3 * mean
+        took = [outcome.run["duration_s"] for outcome in outcomes]
+        whole = [outcome.run["duration_s"] for outcome in outcomes if outcome.values is not None]
+        if whole:
+            mean = max(sum(whole) / len(whole), 1e-4)
+            self._mean_s = mean if not self._mean_s else 0.7 * self._mean_s + 0.3 * mean
         self._unsaved += outcomes
-        self.summary.busy_s += took
+        self.summary.busy_s += sum(took)
         self.summary.new += len(outcomes)
 
-    def _lost(self, task: Task, lost: Lost) -> list[Point]:
-        """Points of a task to run again, each by itself; one that has killed its workers often enough has failed."""
-        self.summary.deaths += 1
-        again = []
-        for point in task.points:
-            if lost.blamed and len(task.points) == 1:
-                self._deaths[point.key] += 1
-            if self._deaths[point.key] >= MOST_DEATHS:
-                self._ended([Outcome(point, {"duration_s": 0.0}, error=f"given up after {MOST_DEATHS} tries: {lost.reason}")])
-            else:
-                again.append(point)
-        return again
+    def _go_on(self, left: tuple[Point, ...], lost: Lost | None) -> None:
+        """Points of a task that have no outcome run again, each alone if it may have killed its worker, but not for ever."""
+        if lost is not None:
+            self.summary.deaths += 1
+            suspects = left[:1] if lost.blamed else left
+            left = left[len(suspects) :]
+            for point in suspects:
+                self._deaths[point.key] += lost.blamed
+                if self._deaths[point.key] < MOST_DEATHS:
+                    self._alone.append(point)
+                else:
+                    self._ended([given_up(point, f"given up after {MOST_DEATHS} tries: {lost.reason}")])
+        self._waiting.extendleft(reversed(left))
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from hinting.errors import ScenarioError, SweepError
 from hinting.scenarios import Scenario, files
 from hinting.scenarios.values import Table, explain, refuse
-from hinting.sweeps.axes import Axis, Limits
+from hinting.sweeps.axes import FLAT, Axis, Limits, flat_axes
 
 __all__ = ["SampleTable", "StudyTable", "Sweep", "load_file"]
 
@@ -22,7 +23,7 @@ class SampleTable(Table):
 
     method: Literal["latin-hypercube", "random"] = "latin-hypercube"
     points: Annotated[int, Field(ge=1, le=10_000_000)]
-    axes: Annotated[dict[str, Limits], Field(min_length=1)]
+    axes: Annotated[dict[str, Limits], FLAT, Field(min_length=1)]
 
 
 class StudyTable(Table):
@@ -42,6 +43,15 @@ class StudyTable(Table):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     seeds: Literal["shared", "own"] | tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = "shared"
     series: Literal["host", "all", "none"] = "host"
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _paths(cls, given: Any) -> Any:
+        """Unquoted paths as in axes; the table of a strategy stays one."""
+        if not isinstance(given, Mapping):
+            return given
+        whole = {key: value for key, value in given.items() if key == "strategy"}
+        return whole | flat_axes({key: value for key, value in given.items() if key not in whole})
 
     @model_validator(mode="after")
     def _one_source_of_repeats(self) -> StudyTable:
@@ -64,8 +74,8 @@ class Sweep(StudyTable):
     every strategy that has it; `strategy` for strategies. zip: axes that go together, value by value.
     """
 
-    axes: dict[str, Axis] = Field(default_factory=dict)
-    zip: tuple[dict[str, list[Any]], ...] = ()
+    axes: Annotated[dict[str, Axis], FLAT] = Field(default_factory=dict)
+    zip: tuple[Annotated[dict[str, list[Any]], FLAT], ...] = ()
     sample: tuple[SampleTable, ...] = ()
     where: tuple[str, ...] = ()
 

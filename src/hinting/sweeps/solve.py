@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,20 @@ from hinting.metrics.timeline import HOST
 from hinting.results.provenance import machine
 from hinting.sweeps.design import Point, scenario_of
 
-__all__ = ["Outcome", "Task", "solve", "solve_point"]
+__all__ = ["Outcome", "Task", "given_up", "solve", "solve_point"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Points for one worker. document: the scenario that they change. series: which are kept. version: of the driver."""
+    """Points for one worker. document: the scenario that they change. series: which are kept. version: of the driver.
+
+    timeout_s: a point that takes longer is stopped.
+    """
 
     document: Mapping[str, Any]
     series: str
     points: tuple[Point, ...]
+    timeout_s: float | None = None
     version: str = hinting.__version__
 
 
@@ -48,11 +52,17 @@ class Outcome:
     traceback: str = ""
 
 
-def solve(task: Task) -> list[Outcome]:
+def solve(task: Task) -> Iterator[Outcome]:
     """Run the points of a task, one after the other. Raises SweepError if this is another version than the driver's."""
     if task.version != hinting.__version__:
         raise SweepError(f"worker on {machine()['node']}: has hinting {hinting.__version__}, the sweep {task.version}")
-    return [solve_point(task.document, task.series, point) for point in task.points]
+    for point in task.points:
+        yield solve_point(task.document, task.series, point)
+
+
+def given_up(point: Point, error: str, duration_s: float = 0.0) -> Outcome:
+    """What came of a point that nobody could run to its end."""
+    return Outcome(point, {"hinting": hinting.__version__, "duration_s": duration_s}, error=error)
 
 
 def solve_point(document: Mapping[str, Any], series: str, point: Point) -> Outcome:

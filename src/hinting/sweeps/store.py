@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
-
 from hinting.errors import ResultsError, SweepError
-from hinting.results.columns import Column, stored
+from hinting.results.columns import Column
 from hinting.results.files import PROVENANCE, WRITING, prepare_folder, replace_file, write_json
 from hinting.results.ledger import DONE, FAILED, LEDGER, PENDING, Failure, Ledger, Stamps
-from hinting.results.parts import POINTS, SERIES, SERIES_OF_POINTS, Parts, points_schema
+from hinting.results.parts import POINTS, SERIES, Parts
 from hinting.sweeps.design import Point
+from hinting.sweeps.rows import points_table, series_table
 from hinting.sweeps.solve import Outcome
 
 __all__ = ["Store", "about_point"]
@@ -116,17 +115,8 @@ class Store:
             raise SweepError(f"--out {self.folder}: {reason}; what is finished is safe, run the command again to go on") from None
 
     def _written(self, done: list[Outcome]) -> tuple[str, Stamps]:
-        schema = points_schema(self.columns)
-        rows = [_row(outcome) for outcome in done]
-        columns = [
-            stored([row.get(field.name) for row in rows], self.columns[field.name]) if field.name in self.columns
-            else pa.array([row[field.name] for row in rows], field.type)
-            for field in schema
-        ]  # fmt: skip
-        series = [one.series.add_column(0, "key", [[one.point.key] * len(one.series)]) for one in done if one.series is not None]
-        whole = pa.concat_tables(series).cast(SERIES_OF_POINTS) if series else None
         name = self.parts.next_name()
-        return name, self.parts.write(name, pa.table(columns, schema=schema), whole, self.provenance)
+        return name, self.parts.write(name, points_table(done, self.columns), series_table(done), self.provenance)
 
     def _clear(self) -> None:
         for path in self.folder.glob(f"{WRITING}*"):
@@ -179,16 +169,6 @@ def about_point(point: Point) -> dict[str, Any]:
     return {"axes": point.axes, "strategy": point.strategy, "changes": point.changes, "seed": point.seed, "repeat": point.repeat}
 
 
-def _row(one: Outcome) -> dict[str, Any]:
-    """A finished point as a row of a part."""
-    point = one.point
-    changes = json.dumps({"strategy": point.strategy, "changes": point.changes}, sort_keys=True)
-    return {
-        **point.axes, "number": point.number, "key": point.key, "repeat": point.repeat, "seed": point.seed,
-        **(one.values or {}), **one.run, "changes": changes,
-    }  # fmt: skip
-
-
 def _check_free(folder: Path) -> None:
     """Refuse a folder that holds something else than the beginnings of a sweep."""
     own = {LOCK, POINTS, SERIES, PROVENANCE, "damaged"}
@@ -228,7 +208,9 @@ def _ledger(folder: Path, meta: Mapping[str, Any], points: Sequence[Point], repa
             ledger.check()
             return ledger
     except ResultsError as error:
-        if not repair or "damaged" not in str(error):
+        if "damaged" not in str(error):
+            raise
+        if not repair:
             raise ResultsError(f"{error}; --repair makes it again from the points that are there") from None
         aside = folder / "damaged"
         aside.mkdir(exist_ok=True)

@@ -20,9 +20,9 @@ from hinting.results.folder import extra
 from hinting.results.ledger import DONE
 from hinting.results.parts import points_schema
 from hinting.results.trials import MORE, objectives_of
-from hinting.sweeps.axes import Limits, Span, parse_axis
+from hinting.sweeps.axes import FLAT, Limits, Span, parse_axis
 from hinting.sweeps.design import STRATEGY, Fields, Point, scenario_of
-from hinting.sweeps.driver import Driver, Progress, Summary, workers_for
+from hinting.sweeps.driver import Driver, Progress, Summary, seconds_of, workers_for
 from hinting.sweeps.model import StudyTable, load_file
 from hinting.sweeps.store import Store, about_point
 
@@ -39,7 +39,7 @@ class Search(StudyTable):
     try. generation: how many are asked for at once.
     """
 
-    axes: Annotated[dict[str, Limits], Field(min_length=1)]
+    axes: Annotated[dict[str, Limits], FLAT, Field(min_length=1)]
     objectives: Annotated[dict[str, Literal["more", "less"]], Field(min_length=1)]
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     generation: Annotated[int, Field(ge=1, le=10_000)] = 10
@@ -121,12 +121,14 @@ def tune(
     scheduler: str | None = None,
     repair: bool = False,
     retry_failed: bool = False,
+    timeout: str | int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Run a search, or what is left of it, into a folder; its table `trials` has the front (column pareto).
 
     Arguments and errors are those of `sweep`. With more trials in the file a finished search goes on.
     """
+    timeout_s = seconds_of(timeout)
     search = source if isinstance(source, Search) else Search.load(source)
     optuna = extra("optuna", "hinting tune")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -136,7 +138,8 @@ def tune(
     try:
         if retry_failed:
             store.ledger.retry_failed()
-        with Driver(store, space.fields.document, search.series, lambda: workers_for(scheduler, jobs), progress) as driver:
+        document = space.fields.document
+        with Driver(store, document, search.series, lambda: workers_for(scheduler, jobs), progress, timeout_s) as driver:
             driver.summary.points = max(driver.summary.points, search.trials * len(space.fields.seeds))
             _search(space, store, driver)
             counts = store.ledger.counts()

@@ -1,7 +1,8 @@
-"""A worker process of this machine: `python -m hinting.sweeps.worker FD` takes tasks from a socket and answers on it."""
+"""A worker process: `python -m hinting.sweeps.worker FD PARENT` takes tasks from a socket and sends each point as it ends."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,13 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
+
+
+def _free() -> None:
+    """Free the guests of a point, which refer to each other: much memory in few objects, which Python would keep for long."""
+    gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()  # all modules are there by now, and need not be looked at again
 
 
 def main() -> None:
@@ -35,7 +43,10 @@ def main() -> None:
         except (EOFError, OSError):
             return
         try:
-            connection.send(solve(task))
+            connection.send(None)  # the first point begins
+            for outcome in solve(task):
+                connection.send(outcome)
+                _free()
         except Exception as error:
             connection.send(error)
 
