@@ -29,7 +29,8 @@ cdef bint passes_by_lists(int kind, int aux) noexcept nogil:
     """What the owner of a CPU's page lists may be interrupted by: requests and frees that leave the lists alone."""
     if kind == ROW_ALLOC or kind == ROW_FREE or kind == ROW_RMQ:
         return aux == (PATH_DIRECT if kind == ROW_ALLOC else FREE_DIRECT if kind == ROW_FREE else 0)
-    return kind == ROW_OTHER or kind == ROW_EXTFRAG or kind == ROW_STEAL or kind == ROW_MOVE or kind == ROW_SETPB
+    return (kind == ROW_OTHER or kind == ROW_HINT_FREE or kind == ROW_EXTFRAG or kind == ROW_STEAL or kind == ROW_MOVE
+            or kind == ROW_SETPB)
 
 
 def _tell_overflows(uint8_t[::1] kind, const uint8_t[::1] cpu, const int16_t[::1] aux):
