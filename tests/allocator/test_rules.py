@@ -197,3 +197,19 @@ def test_what_a_kernel_does_not_have(allocator, kernel):
             allocator.alloc(bad, user_page(kernel))
     with pytest.raises(ValueError, match="cpu"):
         allocator.alloc(0, user_page(kernel), 1)
+
+
+def test_drains_grow_to_32_batches_and_no_further(make):
+    """6.3, 6.1: free_factor has the limit 5, however high the list may grow."""
+    kernel = "linux-6.1"
+    a = make(kernel, one_zone(kernel, 2048, batch=2, high=200))
+    for pfn in (0, 1024):
+        a.add_free(pfn, 10, tail=True)
+    drains, count = [], 0
+    for pfn in [a.alloc(0, user_page(kernel)) for _ in range(400)]:
+        a.free(pfn, 0)
+        if a.pcp_state(1, 0)["count"] <= count:
+            drains.append(count + 1 - a.pcp_state(1, 0)["count"])
+        count = a.pcp_state(1, 0)["count"]
+    assert drains == [2, 4, 8, 16, 32, 64, 64, 64]
+    a.check()

@@ -9,7 +9,7 @@ import pytest
 
 from hinting.errors import RecordingError
 from hinting.recordings import Recording, replay
-from tests.damage import change_value, copy_of, rows_of
+from tests.damage import change_meta, change_value, copy_of, rows_of
 
 HACKBENCH, K612, V8 = "hackbench-768m-1cpu", "k612-stressng-512m-1cpu", "v8-test-5g-1cpu"
 
@@ -111,3 +111,18 @@ def test_more_rows_than_promised(tmp_path):
     pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), folder / "events.parquet")
     with pytest.raises(RecordingError, match=r"32119 rows, meta\.json promises 32118"):
         replay(Recording.open(folder))
+
+
+def test_rows_of_a_type_that_is_unknown(tmp_path):
+    """A type may be named without rows of it; marks of memory pressure need not be known one by one."""
+    folder = copy_of(HACKBENCH, tmp_path)
+    row = rows_of(folder, "MOVE")[0]
+    types = Recording.open(folder).types
+    for name in ("KSWAPD_ELSE", "SHRINK"):
+        change_meta(folder, ("types",), [name if kind == "MOVE" else kind for kind in types])
+        if name == "KSWAPD_ELSE":
+            assert replay(Recording.open(folder)).is_identical
+    with pytest.raises(RecordingError, match=rf"events\.parquet: row {row} \(SHRINK\): rows of this type are unknown"):
+        replay(Recording.open(folder))
+    change_meta(folder, ("types",), [*types, "SHRINK"])
+    assert replay(Recording.open(folder)).is_identical

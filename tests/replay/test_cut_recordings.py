@@ -53,6 +53,19 @@ def test_a_thread_of_v8_under_way(moment, tmp_path):
         assert replay(part, level).is_identical
 
 
+def test_captured_pages_that_are_compound_pages_at_the_start(tmp_path):
+    """They were captured, and allocated again before the start; only what the thread says later tells of it."""
+    recording = Recording.open(FULL / "v8-nearall-384m-1cpu")
+    kinds, pfns = recording.events["type"], recording.events["pfn"]
+    met = int(np.flatnonzero(kinds == recording.types.index("HINT_COMPOUND"))[0])
+    head = recording.events["b"][met]
+    taken = int(np.flatnonzero((kinds[:met] == recording.types.index("ALLOC")) & (pfns[:met] == head))[-1])
+    cut(recording, quiet_row(recording, taken + 1), quiet_row(recording, met + 2000), tmp_path / "part")
+    part = Recording.open(tmp_path / "part")
+    assert part.meta["rows"]["HINT_COMPOUND"] > 0
+    assert replay(part, "hinting").is_identical
+
+
 def test_counters_that_lag_more_decide_no_zone(tmp_path):
     """With a second CPU, which does nothing, counters may lag twice as far: tests near a watermark would go otherwise."""
     folder = tmp_path / "two"

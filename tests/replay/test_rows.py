@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hinting import gfp, kernels
+from hinting import gfp, kernels, strategies
 from hinting._core.engine.replay import Events, effect_order
+from hinting._core.engine.replay_reporting import ReportingReplay
 from hinting._core.engine.replay_request import RequestReplay
 from hinting._core.engine.replay_state import StateReplay
 from hinting._core.mm.allocator import Allocator
@@ -15,7 +16,7 @@ from tests.conftest import DATA
 
 TYPES = (
     "", "ALLOC", "FREE", "RMQ", "ALLOC_FAIL", "ISOLATE", "PUTBACK", "LEAVE", "INSERT", "SETPB", "STEAL", "EXTFRAG", "DRAIN",
-    "DRAINED", "COMPACT_BEGIN", "COMPACT_END", "REFILL",
+    "DRAINED", "COMPACT_BEGIN", "COMPACT_END", "REFILL", "REPORT", "REPORT_WORK",
 )  # fmt: skip
 COLUMNS = {
     "type": np.uint8, "cpu": np.uint8, "zone": np.int8, "pfn": np.int64, "order": np.int8, "mt": np.int8, "aux": np.int16,
@@ -159,6 +160,62 @@ def test_two_cpus_a_free_its_overflow_and_its_drain_take_effect_together():
         ("DRAINED", {"pfn": 64, "cpu": 0}),
     ]  # fmt: skip
     assert effect_order(events(*rows), 2).tolist() == [2, 0, 1, 3]
+
+
+def in_order_of_effect(allocator, *rows):
+    events_ = events(*rows)
+    run = RequestReplay(allocator, events(*rows, order=effect_order(events_, 1)))
+    run.advance()
+    check(allocator)
+    return run.result()
+
+
+def test_an_interrupt_between_a_refill_and_its_request():
+    """The list is locked, so the page freed meanwhile goes to the free lists: too late for the refill."""
+    refill = [("REFILL", {"pfn": -1, "a": 4}), *(("RMQ", {"pfn": pfn, "aux": 1}) for pfn in range(1024, 1028))]
+    rows = [
+        *refill, ("FREE", {"pfn": 64, "aux": 2}), ("RMQ", {"pfn": 64, "aux": 0}), ("ALLOC", {"pfn": 64, "aux": 1}),
+        ("ALLOC", {"pfn": 1024, "aux": 0}),
+    ]  # fmt: skip
+    allocator = guest()
+    result = in_order_of_effect(allocator, *rows)
+    assert result["identical"] == result["allocations"] == 2
+    assert allocator.pcp_lists() == {(1, 0, 1): [1025, 1026, 1027]}
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_an_interrupt_between_a_free_and_its_overflow(nested):
+    """What it takes is not one of the pages that overflow, and they overflow once."""
+    frees = [("FREE", {"pfn": pfn, "aux": 0}) for pfn in range(64, 72)]
+    interrupt = [("RMQ", {"pfn": 1024, "aux": 0}), ("ALLOC", {"pfn": 1024, "aux": 1})] if nested else []
+    drain = [("DRAIN", {"aux": 0, "a": 4, "b": 1, "order": 0}), *(("DRAINED", {"pfn": pfn}) for pfn in range(64, 68))]
+    allocator = guest(batch=4, high=8)
+    result = in_order_of_effect(allocator, *frees, *interrupt, *drain)
+    assert result["identical"] == result["allocations"] == len(interrupt) // 2
+    assert allocator.pcp_lists() == {(1, 0, 1): [71, 70, 69, 68]}
+    assert allocator.free_lists()[1, 2, 1][0] == 64
+
+
+@pytest.mark.parametrize("ncpus", [1, 2])
+def test_a_list_that_reporting_has_left_when_another_cpu_frees_into_it(ncpus):
+    """The kernel saw no unmovable block when it passed that list; with one CPU nobody can have come between."""
+    allocator = guest(content=((2048, 10), (3072, 9)), ncpus=ncpus)
+    allocator.set_block_type(1024, 0)
+    core = strategies.find("page-reporting-6.1", {"order": 9, "low_watermark_rule": False}).core()
+    core.attach(allocator)
+    rows = [
+        ("REPORT_WORK", {"pfn": -1}), ("FREE", {"pfn": 1024, "order": 9, "aux": 2, "cpu": ncpus - 1}),
+        *(("ISOLATE", {"pfn": pfn, "order": order, "aux": 1, "a": 1}) for pfn, order in ((3072, 9), (2048, 10))),
+        ("FREE", {"pfn": 1536, "order": 9, "aux": 2, "cpu": ncpus - 1}),
+        ("REPORT", {"pfn": 2048, "a": 2, "b": 4096 << 10}),
+        *(("PUTBACK", {"pfn": pfn, "order": order}) for pfn, order in ((2048, 10), (3072, 9))),
+    ]  # fmt: skip
+    run = ReportingReplay(allocator, core, events(*rows), step_by_step=True)
+    run.advance()
+    check(allocator)
+    answers = run.answers()
+    assert (answers["same"] == answers["seen"]) == (ncpus == 2)
+    assert ncpus == 1 or run.result()["assisted"] == 1
 
 
 def test_a_row_that_is_not_possible_is_explained():

@@ -7,6 +7,7 @@ import pytest
 
 from hinting import gfp, kernels, strategies
 from hinting._core.mm.allocator import Allocator
+from hinting._core.mm.steps import mark_reported
 from hinting.errors import StrategyError
 
 KERNEL = kernels.load("linux-6.1")
@@ -186,6 +187,21 @@ def test_a_refused_block_becomes_the_first_of_its_list():
     assert run_pass(core) == [[(block << 10, 10) for block in (2, 1, 0)]]
     assert core.statistics()["refused"] == 1
     assert list(reported(allocator, 10).values()) == [False] * 5 + [True] * 3
+
+
+def test_behind_a_reported_block_the_list_is_rotated():
+    """Where the slots are full or a block is refused, the next unreported block becomes the first."""
+    allocator, core = guest(6, low_watermark_rule=False, capacity=2)
+    mark_reported(allocator, 0, 10)
+    lists = []
+    run_pass(core, lambda blocks: lists.append([pfn >> 10 for pfn in reported(allocator, 10)]))
+    assert lists == [[3, 4, 5, 0], [5, 0, 2, 1]]
+    assert core.statistics()["rotations"] == 1
+
+    allocator, core = guest(8, watermark=(4 << 10, 0, 0), low_watermark_rule=False)
+    mark_reported(allocator, 0, 10)
+    assert run_pass(core) == [[(block << 10, 10) for block in (3, 2, 1)]]
+    assert [pfn >> 10 for pfn in reported(allocator, 10)] == [4, 5, 6, 7, 0, 3, 2, 1]
 
 
 def test_a_budget_stop_rotates_the_list():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hinting import strategies
+from hinting import gfp, strategies
 from hinting._core.mm.allocator import Allocator
 from tests.strategies.v8_harness import KERNEL, USER, free_in_lists, guest, run, singles, zone
 
@@ -134,6 +134,20 @@ def test_t7_split():
     assert counters["reallocated_memory"] == 4 + 15 * 4
     assert counters["guest_returned_memory"] == counters["total_isolated_memory"]
     allocator.check()
+
+
+def test_a_compound_page_is_left_behind_as_a_whole_and_counted_for_each_entry():
+    """2.5 a: the next page is the one after the compound page, also from within it."""
+    allocator, core = singles(2, entries=2)
+    allocator.free_list(range(64))
+    allocator.drain()
+    head = allocator.alloc(3, gfp.value(gfp.KERNEL, KERNEL) | KERNEL.gfp["COMP"])
+    core.load(0, [(head + 2, 1, 2), (head + 5, 0, 2)], None)
+    before = core.counters()
+    core.run_thread()
+    after = core.counters()
+    assert after["reallocated_memory"] - before["reallocated_memory"] == 2 * 32
+    assert after["scanned_memory"] - before["scanned_memory"] == 2 * 32
 
 
 @pytest.mark.parametrize(("spare", "refused"), [(0, True), (1, False)])

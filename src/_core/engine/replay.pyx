@@ -25,19 +25,31 @@ _ROWS = {
 }
 
 
+cdef bint passes_by_lists(int kind, int aux) noexcept nogil:
+    """What the owner of a CPU's page lists may be interrupted by: requests and frees that leave the lists alone."""
+    if kind == ROW_ALLOC or kind == ROW_FREE or kind == ROW_RMQ:
+        return aux == (PATH_DIRECT if kind == ROW_ALLOC else FREE_DIRECT if kind == ROW_FREE else 0)
+    return (kind == ROW_OTHER or kind == ROW_HINT_FREE or kind == ROW_EXTFRAG or kind == ROW_STEAL or kind == ROW_MOVE
+            or kind == ROW_SETPB)
+
+
 def _tell_overflows(uint8_t[::1] kind, const uint8_t[::1] cpu, const int16_t[::1] aux):
     """Mark the drains that a free's own overflow caused: answers, where all other drains came from outside.
 
-    A drain belongs to a free if the recording says so and a free is the last row of that CPU: a few drains of a decay
-    are recorded as if they followed from a free.
+    A drain belongs to a free if the recording says so and nothing but what an interrupt does lies between them: the
+    owner holds the lists meanwhile, so an interrupt passes by them. A few drains of a decay are recorded as if they
+    followed from a free.
     """
-    cdef uint8_t last[MAX_CPUS]
+    cdef bint freed[MAX_CPUS]           # a page was put on this CPU's lists, which may overflow now
     cdef int64_t i
-    memset(last, 0, sizeof(last))
+    memset(freed, 0, sizeof(freed))
     for i in range(kind.shape[0]):
-        if kind[i] == ROW_DRAIN and aux[i] == 0 and last[cpu[i]] == ROW_FREE:
+        if kind[i] == ROW_DRAIN and aux[i] == 0 and freed[cpu[i]]:
             kind[i] = ROW_OVERFLOW
-        last[cpu[i]] = kind[i]
+        if kind[i] == ROW_FREE and aux[i] != FREE_DIRECT:
+            freed[cpu[i]] = True
+        elif not passes_by_lists(kind[i], aux[i]):
+            freed[cpu[i]] = False
 
 
 cdef class Events:
@@ -97,9 +109,10 @@ cdef class Events:
 def effect_order(Events events not None, int ncpus):
     """Row numbers in the order in which the rows change the lists.
 
-    With several CPUs the order in which the zone lock was taken decides: a request that refills its list takes effect
-    at the first block of the refill, a free (or a drain from outside) that drains at the first page drained, a pass of
-    page reporting at its first block; everything else where it is recorded.
+    The order in which the zone lock was taken decides: a request that refills its list takes effect at the first block
+    of the refill, a free (or a drain from outside) that drains at the first page drained, a pass of page reporting at
+    its first block; everything else where it is recorded. What lies between is done by other CPUs, or by an interrupt
+    that met the lists locked and passed by them.
     """
     cdef events_t *e = &events.e
     cdef int64_t i
@@ -120,11 +133,11 @@ def effect_order(Events events not None, int ncpus):
         elif e.kind[i] == ROW_EXTFRAG or e.kind[i] == ROW_STEAL:
             if refill[cpu] >= 0:
                 at[i] = refill[cpu]
-        elif e.kind[i] == ROW_ALLOC:
+        elif e.kind[i] == ROW_ALLOC and e.aux[i] != PATH_DIRECT:
             if refill[cpu] >= 0:
                 at[i] = refill[cpu]
             refill[cpu] = -1
-        elif e.kind[i] == ROW_FREE:
+        elif e.kind[i] == ROW_FREE and e.aux[i] != FREE_DIRECT:
             freed[cpu] = i
         elif e.kind[i] == ROW_DRAIN:
             waiting[cpu] = i

@@ -6,6 +6,8 @@ the emulated one take its next step, and both are compared.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+import numpy as np
+
 from hinting._core.common cimport MAX_CPUS, NO_PFN, pfn_t
 from hinting._core.engine.replay cimport (
     BY_HINTING,
@@ -36,12 +38,23 @@ from hinting._core.engine.replay cimport (
 from hinting._core.engine.replay_answers cimport answers_t, judge
 from hinting._core.engine.replay_pressure cimport plain_row, pressed_put, pressure_t
 from hinting._core.engine.replay_request cimport RequestReplay
+from hinting._core.engine.replay_start cimport learn_start
 from hinting._core.engine.replay_steps cimport mapped, tally_t
-from hinting._core.mm.alloc cimport carve_used, free_direct, free_prepared
+from hinting._core.mm.alloc cimport carve_used, free_direct, free_prepared, split_used
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport FPI_NONE
 from hinting._core.mm.counter cimport pcp_of
-from hinting._core.mm.pages cimport TAG_ORDER, TAG_PREPARED, block_type, tag_get, tag_is_used, tag_set, zone_of
+from hinting._core.mm.pages cimport (
+    TAG_COMPOUND,
+    TAG_ORDER,
+    TAG_PREPARED,
+    block_type,
+    covering,
+    tag_get,
+    tag_is_used,
+    tag_set,
+    zone_of,
+)
 from hinting._core.mm.pcp cimport bulk_drain, lowest
 from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
 from hinting._core.strategies.v8 cimport V8
@@ -72,7 +85,8 @@ from hinting._core.strategies.v8_steps cimport (
 ctypedef struct scan_t:                 # a scan under way on a CPU
     int64_t at                          # next entry, -1: none
     int64_t heads                       # entries seen that are first page of a free block
-    int64_t others                      # entries seen in no free block
+    int64_t others                      # entries seen in no free block and kept
+    int64_t dropped_others              # entries dropped because they are in no free block (variant)
     int64_t steady                      # entries before this one were not to be changed when the last one was
     bint draining
 
@@ -80,7 +94,7 @@ ctypedef struct progress_t:
     answers_t answers
     scan_t scan[MAX_CPUS]
     int64_t returned[MAX_CPUS]          # next block to go back
-    int64_t assisted                    # scanned entries whose moment only the recording tells: two CPUs raced
+    int64_t assisted                    # what only the recording tells: moments where two CPUs raced, split blocks
 
 
 cdef void hint_free(v8_t *v, mm_t *m, events_t *e, progress_t *t, const uint32_t *actual, int64_t i) noexcept nogil:
@@ -156,18 +170,28 @@ cdef void scan_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexc
         end_scan(v, c)
         same = same and c.kvm_pt.n == e.a[i]
         if m.ncpus == 1:
-            same = same and s.heads == e.b[i] and s.others == e.c[i]
+            same = same and s.heads == e.b[i] and (s.others == e.c[i] or s.others + s.dropped_others == e.c[i])
         s.at = -1
     else:
         same = got.kind == <int>(V8_DROPPED if e.kind[i] == ROW_HINT_DROP else V8_REPLACED) and got.entry == e.a[i]
         if e.kind[i] == ROW_HINT_DROP and e.aux[i] == 1:        # variant: dropped because it is in no free block
             same = same and got.head == NO_PFN
+            s.dropped_others += 1
         elif e.kind[i] == ROW_HINT_DROP and same and m.ncpus > 1 and (got.head != e.b[i] or got.order != e.c[i]):
             t.assisted += 1             # the kernel read mark and order while the other CPU changed the block
         else:
             same = same and got.head == e.b[i] and got.order == e.c[i]
         look_ahead(v, m, c, s)
     judge(&t.answers, i, same, got.page)
+
+
+cdef void see_split(mm_t *m, progress_t *t, pfn_t pfn) noexcept nogil:
+    """A page in use that is not the first of its block: its owner has split the block, which no row shows."""
+    cdef pfn_t head = NO_PFN
+    cdef uint8_t tag = covering(m, pfn, &head)
+    if tag_is_used(tag) and not tag & TAG_COMPOUND and head != pfn:
+        split_used(m, head, tag & TAG_ORDER)
+        t.assisted += 1
 
 
 cdef void thread_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noexcept nogil:
@@ -179,6 +203,8 @@ cdef void thread_on(v8_t *v, mm_t *m, events_t *e, progress_t *t, int64_t i) noe
     cdef bint same = False
     got.page = NO_PFN
     if c.at >= 0 and not is_examined(c):
+        if kind == ROW_HINT_REF:
+            see_split(m, t, c.pfn)
         got = examine(v, m, c, cpu)
         same = got.entry == e.a[i]
         if kind == ROW_HINT_COMPOUND:
@@ -236,7 +262,7 @@ cdef void hint_row(
         t.scan[cpu].draining = False
     elif kind == ROW_HINT_SCAN:
         judge(&t.answers, i, c.kvm_pt.n == e.a[i], NO_PFN)
-        t.scan[cpu].at = t.scan[cpu].heads = t.scan[cpu].others = 0
+        t.scan[cpu].at = t.scan[cpu].heads = t.scan[cpu].others = t.scan[cpu].dropped_others = 0
         look_ahead(v, m, c, &t.scan[cpu])
     elif kind == ROW_HINT_DROP or kind == ROW_HINT_REPLACE or kind == ROW_HINT_SCAN_END:
         scan_on(v, m, e, t, i)
@@ -270,7 +296,9 @@ cdef class HintingReplay(RequestReplay):
 
     def __init__(self, Allocator allocator not None, V8 strategy not None, Events events not None, *, bint pressure=False):
         cdef int cpu
+        cdef uint8_t[::1] touched = np.zeros(allocator.m.span + 1, np.uint8)
         super().__init__(allocator, events, pressure=pressure)
+        learn_start(&allocator.m, &events.e, &touched[0])
         self.strategy = strategy
         self.steps.answers.first_row = self.steps.answers.first_pfn = -1
         for cpu in range(MAX_CPUS):

@@ -49,6 +49,7 @@ from hinting._core.engine.replay cimport (
     events_t,
 )
 from hinting._core.engine.replay_steps cimport compare, mapped, passed_by_lists, request_row, tally_t
+from hinting._core.kernel cimport RESERVE_HARDER
 from hinting._core.mm.alloc cimport bulk_one, carve_used, free_direct, mark_used, prepare
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, account_list, list_del, move_block, rotate_to_front
 from hinting._core.mm.counter cimport pcp_of
@@ -67,7 +68,7 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.pcp cimport bulk_drain, drain_overflow, pcp_overflow, pcp_push
-from hinting._core.mm.scan cimport fast_flags, request, request_t, take_direct, take_from_zone
+from hinting._core.mm.scan cimport fast_flags, request, request_t, reserves_after, take_direct, take_from_zone
 from hinting._core.mm.state cimport link_t, mm_t, pcp_t, zone_t
 from hinting._core.mm.watermark cimport (
     ALLOC_HIGHATOMIC,
@@ -106,8 +107,8 @@ ctypedef struct pressure_t:
     uint16_t taken[MAX_CPUS][NR_ORDERS]     # blocks of an order that the request under way took so far
     fallbacks_t fallbacks[MAX_CPUS]
 
-cdef inline uint32_t recorded_flags(int64_t aflags) noexcept nogil:
-    """Allocation flags as 6.x numbers them, in the encoding of the cores."""
+cdef inline uint32_t recorded_flags(const mm_t *m, int64_t aflags) noexcept nogil:
+    """Allocation flags as the kernel numbers them, in the encoding of the cores; 5.0 has KSWAPD where 6.x has HIGHATOMIC."""
     cdef uint32_t flags = <uint32_t>aflags & ALLOC_WMARK_MASK
     if aflags & 0x04:
         flags |= ALLOC_NO_WATERMARKS
@@ -120,7 +121,7 @@ cdef inline uint32_t recorded_flags(int64_t aflags) noexcept nogil:
     if aflags & 0x100:
         flags |= ALLOC_NOFRAGMENT
     if aflags & 0x200:
-        flags |= ALLOC_HIGHATOMIC
+        flags |= ALLOC_KSWAPD if m.k.reserves == RESERVE_HARDER else ALLOC_HIGHATOMIC
     if aflags & 0x800:
         flags |= ALLOC_KSWAPD
     return flags
@@ -173,7 +174,7 @@ cdef inline void pressed_alloc(mm_t *m, events_t *e, tally_t *t, pressure_t *p, 
         if e.aux[i] == PATH_CAPTURED:
             pfn = captured(m, e, p, i)
         if pfn == NO_PFN:
-            flags = recorded_flags(e.aflags[i])
+            flags = recorded_flags(m, e.aflags[i])
             p.n.zones += not is_own_way(m, &r, flags, z)
             if passed_by_lists(m, e, i):
                 pfn = take_direct(m, z, cpu, &r, flags & ~<uint32_t>ALLOC_NOFRAGMENT)
@@ -181,7 +182,7 @@ cdef inline void pressed_alloc(mm_t *m, events_t *e, tally_t *t, pressure_t *p, 
                 pfn = take_from_zone(m, z, cpu, &r, flags)
             if pfn == NO_PFN and flags & ALLOC_NOFRAGMENT:      # the flags are those with which the pass began
                 pfn = take_from_zone(m, z, cpu, &r, flags & ~<uint32_t>ALLOC_NOFRAGMENT)
-            if pfn != NO_PFN and flags & ALLOC_HIGHATOMIC:
+            if pfn != NO_PFN and reserves_after(m, &r, flags):
                 reserve_highatomic(m, z, cpu, pfn, r.order)
         if pfn != NO_PFN:
             mark_used(m, pfn, &r)

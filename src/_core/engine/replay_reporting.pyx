@@ -3,15 +3,16 @@
 Those are its start (REPORT_WORK) and its return from the host (the first PUTBACK of a report). At request level the
 worker runs from there to its next report, or to the end of the pass, by itself. At hinting level each recorded decision
 makes it take its next step, at the moment of the recorded one, and both are compared; so it does with several CPUs,
-where others may change the lists between two steps. A pass whose remaining decisions the recording does not have is
-run to its end at its last row; what it decides there is counted as different.
+where others may change the lists between two steps; a list that the kernel left with nothing to report is left here
+too if another CPU has freed into it by the time of the next decision. A pass whose remaining decisions the recording
+does not have is run to its end at its last row; what it decides there is counted as different.
 
 Up to the first REPORT_WORK the rows of a pass that was under way at the start are taken as recorded.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from hinting._core.common cimport NO_PFN, PAGE_BYTES, pfn_t
+from hinting._core.common cimport MAX_ORDER, MT_ISOLATE, NO_PFN, NR_MIGRATETYPES, PAGE_BYTES, pfn_t
 from hinting._core.engine.replay cimport (
     BY_REPORTING,
     ROW_ISOLATE,
@@ -27,13 +28,28 @@ from hinting._core.engine.replay_answers cimport answers_t, judge
 from hinting._core.engine.replay_pressure cimport plain_row
 from hinting._core.engine.replay_request cimport RequestReplay
 from hinting._core.mm.allocator cimport Allocator
-from hinting._core.mm.pages cimport block_type
-from hinting._core.mm.state cimport mm_t
+from hinting._core.mm.pages cimport (
+    TAG_KIND,
+    TAG_ORDER,
+    TAG_REPORTED,
+    block_type,
+    covering,
+    links_of,
+    list_head,
+    node_of,
+    pfn_of_node,
+    tag_get,
+    tag_is_buddy,
+    zone_of,
+)
+from hinting._core.mm.state cimport link_t, mm_t
 from hinting._core.strategies.page_reporting cimport PageReporting
 from hinting._core.strategies.page_reporting_steps cimport (
     AT_HOST,
+    AT_LIST,
     AT_NONE,
     AT_RETURN,
+    AT_ZONE,
     PR_DONE,
     PR_ISOLATED,
     PR_REFUSED,
@@ -109,6 +125,57 @@ cdef void work_begins(reporting_t *r, mm_t *m, events_t *e, answers_t *t, int64_
     judge(t, i, over and r.state == REPORTING_REQUESTED, NO_PFN)
     begin_pass(r)
     settle(r, m, e, t, i)
+
+
+cdef bint has_unreported(const reporting_t *r, mm_t *m) noexcept nogil:
+    """The list before which the worker stands has something to report by now."""
+    cdef link_t *links = links_of(m, r.order)
+    cdef uint32_t head = list_head(m, r.zone, r.mt, r.order)
+    cdef uint32_t node = links[head].next
+    while node != head and (tag_get(m, pfn_of_node(node, r.order), r.order) & TAG_KIND) == TAG_REPORTED:
+        node = links[node].next
+    return node != head
+
+
+cdef int64_t pass_by(reporting_t *r, mm_t *m, int zone, int order, int mt) noexcept nogil:
+    """Several CPUs: go on to a list, since the kernel has left those before it, when they had nothing to report.
+
+    Other CPUs may have freed blocks into them since. Returns how many of them have something by now.
+    """
+    cdef int64_t later = 0
+    if r.place == AT_LIST and r.zone < zone and r.free_slots == r.capacity:
+        r.place = AT_ZONE
+        r.zone += 1
+    if r.place == AT_ZONE and r.zone <= zone:
+        r.zone = zone
+        r.place = AT_LIST
+        r.order = r.min_order
+        r.mt = 0
+    while r.place == AT_LIST and r.zone == zone and r.order <= MAX_ORDER and (
+            r.order < order or r.order == order and r.mt < mt):
+        later += has_unreported(r, m)
+        r.mt += 1
+        if r.mt == MT_ISOLATE:
+            r.mt = 0
+            r.order += 1
+    return later
+
+
+cdef int64_t catch_up(reporting_t *r, mm_t *m, const events_t *e, int64_t i) noexcept nogil:
+    """Bring the worker to the list that a recorded decision of several CPUs is about; see pass_by."""
+    cdef pfn_t pfn = <pfn_t>e.pfn[i], head = NO_PFN
+    cdef uint32_t base, node
+    cdef uint8_t tag
+    if e.kind[i] == ROW_REPORT:
+        return pass_by(r, m, r.zone, MAX_ORDER + 1, 0) if r.place == AT_LIST and r.free_slots else 0
+    tag = covering(m, pfn, &head)
+    if e.kind[i] != ROW_ISOLATE or not tag_is_buddy(tag) or head != pfn or (tag & TAG_ORDER) < r.min_order:
+        return 0
+    base = m.nblocks if (tag & TAG_ORDER) == MAX_ORDER else m.span
+    node = node_of(pfn, tag & TAG_ORDER)
+    while node < base:
+        node = links_of(m, tag & TAG_ORDER)[node].prev
+    return pass_by(r, m, zone_of(m, pfn).index, tag & TAG_ORDER, ((node - base) >> 4) % NR_MIGRATETYPES)
 
 
 cdef void decide(reporting_t *r, mm_t *m, events_t *e, answers_t *t, int64_t i) noexcept nogil:
@@ -192,6 +259,8 @@ cdef class ReportingReplay(RequestReplay):
             elif kind == ROW_REPORT_WORK:
                 work_begins(r, m, e, &self.decided, i)
             elif kind != ROW_PUTBACK or is_out(r, <pfn_t>e.pfn[i]):
+                if m.ncpus > 1:
+                    self.t.assisted += catch_up(r, m, e, i)
                 decide(r, m, e, &self.decided, i)
             else:
                 plain_row(m, e, &self.t, self.p, self.actual, i)

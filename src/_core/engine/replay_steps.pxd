@@ -12,6 +12,7 @@ from hinting._core.common cimport (
     PAGEBLOCK_ORDER,
     pfn_t,
 )
+from hinting._core.kernel cimport RESERVE_HARDER
 from hinting._core.mm.alloc cimport (
     bulk_one,
     bulk_zone,
@@ -174,7 +175,7 @@ cdef inline bint passed_by_lists(const mm_t *m, const events_t *e, int64_t i) no
     It interrupted an owner of the lists, whose lock it could not get. (From a reserve it comes that way too, but then
     the lists had nothing.)
     """
-    return e.aux[i] == PATH_DIRECT and m.k.pcp_orders >> e.order[i] & 1 and (
+    return e.aux[i] == PATH_DIRECT and m.k.pcp_orders >> e.order[i] & 1 and m.k.reserves != RESERVE_HARDER and (
         e.aflags[i] < 0 or not e.aflags[i] & KERNEL_RESERVES)
 
 cdef inline pfn_t scan_passing_by(mm_t *m, int cpu, const request_t *r, uint32_t flags) noexcept nogil:

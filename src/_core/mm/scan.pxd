@@ -122,6 +122,10 @@ cdef inline bint zone_admits(mm_t *m, zone_t *z, const request_t *r, uint32_t fl
     return flags & ALLOC_NO_WATERMARKS or wm_fast(
         m, z, r.order, wmark(z, flags & ALLOC_WMARK_MASK), r.highest_zone, flags, r.gfp)
 
+cdef inline bint reserves_after(const mm_t *m, const request_t *r, uint32_t flags) noexcept nogil:
+    """A request that was served keeps its pageblock for others like it."""
+    return flags & ALLOC_HIGHATOMIC or m.k.reserves == RESERVE_HARDER and r.order > 0 and flags & ALLOC_NON_BLOCK
+
 cdef inline pfn_t scan_zones(mm_t *m, int cpu, const request_t *r, uint32_t flags) noexcept nogil:
     """One pass over the zone list, and a second one without NOFRAGMENT if the first finds nothing."""
     cdef int i
@@ -134,8 +138,7 @@ cdef inline pfn_t scan_zones(mm_t *m, int cpu, const request_t *r, uint32_t flag
                 continue
             pfn = take_from_zone(m, z, cpu, r, flags)
             if pfn != NO_PFN:
-                if flags & ALLOC_HIGHATOMIC or (
-                        m.k.reserves == RESERVE_HARDER and r.order > 0 and flags & ALLOC_NON_BLOCK):
+                if reserves_after(m, r, flags):
                     reserve_highatomic(m, z, cpu, pfn, r.order)
                 return pfn
         if not flags & ALLOC_NOFRAGMENT:

@@ -56,6 +56,16 @@ _CAPTURE_ROWS = (
 )  # fmt: skip
 
 
+#: Types of rows that a recording may have; whatever begins with one of the words marks a moment of memory pressure.
+_KNOWN_ROWS = frozenset((
+    "", "ALLOC", "ALLOC_FAIL", "FREE", "REFILL", "RMQ", "DRAIN", "DRAINED", "EXTFRAG", "STEAL", "MFB", "MOVE", "SETPB", "ISOLATE",
+    "PUTBACK", "REPORT", "REPORT_WORK", "ROTATE", "DRAIN_CPU", "DRAIN_ALL", "LEAVE", "INSERT", "VMFOLD", "DECAY", "MARK",
+    *_CAPTURE_ROWS, "HINT_RUN", "HINT_COMPOUND", "HINT_REF", "HINT_ISOLATED", "HINT_FAIL", "HINT_NONBUDDY", "HINT_REPORTED",
+    "HINT_RETURN", "HINT_RUN_END",
+))  # fmt: skip
+_PRESSURE_ROWS = ("KSWAPD_", "RECLAIM_", "COMPACT_", "OOM_", "RESERVE_", "UNRESERVE_")
+
+
 def is_recording(path: Path) -> bool:
     """Whether the folder looks like a recording."""
     return (path / "meta.json").is_file() and (path / "events.parquet").is_file()
@@ -189,6 +199,8 @@ class Recording:
                 f"cpu is not below {self.ncpus}": events["cpu"] >= self.ncpus,
             },
         )
+        strange = np.array([name not in _KNOWN_ROWS and not name.startswith(_PRESSURE_ROWS) for name in types.tolist()])
+        self._refuse(events, types, file, {"rows of this type are unknown here": strange[events["type"]]})
         pfn, order, mt, aux = (events[name].astype(np.int64) for name in ("pfn", "order", "mt", "aux"))
 
         def rows(*names: str) -> np.ndarray:
@@ -204,7 +216,8 @@ class Recording:
             start = int(zone["zone_start_pfn"])
             in_zone |= (pfn >= start) & (pfn < start + int(zone["spanned_pages"]))
         zones = [int(zone["zone_idx"]) for zone in self.meta["t0"]["zones"]]
-        orders = kernels.load(self.kernel).pcp_orders
+        kernel = kernels.load(self.kernel)
+        orders = kernel.pcp_orders
         self._refuse(
             events,
             types,
@@ -227,7 +240,7 @@ class Recording:
                 f"order is not a cpu below {self.ncpus}": drain & ((order < 0) | (order >= self.ncpus)),
                 f"aux is not a cpu below {self.ncpus}": decay & ((aux < 0) | (aux >= self.ncpus)),
                 "a or b is not a number of pages and a per-CPU list": drain
-                & ((events["a"] < 0) | (events["b"] < 0) | (events["b"] > 13)),
+                & ((events["a"] < 0) | (events["b"] < (-1 if kernel.pcp_tuning == "fixed" else 0)) | (events["b"] > 13)),
             },
         )
 

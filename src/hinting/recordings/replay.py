@@ -190,7 +190,7 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
         raise HintingError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")
     columns = recording.events
     events, order = Events(columns, recording.types), np.arange(len(columns["type"]))
-    if level != "state" and recording.ncpus > 1:
+    if level != "state":
         order = effect_order(events, recording.ncpus)
         events = Events(columns, recording.types, order)
     run = _Run.begin(recording, level, events)
