@@ -48,7 +48,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float, n: int) -> np
 
 def parts(total: int, n: int) -> np.ndarray:
     """A whole number as n parts that are equal but for one."""
-    edges = np.arange(n + 1, dtype=np.int64) * total // n
+    edges = np.arange(n + 1, dtype=np.int64) * total // max(1, n)
     return np.diff(edges)
 
 
