@@ -15,7 +15,7 @@ def test_a_guest_that_is_shut_down_gives_everything_back():
     sim.run(until="20s")
     assert not first.is_idle
     first.shut_down()
-    assert first.is_idle and not first.is_running and not first.is_lost
+    assert (first.is_idle, first.is_running, first.is_lost) == (True, False, False)
     assert first.counts()["held_frames"] == 0
     assert sim.host.used_bytes() == before + other.counts()["held_frames"] * 4096
     sim.check()
@@ -90,7 +90,7 @@ def test_guests_of_a_scenario_come_and_go(tmp_path, until):
     path = tmp_path / "shift.toml"
     path.write_text(SHIFT.format(until=until))
     arm = h.Scenario.load(path).run("none").arms[0]
-    assert arm.lost is None and arm.guests_launched == 4
+    assert (arm.lost, arm.guests_launched) == (None, 4)
     assert [guest.number for guest in arm.guests] == [0, 1, 2, 3]
     ends = [30, 50, 70, 75 if "75" in until else 90]
     assert [guest.done_s for guest in arm.guests] == pytest.approx(ends, abs=0.01)
