@@ -105,8 +105,10 @@ cdef class Machine:
         cdef vcpu_t *v
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
-        whole = validate(np.concatenate([self.programs[cpu], op_rows(ops)]), self.allocator.npfn)
+        whole = np.concatenate([self.programs[cpu], op_rows(ops)])
         self._own_processes(whole, cpu)
+        elsewhere = [begun(self.programs[other]) for other in range(self.g.ncpus) if other != cpu]
+        whole = validate(whole, self.allocator.npfn, np.concatenate([np.empty(0, np.int64), *elsewhere]))
         if (whole["op"] == OP_RESIZE).any():
             self._resizable()
         caches = slab_caches(whole, self.slab_caches)
