@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import time
 from collections.abc import Callable, Iterable
@@ -46,7 +47,12 @@ def run(
     if strategy is not None or seed is not None:
         names = None if strategy is None else [strategy] if isinstance(strategy, str) else list(strategy)
         scenario = scenario.changed({} if seed is None else {"seed": seed}, names)
-    return Result(scenario, [_run_arm(scenario, label, progress, spans) for label in scenario.arms()])
+    arms: list[ArmResult] = []
+    for label in scenario.arms():
+        if arms:
+            gc.collect()  # guests of the arm before: simulations are cycles
+        arms.append(_run_arm(scenario, label, progress, spans))
+    return Result(scenario, arms)
 
 
 class Arm:
