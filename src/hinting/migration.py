@@ -53,8 +53,8 @@ class Migration:
             raise HintingError(f"bandwidth must be at least a page in 10 ms, got {bandwidth!r} in a second")
         if isinstance(max_rounds, bool) or not isinstance(max_rounds, int) or max_rounds < 1:
             raise HintingError(f"max_rounds must be a whole number, 1 or more, got {max_rounds!r}")
-        if vm.is_lost:
-            raise HintingError(f"guest {vm.number + 1} is lost")
+        if not vm.is_running:
+            raise HintingError(f"guest {vm.number + 1} is {'lost' if vm.is_lost else 'shut down'}")
         self.rounds: list[Round] = []
         self.started_s = simulation.now
         self.done_s: float | None = None
@@ -108,7 +108,7 @@ class Migration:
         self._before = {name: now[name] for name in self._before}
 
     def _tick(self) -> None:
-        if self.vm.is_lost:
+        if not self.vm.is_running:
             self._finish()
             return
         budget = self.bandwidth * TICK_NS / 10**9 / PAGE_BYTES + self._carry
@@ -127,6 +127,6 @@ class Migration:
     def _finish(self) -> None:
         self.done_s = self.simulation.now
         self._routine.cancel()
-        if not self.vm.is_lost:
+        if self.vm.is_running:
             self._backing.end_migration()
             self._command(_DONE)

@@ -85,7 +85,7 @@ class VM:
             self.machine.append(rows, vcpu + i)
 
     def run_until_idle(self, timeout: int | str | None = None) -> bool:
-        """Let time pass until this guest has done all its rows or is lost; False if the timeout came first."""
+        """Let time pass until this guest has done all its rows or is gone; False if the timeout came first."""
         end = _END if timeout is None else self._simulation.now_ns + parse_duration(timeout, "timeout")
         self._simulation.run_until_idle(self, end)
         return self.machine.is_idle
@@ -123,6 +123,18 @@ class VM:
     def is_lost(self) -> bool:
         """Whether the host's OOM killer ended this guest."""
         return self.machine.is_lost
+
+    @property
+    def is_running(self) -> bool:
+        """Neither killed nor shut down."""
+        return not self.is_lost and self.machine.shut_down_at_ns is None
+
+    def shut_down(self) -> None:
+        """End the guest now, as when its VMM is stopped: programs do not go on, all that it cost the host is free again.
+
+        Swap is given back without I/O. What was measured stays; nothing happens to a guest that is lost or was shut down.
+        """
+        self.machine.shut_down()
 
     @property
     def is_idle(self) -> bool:

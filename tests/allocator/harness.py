@@ -42,14 +42,14 @@ class Recorder:
     def setup(self, n_cpus):
         self.calls = []
 
-    def on_free(self, guest, cpu, pfns, orders):
-        self.calls.append(("free", cpu, int(pfns[0]), int(orders[0])))
+    def on_free(self, guest, cpu, pfn, order):
+        self.calls.append(("free", cpu, pfn, order))
 
-    def on_alloc(self, guest, cpu, pfns, orders):
-        self.calls.append(("alloc", cpu, int(pfns[0]), int(orders[0])))
+    def on_alloc(self, guest, cpu, pfn, order):
+        self.calls.append(("alloc", cpu, pfn, order))
 
-    def on_merged(self, guest, cpu, pfns, orders):
-        self.calls.append(("merged", cpu, int(pfns[0]), int(orders[0])))
+    def on_merged(self, guest, cpu, pfn, order):
+        self.calls.append(("merged", cpu, pfn, order))
 
 
 def record_hooks(allocator: Allocator) -> list:

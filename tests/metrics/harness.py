@@ -36,10 +36,9 @@ class ReportAtOnce:
     def setup(self, n_cpus):
         pass
 
-    def on_merged(self, guest, cpu, pfns, orders):
-        if orders[0] >= 9:
-            heads, sizes = guest.blocks(pfns)
-            guest.isolate_all(heads, sizes)
+    def on_merged(self, guest, cpu, pfn, order):
+        if order >= 9:
+            guest.isolate(*guest.block(pfn))
             guest.report()
 
 

@@ -33,7 +33,7 @@ class Fake:
 
     @property
     def vm(self):
-        return SimpleNamespace(is_lost=False)
+        return SimpleNamespace(is_running=True)
 
 
 def policy(cls, members, used, total=1000 * MIB, **parameters):

@@ -10,6 +10,7 @@ import hinting as h
 from hinting import scenarios
 from hinting.errors import HintingError, ScenarioError
 from hinting.experiments import run
+from hinting.units import parse_size
 
 SMALL = """
 strategy = ["none", { name = "v8", entries = 64 }]
@@ -43,6 +44,14 @@ def test_built_in_scenarios_are_complete():
         assert tomllib.loads(scenarios.text(name))
         assert h.Scenario.from_document(scenario.document()) == scenario
         assert json.dumps(scenario.document())
+
+
+def test_the_fleet_is_sixty_guests_that_overcommit_the_host():
+    fleet = h.Scenario.load("fleet")
+    assert sum(group.count for group in fleet.guests) == 60
+    assert sum(group.count * parse_size(group.memory) for group in fleet.guests) == 488 << 30
+    arm = fleet.changed({"until": "45s"}).run("none").arms[0]
+    assert (arm.guests_launched, arm.emulated_s) == (6, 45)
 
 
 def test_load_and_run(small):

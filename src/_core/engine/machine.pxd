@@ -40,6 +40,7 @@ cdef enum:
 
     GUEST_FINE = 0
     GUEST_LOST = 1                      # killed by the host's OOM killer
+    GUEST_SHUT_DOWN = 2
 
     NR_QUANTILES = 3                    # 50, 90 and 99 %
     NR_WINDOWS = 3                      # 1, 10 and 60 s
@@ -174,7 +175,7 @@ ctypedef struct meter_t:                # what is measured of a guest; meter.pxd
 ctypedef struct machine_t:
     int number
     int state                           # GUEST_*
-    int64_t lost_at
+    int64_t ended_at                    # when it was killed or shut down
     mm_t *mm
     backing_t *backing
     strategy_t *strategy                # NULL: none

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 OP_DTYPE: np.dtype[np.void]
 OPS: dict[str, int]
@@ -19,8 +19,8 @@ MAX_FILE_PAGES: int
 def op_rows(ops: object) -> NDArray[np.void]:
     """The same array if it is a one-dimensional array of OP_DTYPE; raises OpError."""
 
-def validate(ops: NDArray[np.void], npfn: int) -> NDArray[np.void]:
-    """Check an op array and return it contiguous in OP_DTYPE."""
+def validate(ops: NDArray[np.void], npfn: int, elsewhere: ArrayLike = ()) -> NDArray[np.void]:
+    """Check an op array and return it contiguous in OP_DTYPE. elsewhere: processes that begin on other vCPUs."""
 
 def begun(rows: NDArray[np.void]) -> NDArray[np.int64]:
     """Numbers of the processes that begin in an op array."""

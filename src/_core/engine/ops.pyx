@@ -1,7 +1,9 @@
 """The op array: one structured dtype that workload generators, recordings and other simulators all produce.
 
-A guest executes rows in order on one vCPU. A process belongs to the vCPU whose program spawns it. Every row
-takes emulated time by the cost profile.
+A guest executes rows in order on one vCPU. A process belongs to the vCPU whose program spawns it, which forks it, execs
+and ends it; it may have threads on others, whose programs MMAP, TOUCH, UNMAP and MUNMAP. A thread's row for which the process or
+the mapping is not there when its turn comes is passed over: let the thread WAIT for a mark. Every row takes emulated time
+by the cost profile.
 
 =========== ==========================================================================================================
 op          meaning of the fields
@@ -110,10 +112,10 @@ def op_rows(ops):
     return np.atleast_1d(ops)
 
 
-def validate(ops, npfn):
-    """Check an op array and return it contiguous in OP_DTYPE.
+def validate(ops, npfn, elsewhere=()):
+    """Check an op array and return it contiguous in OP_DTYPE. elsewhere: processes that begin on other vCPUs.
 
-    Every process must be spawned before its rows and end before its number is used again, every mapping made before it
+    Every process of its own must be spawned before its rows and end before its number is used again, every mapping made before it
     is touched, every range inside its mapping, every page frame of BACK below npfn. Raises OpError naming the first row
     that is wrong.
     """
@@ -143,8 +145,16 @@ def validate(ops, npfn):
     _fail(rows, at("DROP_CACHES") & (rows["flags"] > OPF_SLAB), "flags must be 0 or SLAB")
     _fail(rows, at("SYNC") & ((rows["flags"] | OPF_ALL_FILES) != OPF_ALL_FILES), "flags must be 0 or ALL_FILES")
     _fail(rows, at("RESIZE") & (a > npfn), f"a must be at most the guest's {npfn} pages")
-    _check_order(rows)
+    _check_threads(rows, np.isin(rows["proc"], np.asarray(elsewhere, np.int64)), at)
+    _check_order(rows, elsewhere)
     return rows
+
+
+def _check_threads(rows, is_thread, at):
+    _fail(rows, is_thread & at("FORK", "EXEC", "EXIT"),
+          "the process begins on another vCPU, which is to do this: a thread can only MMAP, TOUCH, UNMAP and MUNMAP")
+    most = np.maximum(rows["a"], rows["b"])
+    _fail(rows, is_thread & at("TOUCH", "UNMAP") & (most > MAX_PAGES), f"a mapping has at most {MAX_PAGES} pages")
 
 
 def _check_slab(rows, at):
@@ -253,11 +263,13 @@ cdef int wrong_at(const op_t *o, int64_t *process, const int64_t *base, int64_t 
     return FINE if o.a <= pages[at] and o.b <= pages[at] - o.a else BEYOND
 
 
-def _check_order(rows):
-    """Refuse rows of processes and mappings that do not exist at that point."""
+def _check_order(rows, elsewhere):
+    """Refuse rows of processes and mappings that do not exist at that point, but for processes of other vCPUs."""
     cdef op_t[::1] ops = rows
     cdef int64_t n = rows.size, i
-    cdef int64_t[::1] process = np.zeros(numbers_used(rows), np.int64)
+    lives = np.zeros(numbers_used(rows), np.int64)
+    cdef int64_t[::1] process = lives
+    cdef uint8_t[::1] threads = np.isin(np.arange(lives.size), np.asarray(elsewhere, np.int64)).view(np.uint8)
     room = np.zeros(process.size + 1, np.int64)
     cdef int64_t[::1] base = room
     cdef int64_t[::1] made, pages
@@ -276,7 +288,7 @@ def _check_order(rows):
     made, pages = np.zeros(room.max() + 1, np.int64), np.zeros(room.max() + 1, np.int64)
     with nogil:
         for i in range(n):
-            if of_process[ops[i].op]:
+            if of_process[ops[i].op] and not threads[ops[i].proc]:
                 wrong = wrong_at(&ops[i], &process[0], &base[0], &made[0], &pages[0])
                 if wrong != FINE:
                     break

@@ -41,6 +41,13 @@ class Machine:
         """When it was killed, None if it was not."""
 
     @property
+    def shut_down_at_ns(self) -> int | None:
+        """When it was shut down, None if it was not."""
+
+    def shut_down(self) -> None:
+        """The guest ends now, with all its programs: the host has its memory back. Nothing for a guest that is gone."""
+
+    @property
     def is_idle(self) -> bool:
         """No vCPU has a row left to run and no report is under way."""
 

@@ -16,6 +16,7 @@ from hinting._core.engine.charge cimport price_holds
 from hinting._core.engine.machine cimport (
     GUEST_FINE,
     GUEST_LOST,
+    GUEST_SHUT_DOWN,
     NEVER,
     PROGRAM_ENDED,
     PROGRAM_RUNS,
@@ -31,7 +32,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
-from hinting._core.engine.meter cimport VMM_CLOCK, note, used_by_host
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, OP_RESIZE, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
 from hinting._core.engine.recount cimport check_counts
@@ -45,7 +46,7 @@ from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_IOTHREAD, VIA_MAI
 from hinting._core.engine.virtual_disk cimport disk_copies
 from hinting._core.engine.vmm cimport config_interrupt, host_work, poll, resize
 from hinting._core.histogram cimport HIST_SIZE, hist_t, hist_value
-from hinting._core.host.backing cimport lazy_init
+from hinting._core.host.backing cimport host_remove_guest, lazy_init
 from hinting._core.host.host cimport Backing, HostMemory
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.common cimport NR_ORDERS
@@ -104,8 +105,10 @@ cdef class Machine:
         cdef vcpu_t *v
         if not 0 <= cpu < self.g.ncpus:
             raise GuestError(f"cpu must be between 0 and {self.g.ncpus - 1}, got {cpu}")
-        whole = validate(np.concatenate([self.programs[cpu], op_rows(ops)]), self.allocator.npfn)
+        whole = np.concatenate([self.programs[cpu], op_rows(ops)])
         self._own_processes(whole, cpu)
+        elsewhere = [begun(self.programs[other]) for other in range(self.g.ncpus) if other != cpu]
+        whole = validate(whole, self.allocator.npfn, np.concatenate([np.empty(0, np.int64), *elsewhere]))
         if (whole["op"] == OP_RESIZE).any():
             self._resizable()
         caches = slab_caches(whole, self.slab_caches)
@@ -139,8 +142,8 @@ cdef class Machine:
     def _resizable(self):
         if self.g.strategy == NULL or self.g.strategy.on_resize == NULL:
             raise StrategyError("the guest's memory cannot be resized: its strategy must be one that can, as balloon is")
-        if self.g.state == GUEST_LOST:
-            raise GuestError(f"guest {self.g.number} is lost")
+        if self.g.state != GUEST_FINE:
+            raise GuestError(f"guest {self.g.number} is {'lost' if self.g.state == GUEST_LOST else 'shut down'}")
 
     def resize(self, int64_t pages):
         """The host wants the guest to do without so many pages from now on. StrategyError without a strategy that can."""
@@ -192,12 +195,26 @@ cdef class Machine:
     @property
     def lost_at_ns(self):
         """When it was killed, None if it was not."""
-        return self.g.lost_at if self.g.state == GUEST_LOST else None
+        return self.g.ended_at if self.g.state == GUEST_LOST else None
+
+    @property
+    def shut_down_at_ns(self):
+        """When it was shut down, None if it was not."""
+        return self.g.ended_at if self.g.state == GUEST_SHUT_DOWN else None
+
+    def shut_down(self):
+        """The guest ends now, with all its programs: the host has its memory back. Nothing for a guest that is gone."""
+        if self.g.state != GUEST_FINE:
+            return
+        self.g.ended_at = last_change(self.g.sim, &self.g, self.g.sim.now)
+        host_remove_guest(self.g.sim.host, self.g.backing)
+        self.g.state = GUEST_SHUT_DOWN
+        note(&self.g, self.g.ended_at, VMM_CLOCK)
 
     @property
     def is_idle(self):
         """No vCPU has a row left to run and no report is under way."""
-        return self.g.state == GUEST_LOST or is_idle(&self.g)
+        return self.g.state != GUEST_FINE or is_idle(&self.g)
 
     def accounts(self):
         """CPU time by account, ns."""
@@ -233,7 +250,7 @@ cdef class Machine:
         cdef machine_t *g = &self.g
         cdef meter_t *m = &g.meter
         cdef free_memory_t f
-        cdef int64_t end = g.lost_at if g.state == GUEST_LOST else until
+        cdef int64_t end = g.ended_at if g.state != GUEST_FINE else until
         memset(&f, 0, sizeof(f))
         with nogil:
             if g.state == GUEST_FINE:
@@ -438,7 +455,7 @@ cdef class Engine:
         cdef bint idle = False
         with nogil:
             while not idle and step(s, until) and s.error == 0:
-                idle = is_idle(g) or g.state == GUEST_LOST
+                idle = is_idle(g) or g.state != GUEST_FINE
         self._no_error()
 
     def step(self):

@@ -155,7 +155,7 @@ cdef inline void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept n
     for i in range(s.nr_machines):
         if s.machine[i].backing == victim:
             s.machine[i].state = GUEST_LOST
-            s.machine[i].lost_at = t
+            s.machine[i].ended_at = t
             s.oom_kills += 1
             note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
             return

@@ -19,6 +19,8 @@ __all__ = ["ArmResult", "GuestResult", "Result"]
 class GuestResult:
     """One guest of an arm: with launches one by one at the moment when the next was due, else at the end of the run.
 
+    A guest whose lifetime is over is shown as it was just before it was shut down.
+
     host_used_bytes: memory in use on the host then. held_bytes: of it, what this guest costs. returned_bytes: what the
     host got back from this guest. counters, statistics: of its strategy. counts, accounts: of the guest. marks: that its
     programs set.
@@ -74,6 +76,11 @@ class ArmResult:
     def host_used_bytes(self) -> list[int]:
         """Host memory in use when each guest was measured."""
         return [guest.host_used_bytes for guest in self.guests]
+
+    @property
+    def end_used_bytes(self) -> int:
+        """Host memory in use at the end of the run."""
+        return int(self.timeline["host_used_bytes"][-1].as_py()) if self.timeline.num_rows else 0
 
     @property
     def peak_used_bytes(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import heapq
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -45,7 +47,12 @@ def run(
     if strategy is not None or seed is not None:
         names = None if strategy is None else [strategy] if isinstance(strategy, str) else list(strategy)
         scenario = scenario.changed({} if seed is None else {"seed": seed}, names)
-    return Result(scenario, [_run_arm(scenario, label, progress, spans) for label in scenario.arms()])
+    arms: list[ArmResult] = []
+    for label in scenario.arms():
+        if arms:
+            gc.collect()  # guests of the arm before: simulations are cycles
+        arms.append(_run_arm(scenario, label, progress, spans))
+    return Result(scenario, arms)
 
 
 class Arm:
@@ -132,7 +139,7 @@ class Arm:
     def note(self) -> None:
         """Tell whoever watches how far the arm is."""
         if self.progress is not None:
-            self.progress(self.label, len(self.guests) or len(self.launched))
+            self.progress(self.label, len(self.launched))
 
     def measure(self, vm: VM, launched_s: float) -> None:
         """Add the guest's row, as it is now."""
@@ -224,23 +231,42 @@ def _one_by_one(arm: Arm) -> None:
         arm.note()
 
 
+def _shut_down_due(arm: Arm, leaving: list[tuple[int, int, float]], until: int) -> None:
+    """Let time pass to each moment up to `until` when a guest's lifetime is over, and shut it down."""
+    while leaving and leaving[0][0] <= until:
+        at, number, launched = heapq.heappop(leaving)
+        arm.simulation.run(until=at)
+        arm.measure(arm.simulation.vms[number], launched)
+        arm.simulation.vms[number].shut_down()
+
+
 def _staggered(arm: Arm) -> None:
-    """Launch every guest at its time; measure all of them at the end."""
+    """Launch every guest at its time, shut it down when its lifetime is over; measure all others at the end."""
     simulation, scenario = arm.simulation, arm.scenario
     until = None if scenario.until is None else parse_duration(scenario.until)
+    leaving: list[tuple[int, int, float]] = []
     for at, group in launches(scenario):
         if until is not None and at >= until:
             arm.stopped_by = "the run ended"
             break
+        _shut_down_due(arm, leaving, at)
         simulation.run(until=at)
-        if arm.launch(group) is None:
+        vm = arm.launch(group)
+        if vm is None:
             break
+        if lifetime := parse_duration(group.lifetime):
+            heapq.heappush(leaving, (at + lifetime, vm.number, simulation.now))
         arm.note()
     if until is not None:
+        _shut_down_due(arm, leaving, until)
         simulation.run(until=until)
     else:
+        _shut_down_due(arm, leaving, max((at for at, *_ in leaving), default=0))
         for vm in simulation.vms:
             vm.run_until_idle()
         simulation.run(until=simulation.now_ns + parse_duration(scenario.schedule.settle))
+    measured = {guest.number for guest in arm.guests}
     for vm, launched in arm.launched:
-        arm.measure(vm, launched)
+        if vm.number not in measured:
+            arm.measure(vm, launched)
+    arm.guests.sort(key=lambda guest: guest.number)

@@ -82,7 +82,7 @@ def of_guest(vm: VM, rows: np.ndarray, until: int) -> Measures:
     sums |= {f"refaults_{window}": n for window, n in zip((1, 10, 60), measured["refaults"], strict=True)}
     sums["free_backed"] = sum(measured["free_backed"])
     sums["stranded"] = sum(measured["free_backed"][:order])
-    sums["configured_ram"] = 0 if machine.is_lost else measured["ram"]
+    sums["configured_ram"] = measured["ram"] if vm.is_running else 0
     return Measures(
         number=vm.number,
         sums=sums,
@@ -94,7 +94,7 @@ def of_guest(vm: VM, rows: np.ndarray, until: int) -> Measures:
         after_exit=machine.durations("after_exit"),
         latency=machine.durations("latency"),
         longest_lock_hold=longest,
-        guests=int(not machine.is_lost),
+        guests=int(vm.is_running),
     )
 
 

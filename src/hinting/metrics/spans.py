@@ -59,8 +59,9 @@ def spans_table(simulation: Simulation) -> pa.Table:
             for one in vm.machine.exits()
             if one["end"] >= 0
         ]
-        if vm.machine.lost_at_ns is not None:
-            rows.append((vm.number, "program", "killed by the host", vm.machine.lost_at_ns, vm.machine.lost_at_ns, None, None))
+        for what, at in (("killed by the host", vm.machine.lost_at_ns), ("shut down", vm.machine.shut_down_at_ns)):
+            if at is not None:
+                rows.append((vm.number, "program", what, at, at, None, None))
     rows.sort(key=lambda row: (row[0], row[3], row[4], row[1], row[2]))
     columns = zip(*rows, strict=True) if rows else ([] for _ in SPANS_SCHEMA)
     return pa.table(

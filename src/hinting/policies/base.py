@@ -56,8 +56,8 @@ class Policy:
         self.settings: tuple[Any, ...] = (self.name, spec.policy_interval)
 
     def living(self) -> list[Member]:
-        """Guests that are not lost and have sent statistics."""
-        return [member for member in self.members if not member.vm.is_lost and member.free is not None]
+        """Guests that run and have sent statistics."""
+        return [member for member in self.members if member.vm.is_running and member.free is not None]
 
     def run(self) -> None:
         """One round."""

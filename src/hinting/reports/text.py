@@ -24,7 +24,9 @@ def _summary(result: Result) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right")
     for arm in result.arms:
-        used = arm.host_used_bytes[-1] if arm.guests else 0
+        used = arm.end_used_bytes
+        if result.scenario.schedule.launch == "one-by-one":
+            used = arm.host_used_bytes[-1] if arm.guests else 0
         returned = sum(guest.returned_bytes for guest in arm.guests)
         table.add_row(
             arm.strategy,

@@ -15,7 +15,7 @@ from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
 from hinting.scenarios.values import Duration, Table, explain, refuse
-from hinting.units import size_pages
+from hinting.units import parse_duration, size_pages
 
 if TYPE_CHECKING:
     from hinting.experiments import Result
@@ -73,6 +73,8 @@ class Scenario(Table):
                 memory_map(size_pages(group.memory), self.costs.load())
             except HintingError as error:
                 errors["guests", i, "memory"] = error
+            if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
+                errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
         for key, path in self.keys.items():
             try:
                 self._value(path)

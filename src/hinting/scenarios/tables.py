@@ -123,7 +123,8 @@ class WorkloadTable(NamedTable):
 class GuestsTable(Table):
     """A group of equal guests.
 
-    count: how many. start: when the first one is launched; stagger: time from one launch to the next. kernel: if it is
+    count: how many. start: when the first one is launched; stagger: time from one launch to the next. lifetime: from a
+    guest's launch until it is shut down, 0 for guests that stay. kernel: if it is
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
     poll: how long its end polls before it sleeps.
     """
@@ -131,6 +132,7 @@ class GuestsTable(Table):
     count: Annotated[int, Field(ge=1, le=4096)] = 1
     start: Duration = 0
     stagger: Duration = 0
+    lifetime: Duration = 0
     memory: Pages
     vcpus: Annotated[int, Field(ge=1, le=256)] = 1
     kernel: str | None = None

@@ -94,5 +94,5 @@ class Balloon(StrategySpec):
 
 def _poll(vm: VM) -> None:
     """The VMM gives the statistics buffer back to the driver, if it has it."""
-    if not vm.is_lost and not vm.guest.strategy_core.awaits_statistics:  # type: ignore[union-attr]
+    if vm.is_running and not vm.guest.strategy_core.awaits_statistics:  # type: ignore[union-attr]
         vm.machine.poll(STATS_TICKET)

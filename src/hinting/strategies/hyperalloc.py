@@ -53,7 +53,7 @@ class HyperAlloc(StrategySpec):
 
 
 def _work(vm: VM, ticket: int) -> None:
-    if not vm.is_lost and not vm.guest.strategy_core.is_at_work(ticket):  # type: ignore[union-attr]
+    if vm.is_running and not vm.guest.strategy_core.is_at_work(ticket):  # type: ignore[union-attr]
         vm.machine.host_work(ticket)
 
 
