@@ -33,6 +33,34 @@ def compare_folder(tmp_path_factory) -> Path:
     return folder
 
 
+SWEEP = """
+scenario = "seed"
+text = "Entries and huge pages on a small host"
+repeats = 2
+seed = 1
+
+[set]
+host_memory = "6GiB"
+guest_memory = "2GiB"
+program = "1400MiB"
+max_guests = 4
+strategy = ["none", "v8"]
+
+[axes]
+thp = ["always", "never"]
+"v8.entries" = [128, 1000]
+"""
+
+
+@pytest.fixture(scope="session")
+def sweep_folder(tmp_path_factory) -> Path:
+    base = tmp_path_factory.mktemp("report")
+    (base / "small.toml").write_text(SWEEP)
+    hinting("sweep", base / "small.toml", "--out", base / "sweep", "--jobs", "2")
+    hinting("report", base / "sweep")
+    return base / "sweep"
+
+
 @pytest.fixture(scope="module")
 def browser():
     pytest.importorskip("selenium", reason="needs selenium: pip install 'hinting[test]'")

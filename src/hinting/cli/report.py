@@ -1,4 +1,4 @@
-"""`hinting report`: one page of what a run or a comparison wrote."""
+"""`hinting report`: one page of what a run, a comparison, a sweep or a search wrote."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ __all__ = ["report"]
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that --out of run or compare wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that --out of run, compare, sweep or tune wrote.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; by default report.html in the folder.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of a sweep or search: the metric that says which setting is best (see hinting metrics).")
+    ] = None,
+    cost: Annotated[str | None, typer.Option(help="Of a sweep or search: the metric that the gain is held against.")] = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Also write each figure as PNG and SVG, to a folder beside the page.")
     ] = True,
 ) -> None:
-    """Write one self-contained HTML page of a run or a comparison."""
+    """Write one self-contained HTML page of a run, a comparison, a sweep or a search."""
     from hinting.reports.page import write_report
 
     with status_console().status("drawing"):
-        files = write_report(folder, out, pictures=pictures)
+        files = write_report(folder, out, pictures=pictures, metric=metric, cost=cost)
     more = f", and {len(files) - 1} pictures in {files[1].parent}" if len(files) > 1 else ""
     status_console().print(f"written: {files[0]}{more}")

@@ -57,6 +57,11 @@ class SweepResults(Results):
         """Names of the axes, which are columns of `points`; "strategy" is one of them."""
         return tuple(self._meta["columns"])
 
+    @property
+    def objectives(self) -> dict[str, str]:
+        """Metrics that a search looks at, each with "more" or "less"; empty of a sweep."""
+        return dict(self._meta.get("search", {}).get("objectives", {}))
+
     def _read(self, name: str) -> pa.Table:
         if name == "errors":
             rows = [row for row in self._open if row.state == FAILED]

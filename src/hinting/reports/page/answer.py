@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hinting.errors import HintingError
@@ -21,10 +21,11 @@ CHIEF = (
 )  # fmt: skip
 
 
-def what_was_run(scenario: dict[str, Any]) -> str:
-    """Host and guests in one sentence, whatever the strategies were."""
+def what_was_run(scenario: dict[str, Any], changes: Mapping[str, Any] | None = None) -> str:
+    """Host and guests in one sentence, whatever the strategies were. changes: values by the paths of --set."""
+    kept = {path: value for path, value in (changes or {}).items() if path != "strategy"}
     try:
-        return describe(Scenario.from_document(scenario | {"strategy": "none"})) + "."
+        return describe(Scenario.from_document(scenario | {"strategy": "none"}, kept)) + "."
     except HintingError:
         return f"Scenario {scenario.get('name', '')}."
 

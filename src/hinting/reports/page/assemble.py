@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 from hinting.reports.page import tables
-from hinting.reports.page.answer import answer, what_was_run
-from hinting.reports.page.arms import Arm
 from hinting.reports.page.theme import COLOURS, Figure, load_altair
-from hinting.results import Results
 
-__all__ = ["assemble"]
+__all__ = ["Page", "Section", "assemble", "legend"]
 
-_KINDS = {"run": "Run", "compare": "Comparison of strategies"}
+#: A text of a specification that is at least so long is kept once for all of them.
+_LONG = 200
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page below the figures.
+
+    filtered: with a field for words that its rows must have, which shows this. is_long: scrolls by itself.
+    """
+
+    title: str
+    html: str
+    note: str = ""
+    filtered: str = ""
+    name: str = ""
+    is_long: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says. run, answer, warning: names stand in backquotes. chief, controls: as HTML; controls stay in view."""
+
+    kind: str
+    title: str
+    run: str
+    answer: str
+    chief: str
+    chief_note: str
+    controls: str
+    figures: Sequence[Figure]
+    sections: Sequence[Section]
+    provenance: Mapping[str, Any]
+    warning: str = ""
 
 
 def _text(name: str) -> str:
@@ -41,38 +72,65 @@ def _figure(figure: Figure) -> str:
     grid = f'<div class="grid">{places}</div>' if figure.is_grid else places
     return (
         f'<figure id="{figure.name}" aria-label="{escape(figure.title)}"><h2>{escape(figure.title)}</h2>'
-        f'<figcaption class="note">{tables.code(figure.note)}</figcaption>{grid}</figure>'
+        f'<figcaption class="note">{tables.code(figure.note)}</figcaption>{grid}{figure.below}</figure>'
     )
 
 
-def _legend(arms: Sequence[Arm]) -> str:
-    if len(arms) < 2:
+def legend(strategies: Sequence[str]) -> str:
+    """A button a strategy, in its colour; nothing for a single one."""
+    if len(strategies) < 2:
         return ""
-    return "".join(
-        f'<button type="button" value="{escape(arm.label)}" aria-pressed="true" style="--colour: {COLOURS[i % len(COLOURS)]}">'
-        f"{escape(arm.label)}</button>"
-        for i, arm in enumerate(arms)
+    buttons = "".join(
+        f'<button type="button" value="{escape(name)}" aria-pressed="true" style="--colour: {COLOURS[i % len(COLOURS)]}">'
+        f"{escape(name)}</button>"
+        for i, name in enumerate(strategies)
     )
+    return f'<div class="strategies" data-signal="shown">{buttons}</div>'
+
+
+def _section(section: Section) -> str:
+    name = f' id="{section.name}"' if section.name else ""
+    note = f'<p class="note">{tables.code(section.note)}</p>' if section.note else ""
+    words = f'<label class="filter">Filter <input id="filter" type="search" placeholder="{escape(section.filtered)}" ' \
+            'autocomplete="off"></label>' if section.filtered else ""
+    kind = "scroll long" if section.is_long else "scroll"
+    return f'<section{name}><h2>{escape(section.title)}</h2>{note}{words}<div class="{kind}">{section.html}</div></section>'
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
-def assemble(source: Results, arms: Sequence[Arm], figures: Sequence[Figure]) -> str:
+def _with_places(spec: Any, texts: dict[str, int]) -> Any:
+    """A specification with long texts of data taken out; {"values": place} stands for them."""
+    if isinstance(spec, list):
+        return [_with_places(one, texts) for one in spec]
+    if not isinstance(spec, dict):
+        return spec
+    found = {name: _with_places(value, texts) for name, value in spec.items()}
+    values = spec.get("values")
+    if isinstance(values, str) and len(values) >= _LONG:
+        found["values"] = texts.setdefault(values, len(texts))
+    return found
+
+
+def assemble(page: Page) -> str:
     """The whole page as HTML."""
-    scenario = source.provenance["scenario"]
+    texts: dict[str, int] = {}
+    specs = _with_places({figure.name: figure.for_page() for figure in page.figures}, texts)
     return Template(_text("page.html")).substitute(
-        kind=_KINDS[source.kind],
-        title=escape(f"{scenario.get('name', source.path.name)}: {', '.join(arm.label for arm in arms)}"),
-        run=tables.code(what_was_run(scenario)),
-        answer=tables.code(answer(arms, scenario)),
-        chief=tables.chief(arms),
-        legend=_legend(arms),
-        figures="\n".join(_figure(figure) for figure in figures),
-        metrics=tables.all_metrics(arms),
-        provenance=tables.provenance(source.provenance),
-        specs=_json({figure.name: figure.for_page() for figure in figures}),
+        kind=page.kind,
+        title=escape(page.title),
+        run=tables.code(page.run),
+        warning=f'<p id="warning">{tables.code(page.warning)}</p>' if page.warning else "",
+        answer=tables.code(page.answer),
+        chief=page.chief,
+        chief_note=escape(page.chief_note),
+        controls=page.controls,
+        figures="\n".join(_figure(figure) for figure in page.figures),
+        sections="\n".join(map(_section, page.sections)),
+        provenance=tables.provenance(page.provenance),
+        specs=_json({"figures": specs, "texts": list(texts)}),
         style=_text("page.css"),
         vega=_vega(),
         script=_text("page.js"),

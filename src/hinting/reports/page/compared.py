@@ -13,14 +13,19 @@ from hinting.reports.page.theme import MUTED, Figure, colour_of, load_altair, sh
 from hinting.reports.page.values import table
 from hinting.reports.rank import RANKED, SPEEDS, cpu_per_gib, pareto_front, ranking
 
-__all__ = ["return_against_cost", "side_by_side", "title_of"]
+__all__ = ["is_log", "name_of", "return_against_cost", "side_by_side", "title_of"]
 
 _BAR = 22
 
 
+def name_of(metric: Metric) -> str:
+    """Heading, or the name in words."""
+    return metric.heading or metric.name.replace("_", " ").replace("cpu", "CPU")
+
+
 def title_of(metric: Metric) -> str:
     """Heading and unit."""
-    return f"{metric.heading or metric.name.replace('_', ' ')} ({metric.unit})"
+    return f"{name_of(metric)} ({metric.unit})"
 
 
 def _panel(arms: Sequence[Arm], metric: Metric) -> Callable[[Any, bool], Any]:
@@ -62,14 +67,14 @@ def side_by_side(arms: Sequence[Arm]) -> Figure | None:
                   [_panel(arms, metric) for metric in there], height=45 + _BAR * len(arms))
 
 
-def _is_log(values: Sequence[float]) -> bool:
+def is_log(values: Sequence[float]) -> bool:
     """Whether values are so far apart that a linear axis would hide most of them."""
     return min(values) > 0 and max(values) > 20 * min(values)
 
 
 def _scale(alt: Any, values: Sequence[float]) -> Any:
     """From 0, or logarithmic; with room beyond the largest."""
-    if _is_log(values):
+    if is_log(values):
         factor = (max(values) / min(values)) ** 0.1
         return alt.Scale(type="log", domain=[min(values) / factor, max(values) * factor], nice=False)
     return alt.Scale(domain=[0, 1.2 * max(values) or 1], nice=False)
@@ -77,7 +82,7 @@ def _scale(alt: Any, values: Sequence[float]) -> Any:
 
 def _places(values: Sequence[float]) -> list[float]:
     """How far to the right each value stands, 0 to 1."""
-    if _is_log(values):
+    if is_log(values):
         return [math.log(value / min(values)) / math.log(max(values) / min(values)) for value in values]
     return [value / (max(values) or 1) for value in values]
 

@@ -22,10 +22,8 @@ _COLUMNS = {
 
 
 def opened(folder: str | Path) -> Results:
-    """The results of a run or a comparison; ResultsError naming what is missing or damaged."""
+    """The results of a run, a comparison or a sweep; ResultsError naming what is missing or damaged."""
     found = results.open(folder)
-    if found.kind not in ("run", "compare"):
-        raise ResultsError(f"{folder}: expected the folder of hinting run or compare, got one of {found.kind}")
     if not isinstance(found.provenance.get("scenario"), dict):
         raise ResultsError(f"{folder}/provenance.json: damaged: it has no scenario")
     return found

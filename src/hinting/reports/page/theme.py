@@ -38,6 +38,7 @@ class Figure:
     """A figure: one chart, or panels that stand in a grid.
 
     name: of its files. makers: each makes one chart of a given width, with a legend or without. note: what to know.
+    below: HTML that stands under it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Figure:
     note: str
     makers: Sequence[Callable[[Any, bool], altair.TopLevelMixin]]
     height: int = 320
+    below: str = ""
 
     @property
     def is_grid(self) -> bool:
