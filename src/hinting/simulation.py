@@ -14,10 +14,11 @@ from hinting._core.engine.dtypes import EXIT_DTYPE
 from hinting._core.engine.simulation import TRANSPORTS, Engine, Machine
 from hinting._core.host.host import vmm_memory_frames
 from hinting.costs.cards import HOST, cards
-from hinting.errors import GuestError, HintingError, HostError, SnapshotError
+from hinting.errors import AdmissionError, GuestError, HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.guests.memory_map import MIB_PAGES
 from hinting.host import Host, Limits
+from hinting.policies.serve import Served
 from hinting.survey import survey
 from hinting.units import PAGE_BYTES, parse_duration, size_pages
 from hinting.workloads import program
@@ -220,7 +221,7 @@ class Simulation:
     time between samples of the guests' memory, or "auto" for at most 256 of them, evenly spread; it changes nothing else.
     The run is deterministic: same arguments, same results.
 
-    vms: the guests, in the order of launch. policies: of the host, which set balloon targets (see hinting.policies).
+    vms: the guests, in the order of launch. policies: those that set balloon targets (see hinting.policies).
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -245,6 +246,7 @@ class Simulation:
         self._seed = int(seed)
         self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
+        self._served = Served(host.policy) if host.policy is not None else None
         self.engine = Engine(
             host.memory,
             slice_ns=SLICE_NS,
@@ -253,6 +255,7 @@ class Simulation:
             logs=spans,
             cards=cards(host.costs, self._seed, HOST),
             survey=survey(memory_map),
+            policy=self._served.core if self._served is not None else None,
         )
         self.vms: list[VM] = []
         self.policies: list[Policy] = []
@@ -261,6 +264,8 @@ class Simulation:
         self.used_bytes_at_start = host.used_bytes()
         #: Launches for which the host had no memory.
         self.failed_launches = 0
+        if self._served is not None:
+            self._served.begin(self)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SnapshotError("a simulation cannot be copied, pickled or saved: run it again with the same seed, or keep the "
@@ -289,7 +294,7 @@ class Simulation:
         memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
         read from swap stalls the guest's task, else its vCPU. transport: how reports reach the host: "virtio-main" (the VMM's
         main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
-        sleeps. Raises HostError if the host has no memory for the VMM.
+        sleeps. Raises HostError if the host has no memory for the VMM, AdmissionError if its policy does not admit the guest.
         """
         guest.check_launchable()
         poll_ns = _check_transport(transport, poll)
@@ -298,6 +303,8 @@ class Simulation:
         frames = self._vmm_frames(guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         try:
+            if self._served is not None:
+                self._served.admit(guest.memory_map.pages)
             backing = self.host.memory.add_guest(
                 guest.memory_map.npfn,
                 frames,
@@ -306,7 +313,7 @@ class Simulation:
                 group=None if limits is None else self.host.add_group(limits),
                 slice=slice,
             )
-        except HostError:
+        except (HostError, AdmissionError):
             self.failed_launches += 1
             raise
         kernel = guest.allocator.kernel

@@ -9,6 +9,7 @@ from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.costs cimport costs_t, deck_t
 from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.pagecache cimport cache_t
+from hinting._core.engine.policy_state cimport policy_t, ranges_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.engine.sharing cimport split_queue_t
 from hinting._core.engine.slab cimport slab_cache_t
@@ -97,6 +98,9 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int64_t now
     int64_t at                          # block of the first report that comes next; -1: not started
     int64_t began                       # when it was started
+    int decision                        # DECIDE_*: what becomes of it
+    bint merged                         # it is handled by ranges of adjacent blocks
+    ranges_t ranges
     double carry
     int64_t polls_from                  # since when it polls the empty queue, -1: it does not
     request_t used[MAX_TICKETS]         # answered, but not delivered yet
@@ -231,6 +235,8 @@ ctypedef struct machine_t:
     int64_t reported_blocks
     int64_t reported_pages
     int64_t returned_frames             # frames that the host got back through reports
+    int64_t deferred_pages              # reported pages that the host's policy deferred
+    int64_t ignored_pages               # that it ignored
     int spinning                        # submitted reports that a CPU spins for
     int64_t lost_answers                # reports whose answer the guest's driver threw away
     int64_t in_flight                   # pages isolated and reported, not yet answered
@@ -279,8 +285,10 @@ ctypedef struct simulation_t:
     int64_t nr_spans
     int64_t spans_size
     survey_t *survey                    # samples of guests' memory, NULL: none
+    policy_t *policy                    # of the host, NULL: none
     int error                           # SIM_*
 
 cdef enum:
     SIM_NO_MEMORY = 1
     SIM_GUEST = 2                       # a guest has something to raise
+    SIM_POLICY = 3                      # the host's policy has

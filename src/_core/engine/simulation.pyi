@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hinting._core.costs import Costs
+from hinting._core.engine.host_policy import HostPolicy
 from hinting._core.engine.survey import Survey
 from hinting._core.host.host import Backing, HostMemory
 from hinting._core.mm.allocator import Allocator
@@ -109,6 +110,7 @@ class Engine:
         logs: bool = False,
         cards: NDArray[np.float64] | None = None,
         survey: Survey | None = None,
+        policy: HostPolicy | None = None,
     ) -> None: ...
     def add(
         self,

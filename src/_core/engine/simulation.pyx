@@ -23,6 +23,7 @@ from hinting._core.engine.machine cimport (
     SECOND,
     SIM_GUEST,
     SIM_NO_MEMORY,
+    SIM_POLICY,
     exit_t,
     machine_t,
     meter_t,
@@ -32,6 +33,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.free_memory cimport backed_blocks, count_free_memory, free_memory_t
+from hinting._core.engine.host_policy cimport HostPolicy
 from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER, OP_RESIZE, op_t
 from hinting._core.engine.pagecache cimport cache_init, cached_pages
@@ -311,17 +313,18 @@ cdef class Engine:
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
     that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. survey: takes
     samples of the guests' memory. cards: costs of
-    the host's kernel threads that vary, see hinting.costs.cards.
+    the host's kernel threads that vary, see hinting.costs.cards. policy: of the host.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
     cdef readonly Survey survey
+    cdef readonly HostPolicy policy
     cdef object cards
 
     def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
-                 bint logs=False, cards=None, Survey survey=None):
+                 bint logs=False, cards=None, Survey survey=None, HostPolicy policy=None):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -338,6 +341,9 @@ cdef class Engine:
         self.s.used_noted = used_by_host(&self.s)
         self.survey = survey
         self.s.survey = &survey.s if survey is not None else NULL
+        self.policy = policy
+        if policy is not None:
+            policy.attach(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
@@ -360,6 +366,8 @@ cdef class Engine:
         cdef int cpu
         if strategy is not None and strategy.allocator is not allocator:
             raise StrategyError("the strategy must be attached to the guest's allocator")
+        if self.policy is not None:
+            self.policy.room(self.s.nr_machines + 1)
         grown = <machine_t **>realloc(self.s.machine, (self.s.nr_machines + 1) * sizeof(machine_t *))
         if grown == NULL:
             raise MemoryError()
@@ -494,6 +502,8 @@ cdef class Engine:
         if error == SIM_GUEST:
             for machine in self.machines:
                 machine.allocator.raise_errors()
+        if error == SIM_POLICY:
+            raise self.policy.fault
         if error == SIM_NO_MEMORY:
             raise MemoryError("the emulation ran out of memory")
 

@@ -26,12 +26,13 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest
+from hinting._core.engine.policy_state cimport KERNELS_CHOICE
 from hinting._core.engine.program cimport run_program
 from hinting._core.engine.reclaim cimport guest_kswapd_slice
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.survey cimport take_sample
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step
+from hinting._core.host.backing cimport backing_t, host_kill, host_oom_kill, host_remove_guest, kswapd_step
 from hinting._core.host.khugepaged cimport khugepaged_round
 from hinting._core.host.state cimport host_t
 from hinting._core.mm.counter cimport fold
@@ -145,10 +146,17 @@ cdef inline void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noe
     end_boost(g, v.now)
 
 cdef inline void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
-    """Somebody has to die: the VMM with the highest score, often not the one that asked."""
-    cdef backing_t *victim = host_oom_kill(s.host)
-    cdef int i
+    """Somebody has to die: whom the host's policy names, or the VMM with the highest score, often not the one that asked."""
+    cdef backing_t *victim
+    cdef int i = KERNELS_CHOICE
     g.host_oom = False
+    if s.policy != NULL and s.policy.on_oom != NULL:
+        i = s.policy.on_oom(s.policy.self)
+    if i == KERNELS_CHOICE:
+        victim = host_oom_kill(s.host)
+    else:
+        victim = s.machine[i].backing
+        host_kill(s.host, victim)
     if victim == NULL:
         victim = g.backing
         host_remove_guest(s.host, victim)

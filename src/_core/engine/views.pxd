@@ -14,7 +14,7 @@ cdef inline dict counts_of(machine_t *g):
     for i in range(g.nr_slab_caches):
         slab_pages += g.slab_cache[i].live << g.slab_cache[i].order
         slab_objects += g.slab_cache[i].object.n
-    return {
+    cdef dict counts = {
         "slab_pages": slab_pages, "slab_objects": slab_objects, "reclaimed_slab_pages": g.reclaim.slab,
         "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
         "thp_mapping_splits": g.thp_mapping_splits, "thp_page_splits": g.thp_page_splits,
@@ -33,6 +33,9 @@ cdef inline dict counts_of(machine_t *g):
         "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
         "rss_pages": rss_of_vmm(g) if g.state == GUEST_FINE else 0,
     }
+    if g.sim.policy != NULL:
+        counts |= {"deferred_pages": g.deferred_pages, "ignored_pages": g.ignored_pages}
+    return counts
 
 cdef inline dict processes_of(machine_t *g):
     """{process: (rss_pages, table_pages)} of the processes that live."""

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from hinting._core.common cimport MAX_ORDER
+from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy, next_costs
 from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
@@ -12,6 +12,7 @@ from hinting._core.engine.machine cimport (
     THREAD_TRIES,
     THREAD_WAITS,
     THREAD_WOKEN,
+    SIM_NO_MEMORY,
     WAITER_CPU,
     WAITER_IRQ,
     WAITER_NONE,
@@ -22,9 +23,12 @@ from hinting._core.engine.machine cimport (
 )
 from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
 from hinting._core.engine.migrate cimport move_range
+from hinting._core.engine.policy cimport decide, is_about_free_memory, merge_blocks
+from hinting._core.engine.policy_state cimport DECIDE_DEFER, DECIDE_DISCARD, DECIDE_IGNORE, range_t
 from hinting._core.engine.transport cimport VIA_HYPERCALL, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
+from hinting._core.host.postponed cimport begin_deferral, end_deferral
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
     HOST_FREE,
@@ -254,23 +258,80 @@ cdef inline void answer(machine_t *g, const request_t *r) noexcept nogil:
         if v.interrupt_at == NEVER:
             v.interrupt_at = g.vmm.now + <int64_t>g.costs.virt_irq_inject
 
+cdef inline void handle_range(
+    machine_t *g, pfn_t pfn, int64_t pages, int64_t call_pages, double *host_ns, double *stolen_ns
+) noexcept nogil:
+    """Give a range of a report back, in the way that the strategy or the host's policy says."""
+    cdef int action = g.strategy.host_action if g.vmm.decision == DECIDE_DISCARD else HOST_FREE
+    host_ns[0] += g.costs.host_ramblock_lookup
+    if action == HOST_DONTNEED:
+        backing_discard(g.sim.host, g.backing, g.costs, pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+    elif action == HOST_FREE:
+        if g.vmm.decision == DECIDE_DEFER:
+            begin_deferral(g.backing, pfn, pages)
+        backing_free_lazily(g.sim.host, g.backing, g.costs, pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+        if g.vmm.decision == DECIDE_DEFER:
+            end_deferral(g.backing, pfn, pages, g.vmm.now)
+
 cdef inline void handle_block(
     machine_t *g, int ticket, const block_t *block, double *host_ns, double *stolen_ns
 ) noexcept nogil:
     """What the VMM does with one block of a report."""
-    cdef int64_t pages, call_pages
+    cdef int64_t pages
     if g.strategy.device != NULL:
         g.strategy.device(g.strategy.self, ticket, g.sim.host, g.backing, g.costs, block, running_vcpus(g), host_ns, stolen_ns)
         return
     pages = <int64_t>1 << block.order
-    call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
-    host_ns[0] += g.costs.host_ramblock_lookup
     if g.strategy.on_discard != NULL:
         g.strategy.on_discard(g.strategy.self, g.mm, block.pfn, block.order)
-    if g.strategy.host_action == HOST_DONTNEED:
-        backing_discard(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
-    elif g.strategy.host_action == HOST_FREE:
-        backing_free_lazily(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+    handle_range(g, block.pfn, pages, g.strategy.call_pages if g.strategy.call_pages else pages, host_ns, stolen_ns)
+
+cdef inline void ask_policy(machine_t *g, const block_t *blocks, int64_t n) noexcept nogil:
+    """What becomes of the report that the VMM takes up now."""
+    cdef int64_t i, pages = 0
+    g.vmm.decision = DECIDE_DISCARD
+    g.vmm.merged = False
+    if g.sim.policy == NULL or not is_about_free_memory(g, blocks, n):
+        return
+    g.vmm.decision = decide(g, blocks, n, g.vmm.now)
+    if g.vmm.decision == DECIDE_DEFER or g.vmm.decision == DECIDE_IGNORE:
+        for i in range(n):
+            pages += <int64_t>1 << blocks[i].order
+        if g.vmm.decision == DECIDE_DEFER:
+            g.deferred_pages += pages
+        else:
+            g.ignored_pages += pages
+    g.vmm.merged = g.sim.policy.merges and g.vmm.decision != DECIDE_IGNORE
+    if g.vmm.merged:
+        if not merge_blocks(&g.vmm.ranges, blocks, n):
+            g.sim.error = SIM_NO_MEMORY
+            g.vmm.merged = False
+        elif g.strategy.on_discard != NULL:
+            for i in range(n):
+                g.strategy.on_discard(g.strategy.self, g.mm, blocks[i].pfn, blocks[i].order)
+
+cdef inline void handle_merged(machine_t *g, int64_t until) noexcept nogil:
+    """Give the ranges of a report back, one call each, until the time is over."""
+    cdef double host_ns, stolen_ns
+    cdef int64_t before
+    cdef uint64_t discarded
+    cdef range_t *r
+    while g.vmm.at < g.vmm.ranges.n and g.vmm.now < until:
+        r = &g.vmm.ranges.range[g.vmm.at]
+        host_ns = stolen_ns = 0
+        before = g.backing.held_frames
+        discarded = g.backing.n.discarded_pages
+        g.sim.host.now = g.vmm.now
+        look_before_discard(g, r.pfn, r.pages, g.vmm.ranges.seen)
+        handle_range(g, r.pfn, r.pages, r.pages, &host_ns, &stolen_ns)
+        g.returned_frames += before - g.backing.held_frames
+        g.account.stolen += stolen_ns
+        vmm_charge(g, host_ns)
+        if discarded != g.backing.n.discarded_pages:
+            note_discarded(g, r.pfn, r.pages, g.vmm.ranges.seen, g.vmm.now)
+        else:
+            note(g, g.vmm.now, VMM_CLOCK)
+        g.vmm.at += 1
 
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
@@ -287,6 +348,14 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
             vmm_charge(g, pop_ns(g, g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
         g.vmm.began = began
+        ask_policy(g, blocks, n)
+    if g.vmm.merged:
+        handle_merged(g, until)
+        if g.vmm.at < g.vmm.ranges.n:
+            return
+        g.vmm.at = n
+    elif g.vmm.decision == DECIDE_IGNORE:
+        g.vmm.at = n
     while g.vmm.at < n:
         if g.vmm.now >= until:
             return

@@ -71,6 +71,7 @@ ctypedef struct lazy_t:                 # of a block
     uint32_t next_dropped               # blocks that reclaim took such pages of and that were not looked at yet
     bint queued
     bint dropped
+    int64_t since                       # when the first of them was deferred, ns + 1; 0: none was
 
 ctypedef struct counters_t:             # of one guest, since its start
     uint64_t faults_4k                  # second-level faults that took a frame

@@ -93,6 +93,7 @@ ctypedef struct strategy_t:
     done_hook_t on_poll                 # the host wants a ticket's buffer back: fill it; on_host_done: it has arrived
     int64_t timer_ns                    # 0: no timer
     int64_t wake_latency_ns             # from a wake-up to the thread's first step: a latency, or a work item's delay
+    bint delayed                        # wake_latency_ns is the delay of a work item, as long as a period
     int64_t pause_ns                    # of a thread that pauses or retries
     pfn_t move_first                    # range of a thread that moves pages: what is free in it is isolated already
     int64_t move_pages

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hinting.errors import HostError
+from hinting.errors import AdmissionError, HostError
 from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
 from hinting.guest import Guest
 from hinting.host import Host
+from hinting.policies import find_policy
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import VM, Simulation
@@ -77,6 +78,7 @@ class Arm:
                 swappiness=host.swappiness,
                 page_cluster=host.page_cluster,
                 effects=host.effects,
+                policy=None if host.policy is None else find_policy(host.policy.name, host.policy.parameters),
                 seed=scenario.seed,
                 costs=self.costs,
             ),
@@ -104,6 +106,9 @@ class Arm:
             vm = self.simulation.launch(guest, boot=group.boot, transport=group.transport, poll=group.poll)
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
+            return None
+        except AdmissionError as error:
+            self.stopped_by = str(error)
             return None
         submit_workloads(vm, group.workloads, self.scenario.seed)
         self.launched.append((vm, now))

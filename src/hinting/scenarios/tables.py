@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
@@ -12,6 +12,7 @@ from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
 from hinting.host import DEFAULT_BASE
+from hinting.policies import find_policy
 from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
@@ -19,37 +20,6 @@ from hinting.units import parse_duration, parse_size
 from hinting.workloads import registry
 
 __all__ = ["CostsTable", "GuestsTable", "HostTable", "MetricsTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
-
-
-class HostTable(Table):
-    """The host: arguments of hinting.Host."""
-
-    memory: Pages
-    base: Size = DEFAULT_BASE
-    thp: bool = True
-    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
-    pt_reclaim: bool = False
-    khugepaged: bool = False
-    swap: Pages = 0
-    swap_device: Literal["nvme", "sata", "hdd"] | None = None
-    swap_tails: bool = False
-    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
-    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
-    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = ("silent-write", "stale-read", "false-read")
-
-    @model_validator(mode="after")
-    def _device(self) -> HostTable:
-        if self.swap_device is not None and parse_size(self.swap) == 0:
-            refuse({("swap_device",): f"{self.swap_device} has no slots: give the size of swap too"})
-        if self.swap_tails and self.swap_device == "hdd":
-            refuse({("swap_tails",): "tails are known for nvme and sata, not for hdd"})
-        return self
-
-    @model_validator(mode="after")
-    def _room(self) -> HostTable:
-        if parse_size(self.base) >= parse_size(self.memory):
-            refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
-        return self
 
 
 class NamedTable(Table):
@@ -74,20 +44,66 @@ class NamedTable(Table):
         return own | self.parameters
 
 
+def _refused(find: Callable[[str, Mapping[str, Any]], Any], table: NamedTable) -> dict[tuple[str | int, ...], HintingError]:
+    """What is wrong with a name and its parameters, by key."""
+    errors: dict[tuple[str | int, ...], HintingError] = {}
+    for key, given in [(("name",), {}), *(((key,), {key: value}) for key, value in table.parameters.items())]:
+        try:
+            find(table.name, given)
+        except HintingError as error:
+            errors[key] = error
+            if not given:
+                break
+    return errors
+
+
+class PolicyTable(NamedTable):
+    """A policy of the host and the parameters that differ from their defaults."""
+
+    @model_validator(mode="after")
+    def _legal(self) -> PolicyTable:
+        refuse(_refused(find_policy, self))
+        return self
+
+
+class HostTable(Table):
+    """The host: arguments of hinting.Host."""
+
+    memory: Pages
+    base: Size = DEFAULT_BASE
+    thp: bool = True
+    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
+    pt_reclaim: bool = False
+    khugepaged: bool = False
+    swap: Pages = 0
+    swap_device: Literal["nvme", "sata", "hdd"] | None = None
+    swap_tails: bool = False
+    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
+    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
+    policy: PolicyTable | None = None
+    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = ("silent-write", "stale-read", "false-read")
+
+    @model_validator(mode="after")
+    def _device(self) -> HostTable:
+        if self.swap_device is not None and parse_size(self.swap) == 0:
+            refuse({("swap_device",): f"{self.swap_device} has no slots: give the size of swap too"})
+        if self.swap_tails and self.swap_device == "hdd":
+            refuse({("swap_tails",): "tails are known for nvme and sata, not for hdd"})
+        return self
+
+    @model_validator(mode="after")
+    def _room(self) -> HostTable:
+        if parse_size(self.base) >= parse_size(self.memory):
+            refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
+        return self
+
+
 class StrategyTable(NamedTable):
     """A strategy and the parameters that differ from their defaults."""
 
     @model_validator(mode="after")
     def _legal(self) -> StrategyTable:
-        errors: dict[tuple[str | int, ...], HintingError] = {}
-        for key, given in [(("name",), {}), *(((key,), {key: value}) for key, value in self.parameters.items())]:
-            try:
-                find(self.name, given)
-            except HintingError as error:
-                errors[key] = error
-                if not given:
-                    break
-        refuse(errors)
+        refuse(_refused(find, self))
         return self
 
     def spec(self) -> StrategySpec | None:

@@ -9,7 +9,7 @@ from hinting import gfp
 from hinting._core.strategies.balloon import STATS_TICKET
 from hinting._core.strategies.balloon import Balloon as BalloonCore
 from hinting.errors import StrategyError
-from hinting.policies import POLICIES, join
+from hinting.policies.balloons import POLICIES, join
 from hinting.strategies.base import StrategySpec, parameter
 
 if TYPE_CHECKING:
