@@ -200,7 +200,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
 def launches(scenario: Scenario) -> list[tuple[int, GuestsTable]]:
     """(time, group) of each guest in the order of launch: one by one in the order of the file, else by time."""
     found = []
-    for group in scenario.guests:
+    for group in scenario.groups:
         start, stagger = parse_duration(group.start), parse_duration(group.stagger)
         found += [(start + i * stagger, group) for i in range(group.count)]
     return found if scenario.schedule.launch == "one-by-one" else sorted(found, key=lambda launch: launch[0])

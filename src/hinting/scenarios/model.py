@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from hinting.errors import HintingError, ScenarioError
 from hinting.guests import memory_map
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
+from hinting.scenarios.fleet import expanded
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
 from hinting.scenarios.values import Duration, Table, explain, refuse
 from hinting.units import parse_duration, size_pages
@@ -75,6 +77,8 @@ class Scenario(Table):
                 errors["guests", i, "memory"] = error
             if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
                 errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
+            if self.schedule.launch == "one-by-one" and group.fleet is not None:
+                errors["guests", i, "fleet"] = ScenarioError("a trace says when guests come: expected launch = 'staggered'")
         for key, path in self.keys.items():
             try:
                 self._value(path)
@@ -82,6 +86,11 @@ class Scenario(Table):
                 errors["keys", key] = ScenarioError(f"{path!r} is no path here, expected one such as 'guests.0.memory'")
         refuse(errors)
         return self
+
+    @cached_property
+    def groups(self) -> tuple[GuestsTable, ...]:
+        """The groups of guests, with one for each guest of a fleet."""
+        return tuple(group for each in self.guests for group in expanded(each))
 
     def _value(self, path: str) -> Any:
         """The value at a dotted path; LookupError if there is none."""

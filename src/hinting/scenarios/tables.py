@@ -13,13 +13,16 @@ from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
 from hinting.host import DEFAULT_BASE
 from hinting.policies import find_policy
+from hinting.scenarios.fleet import fleet
 from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
+from hinting.traces import FORMATS
 from hinting.units import parse_duration, parse_size
 from hinting.workloads import registry
 
-__all__ = ["CostsTable", "GuestsTable", "HostTable", "MetricsTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
+__all__ = ["CostsTable", "FleetTable", "GuestsTable", "HostTable", "MetricsTable", "PolicyTable", "ScheduleTable",
+           "StrategyTable", "WorkloadTable"]
 
 
 class NamedTable(Table):
@@ -136,13 +139,41 @@ class WorkloadTable(NamedTable):
         return self
 
 
+class FleetTable(Table):
+    """A fleet trace that says when guests of a group come and go, their sizes, and what they use (workload demand_trace).
+
+    most: how many guests at most, in the order of arrival, 0 for all. start, duration: window of the trace; guests that are
+    there before it are there at its begin. Other keys are demand_trace's.
+    """
+
+    file: str
+    format: Literal[tuple(FORMATS)] = "google-2019"  # type: ignore[valid-type]
+    size: Size = "64GiB"
+    most: Annotated[int, Field(ge=0, le=4096)] = 0
+    start: Duration = 0
+    duration: Duration = 0
+    speed: Annotated[float, Field(ge=1e-3, le=1e6)] = 1.0
+    scale: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    policy: Literal["mix", "lifo", "random_block", "random_page"] = "mix"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @model_validator(mode="after")
+    def _readable(self) -> FleetTable:
+        try:
+            fleet(self.file, self.format, self.size)
+        except HintingError as error:
+            refuse({("file",): error})
+        return self
+
+
 class GuestsTable(Table):
     """A group of equal guests.
 
     count: how many. start: when the first one is launched; stagger: time from one launch to the next. lifetime: from a
     guest's launch until it is shut down, 0 for guests that stay. kernel: if it is
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
-    poll: how long its end polls before it sleeps.
+    poll: how long its end polls before it sleeps. fleet: guests come and go as a trace says; memory is then the most that one
+    gets.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -156,7 +187,16 @@ class GuestsTable(Table):
     boot: bool = True
     transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
     poll: Duration = 0
+    fleet: FleetTable | None = None
     workloads: tuple[WorkloadTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> GuestsTable:
+        if self.fleet is not None:
+            for key in ("count", "stagger", "lifetime"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    refuse({(key,): "the fleet's trace says it: leave it out"})
+        return self
 
     @field_validator("kernel")
     @classmethod
