@@ -91,9 +91,10 @@ class Arm:
         self.stopped_by = "all guests were launched"
         self.alone_ns: dict[int, int] = {}
 
-    def launch(self, group: GuestsTable) -> VM | None:
-        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
-        guest = Guest(
+    def _guest(self, group: GuestsTable) -> Guest:
+        if group.snapshot is not None:
+            return Guest.from_snapshot(group.snapshot, strategy=self.strategy.spec())
+        return Guest(
             group.memory,
             vcpus=group.vcpus,
             kernel=group.kernel or self.scenario.kernel,
@@ -101,9 +102,14 @@ class Arm:
             strategy=self.strategy.spec(),
             costs=self.costs,
         )
+
+    def launch(self, group: GuestsTable) -> VM | None:
+        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
+        guest = self._guest(group)
         now = self.simulation.now
         try:
-            vm = self.simulation.launch(guest, boot=group.boot, transport=group.transport, poll=group.poll)
+            boots = group.boot and group.snapshot is None
+            vm = self.simulation.launch(guest, boot=boots, transport=group.transport, poll=group.poll)
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
             return None

@@ -15,6 +15,7 @@ from hinting.host import DEFAULT_BASE
 from hinting.policies import find_policy
 from hinting.scenarios.fleet import fleet
 from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
+from hinting.snapshots import open_snapshot
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
 from hinting.traces import FORMATS
@@ -173,7 +174,7 @@ class GuestsTable(Table):
     guest's launch until it is shut down, 0 for guests that stay. kernel: if it is
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
     poll: how long its end polls before it sleeps. fleet: guests come and go as a trace says; memory is then the most that one
-    gets.
+    gets. snapshot: a file that says what the guests' memory is like at the launch, instead of a boot.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -188,7 +189,23 @@ class GuestsTable(Table):
     transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
     poll: Duration = 0
     fleet: FleetTable | None = None
+    snapshot: str | None = None
     workloads: tuple[WorkloadTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> GuestsTable:
+        if self.snapshot is None:
+            return self
+        try:
+            moment = open_snapshot(self.snapshot)
+        except HintingError as error:
+            refuse({("snapshot",): error})
+        had = {"memory": moment.memory_bytes, "vcpus": moment.vcpus, "kernel": moment.kernel}
+        here = {"memory": parse_size(self.memory), "vcpus": self.vcpus, "kernel": self.kernel or moment.kernel}
+        refuse({(key,): f"the snapshot's guest has {had[key]}" for key in had if had[key] != here[key]})
+        if self.fleet is not None:
+            refuse({("snapshot",): "a fleet's guests have sizes of their own: leave it out"})
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> GuestsTable:
