@@ -4,6 +4,7 @@ A guest's page allocator that decides like Linux, page frame by page frame; the 
 memory back; and a KVM host that overcommits its memory.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from hinting import gfp, kernels, policies, strategies, workloads
@@ -11,11 +12,14 @@ from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
 from hinting.policies import policy
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
+from hinting.vm import VM
 
 if TYPE_CHECKING:
+    from hinting.experiments.compare import compare
+    from hinting.experiments.run import run
     from hinting.results import open
     from hinting.scenarios import Scenario
 
@@ -28,6 +32,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "Snapshot",
+    "compare",
     "get_include",
     "gfp",
     "kernels",
@@ -35,12 +40,21 @@ __all__ = [
     "parameter",
     "policies",
     "policy",
+    "run",
     "strategies",
     "strategy",
     "workloads",
 ]
 
 __version__ = "0.1.0"
+
+#: What needs pydantic or pyarrow, and its package.
+_LOADED_WHEN_USED = {
+    "Scenario": "hinting.scenarios",
+    "compare": "hinting.experiments",
+    "open": "hinting.results",
+    "run": "hinting.experiments",
+}
 
 
 def get_include() -> str:
@@ -51,12 +65,6 @@ def get_include() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Scenario":  # pydantic is not loaded before it is needed
-        from hinting.scenarios import Scenario
-
-        return Scenario
-    if name == "open":
-        from hinting.results import open
-
-        return open
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LOADED_WHEN_USED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LOADED_WHEN_USED[name]), name)

@@ -16,8 +16,9 @@ from hinting.host import Host
 from hinting.policies import find_policy
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
+from hinting.vm import VM
 from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]

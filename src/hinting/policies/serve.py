@@ -16,7 +16,8 @@ from hinting.units import PAGE_BYTES, parse_duration
 
 if TYPE_CHECKING:
     from hinting.policies.host import HostPolicy
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["Served"]
 

@@ -13,7 +13,8 @@ from hinting.parameters import Parameter, Parameters, parameter, read
 from hinting.strategies import plugins
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["Parameter", "StrategySpec", "find", "names", "parameter"]
 
