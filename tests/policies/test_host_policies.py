@@ -305,7 +305,7 @@ def test_in_scenarios():
     scenario = h.Scenario.load("seed", changes, ["v8"])
     assert scenario.document()["host"]["policy"] == {"name": "pressure-aware", "max_age": "30s"}
     assert h.Scenario.from_document(scenario.document()).host == scenario.host
-    result = scenario.run()
+    result = h.run(scenario)
     assert sum(guest.counts["deferred_pages"] for guest in result.arms[0].guests) > 0
     for value, words in (
         ("lazy", r"host\.policy\.name: unknown policy 'lazy'"), ({"name": "pressure-aware", "max_age": 0}, "max_age"),
@@ -318,7 +318,7 @@ def test_a_guest_that_is_not_admitted_ends_the_launches(tmp_path):
     file = tmp_path / "one.py"
     file.write_text("import hinting\n\n@hinting.policy\nclass One:\n    def admit(self, host, guest):\n"
                     "        return bool(guest.number < 1)\n")
-    arm = h.Scenario.load("seed", {"host.policy": f"{file}:One"}, ["none"]).run().arms[0]
+    arm = h.run(h.Scenario.load("seed", {"host.policy": f"{file}:One"}, ["none"])).arms[0]
     assert arm.guests_launched == 1
     assert arm.stopped_by == "policy one does not admit guest 1"
 

@@ -37,7 +37,7 @@ def test_a_window_of_the_trace():
 
 
 def test_a_fleet_runs():
-    arm = scenario("google-2019.csv", "google-2019", memory="4GiB", speed=100, size="8GiB").run().arms[0]
+    arm = h.run(scenario("google-2019.csv", "google-2019", memory="4GiB", speed=100, size="8GiB")).arms[0]
     assert arm.guests_launched == 2
     rows = arm.timeline.to_pylist()
     last = {row["guest"]: row for row in rows}
@@ -75,4 +75,4 @@ def test_rows_of_the_trace_that_are_wrong(tmp_path):
 
 def test_nobody_is_there():
     with pytest.raises(HintingError, match=r"no guest of .* is there from 9000h"):
-        scenario(start="9000h", duration="1h").run()
+        h.run(scenario(start="9000h", duration="1h"))

@@ -136,7 +136,7 @@ def test_commands_and_scenarios(tmp_path):
         "guests": [{"memory": "8GiB", "snapshot": str(tmp_path / "s.npz"), "workloads": [{"name": "memhog", "size": "1GiB"}]}],
         "schedule": {"settle": "10s"},
     }
-    arms = h.Scenario.from_document(document).run().arms
+    arms = h.run(h.Scenario.from_document(document)).arms
     assert arms[1].guests[0].counts["reported_pages"] > 200_000
     for key, value, words in (
         ("memory", "4GiB", r"guests\.0\.memory: the snapshot's guest has 8589934592"),
