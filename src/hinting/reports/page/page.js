@@ -1,20 +1,13 @@
 const views = [];
-const { figures, texts } = JSON.parse(document.getElementById("specs").textContent);
+const { figures, datasets, config } = JSON.parse(document.getElementById("specs").textContent);
 const options = {
   renderer: "svg", tooltip: { theme: "custom" },
   actions: { export: true, source: false, compiled: false, editor: false },
 };
 
-function withTexts(spec) {
-  if (spec === null || typeof spec !== "object") return;
-  if (typeof spec.values === "number") spec.values = texts[spec.values];
-  for (const one of Object.values(spec)) withTexts(one);
-}
-
-withTexts(figures);
-
 const drawn = [...document.querySelectorAll(".chart")].map(async (place) => {
-  const spec = figures[place.dataset.figure][Number(place.dataset.part)];
+  const part = figures[place.dataset.figure][Number(place.dataset.part)];
+  const spec = { ...part, config, datasets: Object.fromEntries(part.datasets.map((name) => [name, datasets[name]])) };
   const embedded = await window.vegaEmbed(place, spec, { ...options, downloadFileName: place.dataset.figure });
   views.push(embedded.view);
 });
@@ -45,7 +38,10 @@ function show(changed) {
   const words = restricted.map((group) => `${group.dataset.axis} `
     + buttonsOf(group).filter((button) => button.ariaPressed === "true").map((button) => button.textContent).join(", "));
   const note = document.getElementById("restricted");
-  if (note) note.textContent = words.length ? words.join("; ") : "all settings";
+  if (note) {
+    note.textContent = words.length ? words.join("; ") : "all settings";
+    document.getElementById("filters").classList.toggle("restricted", words.length > 0);
+  }
   set(changed.dataset.signal, shown[groups.indexOf(changed)]);
 }
 
