@@ -61,6 +61,14 @@ def sweep_folder(tmp_path_factory) -> Path:
     return base / "sweep"
 
 
+@pytest.fixture(scope="session")
+def reproduce_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "published"
+    hinting("reproduce", "reporting-speed", "memhog-swap", "--workers", "2", "--out", folder)
+    hinting("report", folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def browser():
     pytest.importorskip("selenium", reason="needs selenium: pip install 'hinting[test]'")

@@ -32,7 +32,7 @@ function show(changed) {
   const byAxis = new Map(groups.map((group, i) => [Number(group.dataset.signal.slice(5)), shown[i]]));
   for (const one of document.querySelectorAll("[data-levels]")) {
     const levels = JSON.parse(one.dataset.levels);
-    one.classList.toggle("hidden", levels.some((level, axis) => level >= 0 && !byAxis.get(axis).includes(level)));
+    one.classList.toggle("hidden", levels.some((level, axis) => level >= 0 && byAxis.has(axis) && !byAxis.get(axis).includes(level)));
   }
   const restricted = groups.filter((group, i) => shown[i].length < buttonsOf(group).length);
   const words = restricted.map((group) => `${group.dataset.axis} `
