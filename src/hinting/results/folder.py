@@ -52,7 +52,7 @@ def open(path: str | Path) -> Results:
 def _read_json(path: Path, otherwise: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ResultsError(f"{otherwise} ({path.name} is missing)") from None
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from None

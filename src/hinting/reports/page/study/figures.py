@@ -48,7 +48,7 @@ def _ranking(base: Base) -> Figure:
         texts = base.text(chart, align="left", dx=5).encode(x=x, y=y, text="text:N")
         layers = [bars, texts]
         if any(base.noise().values()):
-            layers.append(chart.mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x="mean(noise):Q"))
+            layers.append(chart.mark_rule(color=COLOURS[4], strokeWidth=2, strokeDash=[4, 3]).encode(x="mean(noise):Q"))
         return alt.layer(*layers).properties(
             width=width, height=_BAR * len(axes), title=base.heading("'Largest difference between means'", "titles[metric]")
         )
@@ -146,7 +146,7 @@ def _map(base: Base) -> Figure:
 
     return Figure(
         "map", "Two axes at once",
-        "Mean of the metric at each pair of values, all other axes averaged out; -: the axis does not apply.",
+        "Mean of the metric at each pair of values, all other axes averaged out: the bluer, the more. -: an axis does not apply.",
         [make], height=_ROW * rows + 110, hint="Choose the axes.",
     )  # fmt: skip
 

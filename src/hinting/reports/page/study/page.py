@@ -53,7 +53,8 @@ def page_of_study(study: Study) -> Page:
         sections.append(Section("Points that failed", html.failures(study), name="failed"))
     run = what_was_run(about["scenario"], plan.get("set"))
     varied = ", ".join(f"`{axis.name}`" for axis in study.axes)
-    run = f"{text.rstrip('.')}. {run}" if text else run
+    if text:
+        run = f"{text}{'' if text[-1] in '.?!' else '.'} {run}"
     return Page(
         kind="Search" if is_search else "Sweep",
         title=f"{about.get('experiment', source.path.name)}: {', '.join(axis.name for axis in study.axes) or 'one setting'}",
