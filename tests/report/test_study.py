@@ -53,21 +53,88 @@ def test_a_metric_that_does_not_exist(sweep_folder):
     assert "beauty" in result.stderr
 
 
-@pytest.mark.parametrize("width", [1200, 390], ids=["desktop", "phone"])
-def test_in_a_browser(browser, sweep_folder, width):
-    browser.open(sweep_folder / "report.html", width=width)
+FIGURES = {"ranking", "sensitivity", "map", "front"}
+POINTS = "document.querySelectorAll('#front .mark-symbol.role-mark path').length"
+ROWS = "[...document.querySelectorAll('#metrics-table .metric')].filter((one) => one.checkVisibility()).length"
+
+
+def check_drawn(browser, page, figures, width=1200, dark=False):
+    browser.open(page, width=width, dark=dark)
     assert browser.log() == []
-    marks = "one.querySelectorAll('svg path, svg rect').length"
-    charts = browser.js(f"[...document.querySelectorAll('.chart')].map((one) => {marks})")
-    assert len(charts) >= 4
-    assert min(charts) > 2
+    charts = browser.js("""[...document.querySelectorAll('.chart')].map((one) => {
+        const svg = one.querySelector('svg');
+        return [one.dataset.figure, svg.querySelectorAll('.role-mark path, .role-mark line').length,
+                svg.getBoundingClientRect().width];
+    })""")
+    assert {name for name, _, _ in charts} == figures
+    for name, marks, wide in charts:
+        assert marks > 0, name
+        assert 200 < wide <= width, name
     assert browser.js("document.documentElement.scrollWidth") <= width
-    button = ".axis button[value='0']"
-    assert browser.js(f"document.querySelector(\"{button}\").ariaPressed") == "true"
-    browser.js("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    browser.click(button)
-    assert settled(browser, f"document.querySelector(\"{button}\").ariaPressed === 'false'")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)], ids=["desktop", "phone, dark"])
+def test_in_a_browser(browser, sweep_folder, width, dark):
+    check_drawn(browser, sweep_folder / "report.html", FIGURES, width, dark)
+
+
+def test_a_click_on_a_value_takes_it_out_of_figures_and_tables(browser, sweep_folder):
+    browser.open(sweep_folder / "report.html")
+    points = hinting_open(sweep_folder).arrow("points").to_pylist()
+    settings = {(row["strategy"], row["thp"], row["v8.entries"]) for row in points}
+    assert browser.js(POINTS) == browser.js(ROWS) == len(settings) == 6
+    browser.click(".strategies button[value='1']")
+    left = sum(strategy != "v8" for strategy, _, _ in settings)
+    assert settled(browser, f"{POINTS} === {left}")
+    assert browser.js(ROWS) == left
+    browser.click(".strategies button[value='1']")
+    assert settled(browser, f"{POINTS} === {len(settings)}")
+    browser.click("#filters summary")
+    browser.click("[data-axis='v8.entries'] button[value='0']")  # does not apply to the others, which stay
+    assert settled(browser, f"{POINTS} === {sum(entries != 128 for _, _, entries in settings)}")
+    assert browser.js("document.querySelector('#restricted').textContent") == "v8.entries 1000"
+    browser.type("#filter", "v8 never")
+    assert browser.js(ROWS) == 1
     assert browser.log() == []
+
+
+def test_the_metric_and_the_axes_of_the_map_can_be_chosen(browser, sweep_folder):
+    browser.open(sweep_folder / "report.html")
+    title = "document.querySelector('#map .role-title').textContent"
+    assert "guests per host" in browser.js(title)
+    browser.select("#metric", "footprint (GiB*min) \u2013 less is better")
+    assert settled(browser, f"{title}.includes('footprint')")
+    browser.select("#map select", "v8.entries")
+    assert settled(browser, f"{title}.includes('v8.entries')")
+    assert browser.log() == []
+
+
+@pytest.mark.parametrize(("name", "figures"), [("single", {"sensitivity", "front"}), ("random", FIGURES), ("failing", FIGURES)])
+@pytest.mark.parametrize("width", [1200, 390], ids=["desktop", "phone"])
+def test_other_designs(browser, odd_folders, name, figures, width):
+    check_drawn(browser, odd_folders[name] / "report.html", figures, width)
+    pictures = {path.name for path in (odd_folders[name] / "report-figures").iterdir()}
+    assert pictures == {f"{figure}.{kind}" for figure in figures for kind in ("png", "svg")}
+
+
+def test_points_that_failed_are_in_the_page(browser, odd_folders):
+    browser.open(odd_folders["failing"] / "report.html")
+    warned = browser.js("document.querySelector('#warning').textContent")
+    assert warned.startswith("3 of 4 points done, 1 failed;")
+    assert "no <such> size" in browser.js("document.querySelector('#failed-table').textContent")
+    browser.click("#failed-table summary")
+    assert "in core" in browser.js("document.querySelector('#failed-table pre').textContent")
+    assert browser.log() == []
+
+
+def test_a_search(browser, search_folder):
+    check_drawn(browser, search_folder / "report.html", FIGURES | {"progress"})
+    trials = hinting_open(search_folder).arrow("trials").to_pylist()
+    said = browser.js("document.querySelector('#answer').textContent")
+    assert said.startswith("Most returned with ")
+    front = sum(trial["pareto"] for trial in trials)
+    assert f"{front} settings on the front of returned against guest CPU" in said
+    assert browser.js(POINTS) == len(trials) == 8
 
 
 def test_data_that_figures_share_are_in_the_page_once(sweep_folder):

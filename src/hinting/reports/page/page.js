@@ -9,6 +9,7 @@ const drawn = [...document.querySelectorAll(".chart")].map(async (place) => {
   const part = figures[place.dataset.figure][Number(place.dataset.part)];
   const spec = { ...part, config, datasets: Object.fromEntries(part.datasets.map((name) => [name, datasets[name]])) };
   const embedded = await window.vegaEmbed(place, spec, { ...options, downloadFileName: place.dataset.figure });
+  embedded.view.logLevel(1); // from now on errors only: figures of which a filter leaves nothing have no extent
   views.push(embedded.view);
 });
 
