@@ -1,4 +1,4 @@
-"""Opening the folder of a run, a comparison or a sweep: its tables as Arrow, pandas, polars or DuckDB."""
+"""Opening the folder of a run, a comparison, a sweep or a reproduction: its tables as Arrow, pandas, polars or DuckDB."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Results", "extra", "open", "read_parquet"]
 
 
 def open(path: str | Path) -> Results:
-    """Open the output folder of `hinting run`, `compare`, `sweep` or `tune`. Raises ResultsError if it is none.
+    """Open the output folder of `hinting run`, `compare`, `sweep`, `tune` or `reproduce`. Raises ResultsError if it is none.
 
     >>> import tempfile, hinting
     >>> from hinting.results.files import write_files
@@ -38,21 +38,21 @@ def open(path: str | Path) -> Results:
     ['none']
     """
     folder = Path(path)
-    about = _read_json(folder / PROVENANCE, f"{folder}: no output folder of hinting run, compare, sweep or tune")
+    about = _read_json(folder / PROVENANCE, f"{folder}: no output folder of hinting run, compare, sweep, tune or reproduce")
     kind = about.get("kind")
     if kind == "sweep":
         from hinting.results.sweep import SweepResults
 
         return SweepResults(folder, about)
-    if kind not in ("run", "compare"):
-        raise ResultsError(f"{folder / PROVENANCE}: kind must be one of run, compare, sweep, got {kind!r}")
+    if kind not in ("run", "compare", "reproduce"):
+        raise ResultsError(f"{folder / PROVENANCE}: kind must be one of run, compare, sweep, reproduce, got {kind!r}")
     return Results(folder, about)
 
 
 def _read_json(path: Path, otherwise: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ResultsError(f"{otherwise} ({path.name} is missing)") from None
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -90,7 +90,7 @@ def extra(package: str, what: str) -> Any:
 class Results:
     """An output folder. Tables are read when they are asked for.
 
-    kind: "run", "compare" or "sweep". path: the folder. provenance: scenario, versions, cost profile and seed that
+    kind: "run", "compare", "sweep" or "reproduce". path: the folder. provenance: scenario, versions, cost profile and seed that
     the numbers follow from, and under "execution" when and where they were made (see provenance.schema.json).
     """
 
