@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 BLOCK, WORD, GIB = 512, 64, 1 << 18
 BATCH, RETRIES, CLUSTER, MAX_WRITES = 32, 16, 512, 512
+TEXT = 1024  # frames of a VMM's code
 EMPTY: frozenset[int] = frozenset()
 
 
@@ -121,11 +122,14 @@ class Guest:
     window: int = 0
     hits: int = 4
     last: int = 0
+    number: int = 0  # of the launch
+    text_out: int = 0  # of the VMM's code
+    ran: bool = False  # the VMM did, since reclaim last looked
 
     def frames(self):
         unmapped = sum(BLOCK - len(pages) for pages in self.partial.values())
         tables = len(self.tables) + len(self.ept_tables) + len(self.directories) + len(self.ept_directories)
-        return self.vmm + len(self.present) + unmapped + len(self.ahead) + len(self.writing) + tables
+        return self.vmm - self.text_out + len(self.present) + unmapped + len(self.ahead) + len(self.writing) + tables
 
     def listed(self):
         return self.present | self.ahead
@@ -361,6 +365,34 @@ class SwapModel:
         self.ns += self.costs["swap.scan_page"] * (1 if huge else len(pages))
         return len(pages)
 
+    def drop_text(self, g, priority, counts):
+        """Code of a VMM that has not run since the last look."""
+        left = min(g.vmm, TEXT) - g.text_out
+        if left and not g.ran:
+            n = min(left, max(left >> priority, BATCH))
+            g.text_out += n
+            self.ns += n * self.costs["swap.scan_page"]
+            counts["scanned"] += n
+            counts["reclaimed"] += n
+        g.ran = g.ran and left == 0
+
+    def wake_vmm(self, g):
+        """The VMM runs: its code is read again; the time it waits."""
+        self.ns = 0.0
+        g.ran = True
+        missing = g.text_out
+        if missing and self.reclaim(missing):
+            end = self.time
+            g.text_out -= missing
+            at = self.slots.total + g.number * TEXT
+            while missing:
+                n = min(missing, 32)
+                end = self.device.request("read", at + missing, n, end)
+                self.major += 1
+                missing -= n
+            return end - self.now
+        return int(self.ns)
+
     def targets(self, g, priority):
         return {active: max(g.size(active) >> priority, min(g.size(active), BATCH)) for active in (False, True)}
 
@@ -412,6 +444,7 @@ class SwapModel:
                     self.next_guest %= len(self.guests)
                     g = self.guests[self.next_guest]
                     self.next_guest += 1
+                    self.drop_text(g, priority, counts)
                     todo = self.targets(g, priority)
                     while counts["reclaimed"] < BATCH and self.batch(g, todo, counts):
                         pass
@@ -442,6 +475,7 @@ class SwapModel:
                     break
                 self.kswapd_guest %= len(self.guests)
                 g = self.guests[self.kswapd_guest]
+                self.drop_text(g, priority, counts)
                 todo = self.targets(g, priority)
                 while self.batch(g, todo, counts):
                     self.settle()

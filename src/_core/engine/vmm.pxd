@@ -22,9 +22,10 @@ from hinting._core.engine.machine cimport (
 )
 from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
 from hinting._core.engine.migrate cimport move_range
-from hinting._core.engine.transport cimport VIA_HYPERCALL, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
+from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_VHOST, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
+from hinting._core.host.vmm_text cimport wake_vmm
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
     HOST_FREE,
@@ -49,6 +50,8 @@ cdef inline void enqueue(machine_t *g, int64_t t, int cpu, int ticket, int waite
     if g.vmm.queued == 0:
         g.vmm.now = t + pickup_ns(g, t)
         g.vmm.at = -1
+        if g.backing.text_in | g.backing.text_out and g.transport < VIA_VHOST:
+            g.vmm.now += wake_vmm(g.sim.host, g.backing, g.costs, g.vmm.now)
     r = &g.vmm.queue[g.vmm.queued]
     r.ticket = ticket
     r.cpu = cpu
@@ -264,7 +267,8 @@ cdef inline void handle_block(
         return
     pages = <int64_t>1 << block.order
     call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
-    host_ns[0] += g.costs.host_ramblock_lookup
+    if not g.backing.locked:            # else the device answers without a look at the range
+        host_ns[0] += g.costs.host_ramblock_lookup
     if g.strategy.on_discard != NULL:
         g.strategy.on_discard(g.strategy.self, g.mm, block.pfn, block.order)
     if g.strategy.host_action == HOST_DONTNEED:

@@ -70,6 +70,9 @@ class Arm:
                 base=host.base,
                 thp=host.thp,
                 fragmentation=host.fragmentation,
+                fragmentation_growth=host.fragmentation_growth,
+                thp_defrag=host.thp_defrag,
+                init_on_free=host.init_on_free,
                 pt_reclaim=host.pt_reclaim,
                 khugepaged=host.khugepaged,
                 swap=host.swap,
@@ -78,6 +81,9 @@ class Arm:
                 swappiness=host.swappiness,
                 page_cluster=host.page_cluster,
                 effects=host.effects,
+                hugepages=host.hugepages,
+                hugepage_size=host.hugepage_size,
+                oom_reap=host.oom_reap,
                 seed=scenario.seed,
                 costs=self.costs,
             ),
@@ -102,7 +108,17 @@ class Arm:
         )
         now = self.simulation.now
         try:
-            vm = self.simulation.launch(guest, boot=group.boot, transport=group.transport, poll=group.poll)
+            vm = self.simulation.launch(
+                guest,
+                boot=group.boot,
+                transport=group.transport,
+                poll=group.poll,
+                backing=group.backing,
+                prealloc=group.prealloc,
+                locked=group.locked,
+                oom_score_adj=group.oom_score_adj,
+                limits=None if group.limits is None else group.limits.limits(),
+            )
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
             return None

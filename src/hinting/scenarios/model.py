@@ -15,7 +15,7 @@ from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
 from hinting.scenarios.values import Duration, Table, explain, refuse
-from hinting.units import parse_duration, size_pages
+from hinting.units import parse_duration, parse_size, size_pages
 
 if TYPE_CHECKING:
     from hinting.experiments import Result
@@ -73,6 +73,7 @@ class Scenario(Table):
                 memory_map(size_pages(group.memory), self.costs.load())
             except HintingError as error:
                 errors["guests", i, "memory"] = error
+            errors |= self._backed(i, group)
             if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
                 errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
         for key, path in self.keys.items():
@@ -82,6 +83,21 @@ class Scenario(Table):
                 errors["keys", key] = ScenarioError(f"{path!r} is no path here, expected one such as 'guests.0.memory'")
         refuse(errors)
         return self
+
+    def _backed(self, i: int, group: GuestsTable) -> dict[tuple[str | int, ...], HintingError]:
+        """What is wrong with the RAM of a group of guests."""
+        page = {"hugetlb-2M": "2MiB", "hugetlb-1G": "1GiB"}.get(group.backing)
+        if page is not None and (self.host.hugepage_size != page or not parse_size(self.host.hugepages)):
+            return {("guests", i, "backing"): ScenarioError(f"{group.backing} needs host.hugepages of {page}")}
+        if page is not None and parse_size(group.memory) % parse_size(page):
+            return {("guests", i, "memory"): ScenarioError(f"expected whole pages of {page}, got {group.memory}")}
+        for choice in self.strategy:
+            if spec := choice.spec():
+                try:
+                    spec.check_backing(group.backing, group.locked)
+                except HintingError as error:
+                    return {("guests", i, "backing"): error}
+        return {}
 
     def _value(self, path: str) -> Any:
         """The value at a dotted path; LookupError if there is none."""

@@ -11,14 +11,23 @@ from hinting import kernels
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
-from hinting.host import DEFAULT_BASE
+from hinting.host import DEFAULT_BASE, EFFECTS, Effect, Limits, pool_pages
 from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
-from hinting.units import parse_duration, parse_size
+from hinting.units import PAGE_BYTES, parse_duration, parse_size
 from hinting.workloads import registry
 
-__all__ = ["CostsTable", "GuestsTable", "HostTable", "MetricsTable", "ScheduleTable", "StrategyTable", "WorkloadTable"]
+__all__ = [
+    "CostsTable",
+    "GuestsTable",
+    "HostTable",
+    "LimitsTable",
+    "MetricsTable",
+    "ScheduleTable",
+    "StrategyTable",
+    "WorkloadTable",
+]
 
 
 class HostTable(Table):
@@ -28,6 +37,9 @@ class HostTable(Table):
     base: Size = DEFAULT_BASE
     thp: bool = True
     fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
+    fragmentation_growth: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    thp_defrag: Literal["madvise", "defer"] = "madvise"
+    init_on_free: bool = False
     pt_reclaim: bool = False
     khugepaged: bool = False
     swap: Pages = 0
@@ -35,7 +47,10 @@ class HostTable(Table):
     swap_tails: bool = False
     swappiness: Annotated[int, Field(ge=0, le=200)] = 60
     page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
-    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = ("silent-write", "stale-read", "false-read")
+    effects: tuple[Effect, ...] = EFFECTS
+    hugepages: Size = 0
+    hugepage_size: Literal["2MiB", "1GiB"] = "2MiB"
+    oom_reap: Duration = "50ms"
 
     @model_validator(mode="after")
     def _device(self) -> HostTable:
@@ -47,8 +62,13 @@ class HostTable(Table):
 
     @model_validator(mode="after")
     def _room(self) -> HostTable:
-        if parse_size(self.base) >= parse_size(self.memory):
+        beside = (parse_size(self.memory) - parse_size(self.base)) // PAGE_BYTES
+        if beside <= 0:
             refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
+        try:
+            pool_pages(self.hugepages, self.hugepage_size, beside)
+        except HintingError as error:
+            refuse({("hugepages",): error})
         return self
 
 
@@ -120,13 +140,36 @@ class WorkloadTable(NamedTable):
         return self
 
 
+class LimitsTable(Table):
+    """Limits of each guest's own memory cgroup: arguments of hinting.Limits."""
+
+    max: Size | None = None
+    high: Size | None = None
+    low: Size = 0
+    min: Size = 0
+    swap_max: Size | None = None
+
+    @model_validator(mode="after")
+    def _legal(self) -> LimitsTable:
+        try:
+            self.limits()
+        except HintingError as error:
+            refuse({(): error})
+        return self
+
+    def limits(self) -> Limits:
+        """The limits themselves."""
+        return Limits(**dict(self))
+
+
 class GuestsTable(Table):
     """A group of equal guests.
 
     count: how many. start: when the first one is launched; stagger: time from one launch to the next. lifetime: from a
     guest's launch until it is shut down, 0 for guests that stay. kernel: if it is
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
-    poll: how long its end polls before it sleeps.
+    poll: how long its end polls before it sleeps. backing, prealloc, locked: what RAM is made of, see Simulation.launch.
+    oom_score_adj: -1000 (the host never kills it) to 1000. limits: of a memory cgroup of its own.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -140,6 +183,11 @@ class GuestsTable(Table):
     boot: bool = True
     transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
     poll: Duration = 0
+    backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = "anonymous"
+    prealloc: bool = False
+    locked: bool = False
+    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    limits: LimitsTable | None = None
     workloads: tuple[WorkloadTable, ...] = ()
 
     @field_validator("kernel")
