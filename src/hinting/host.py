@@ -93,7 +93,7 @@ class Host:
     thp_defrag: "madvise", a huge fault that finds nothing compacts first; or "defer", it falls back at once. init_on_free:
     memory is cleared when it is freed instead of when it is taken. hugepages: memory set aside in huge pages (hugetlbfs) of
     hugepage_size, "2MiB" or "1GiB", for guests that are backed by them. oom_reap: from a kill until the victim's memory is
-    free.
+    free. cpus: for the metric host_cpu_use only; nothing runs slower when they are all busy.
 
     swap: size of the swap device, bytes or text such as "8GiB"; 0 for none. swap_device: "nvme" (default), "sata" or
     "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
@@ -133,6 +133,7 @@ class Host:
         hugepages: int | str = 0,
         hugepage_size: str = "2MiB",
         oom_reap: int | str = "50ms",
+        cpus: int | None = None,
         lru: str = "two-list",
         ksm: bool = False,
         zswap: bool = False,
@@ -143,6 +144,9 @@ class Host:
         base_frames = -(-parse_size(base, "host base") // PAGE_BYTES)
         if base_frames >= frames:
             raise HostError(f"host memory: {memory!r} is smaller than the host's own needs (base {base!r})")
+        if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int) or cpus < 1):
+            raise HostError(f"host cpus must be a whole number, 1 or more, got {cpus!r}")
+        self.cpus = cpus
         if thp_defrag not in ("madvise", "defer"):
             raise HostError(f"host thp_defrag must be madvise or defer, got {thp_defrag!r}")
         self.memory = HostMemory(

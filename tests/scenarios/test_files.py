@@ -305,3 +305,34 @@ def test_hosts_and_guests_of_all_kinds(tmp_path):
 def test_impossible_combinations(small, changes, message):
     with pytest.raises(ScenarioError, match=message):
         h.Scenario.load(small, changes)
+
+
+def test_guests_share_a_slice(small):
+    changes = {"host.slices": {"batch": {"max": "500MiB"}}, "guests.0.slice": "batch", "guests.0.stagger": "1s"}
+    arm = h.Scenario.load(small, changes).run("none").arms[0]
+    assert arm.lost is not None  # both together do not fit
+    with pytest.raises(ScenarioError, match=r"guests\.0\.slice: expected one of host\.slices \(batch\), got 'other'"):
+        h.Scenario.load(small, changes | {"guests.0.slice": "other"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "fit"),
+    [
+        ({"reservation": 0.75}, 3),
+        ({"reservation": 1.0}, 4),
+        ({"overcommit": 2}, 1),  # the VMMs' own memory counts too
+        ({"overcommit": 2, "overcommit_ratio": 0.53}, 2),
+    ],
+)
+def test_admission_by_the_sum_of_all_memory(small, changes, fit):
+    schedule = {"launch": "one-by-one", "criterion": "admit"} | changes
+    arm = h.Scenario.load(small, {"schedule": schedule, "guests.0.count": 4, "host.memory": "4GiB"}).run("v8").arms[0]
+    assert arm.guests_launched == fit
+
+
+def test_launches_end_when_the_host_swaps(small):
+    changes = {"schedule": {"launch": "one-by-one"}, "guests.0.count": 8, "host.memory": "2GiB", "host.swap": "4GiB"}
+    arm = h.Scenario.load(small, changes).run("none").arms[0]
+    assert "swapped more than 16MiB" in arm.stopped_by
+    arm = h.Scenario.load(small, changes | {"schedule": {"launch": "one-by-one", "criterion": "boot"}}).run("none").arms[0]
+    assert arm.stopped_by == "max_guests"

@@ -74,6 +74,9 @@ class Scenario(Table):
             except HintingError as error:
                 errors["guests", i, "memory"] = error
             errors |= self._backed(i, group)
+            if group.slice is not None and group.slice not in self.host.slices:
+                known = ", ".join(self.host.slices) or "none there"
+                errors["guests", i, "slice"] = ScenarioError(f"expected one of host.slices ({known}), got {group.slice!r}")
             if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
                 errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
         for key, path in self.keys.items():

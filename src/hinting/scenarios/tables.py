@@ -30,6 +30,28 @@ __all__ = [
 ]
 
 
+class LimitsTable(Table):
+    """Limits of each guest's own memory cgroup: arguments of hinting.Limits."""
+
+    max: Size | None = None
+    high: Size | None = None
+    low: Size = 0
+    min: Size = 0
+    swap_max: Size | None = None
+
+    @model_validator(mode="after")
+    def _legal(self) -> LimitsTable:
+        try:
+            self.limits()
+        except HintingError as error:
+            refuse({(): error})
+        return self
+
+    def limits(self) -> Limits:
+        """The limits themselves."""
+        return Limits(**dict(self))
+
+
 class HostTable(Table):
     """The host: arguments of hinting.Host."""
 
@@ -51,6 +73,8 @@ class HostTable(Table):
     hugepages: Size = 0
     hugepage_size: Literal["2MiB", "1GiB"] = "2MiB"
     oom_reap: Duration = "50ms"
+    cpus: Annotated[int, Field(ge=1, le=65536)] | None = None
+    slices: dict[str, LimitsTable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _device(self) -> HostTable:
@@ -140,28 +164,6 @@ class WorkloadTable(NamedTable):
         return self
 
 
-class LimitsTable(Table):
-    """Limits of each guest's own memory cgroup: arguments of hinting.Limits."""
-
-    max: Size | None = None
-    high: Size | None = None
-    low: Size = 0
-    min: Size = 0
-    swap_max: Size | None = None
-
-    @model_validator(mode="after")
-    def _legal(self) -> LimitsTable:
-        try:
-            self.limits()
-        except HintingError as error:
-            refuse({(): error})
-        return self
-
-    def limits(self) -> Limits:
-        """The limits themselves."""
-        return Limits(**dict(self))
-
-
 class GuestsTable(Table):
     """A group of equal guests.
 
@@ -169,7 +171,8 @@ class GuestsTable(Table):
     guest's launch until it is shut down, 0 for guests that stay. kernel: if it is
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
     poll: how long its end polls before it sleeps. backing, prealloc, locked: what RAM is made of, see Simulation.launch.
-    oom_score_adj: -1000 (the host never kills it) to 1000. limits: of a memory cgroup of its own.
+    oom_score_adj: -1000 (the host never kills it) to 1000. limits: of a memory cgroup of its own. slice: one of host.slices,
+    a cgroup that it shares.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -188,6 +191,7 @@ class GuestsTable(Table):
     locked: bool = False
     oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = 0
     limits: LimitsTable | None = None
+    slice: str | None = None
     workloads: tuple[WorkloadTable, ...] = ()
 
     @field_validator("kernel")
@@ -220,16 +224,19 @@ class ScheduleTable(Table):
     launch: "staggered", each group by its start and stagger; or "one-by-one", the next guest when the last one is idle
     and `gap` has passed, until a guest is killed by the host or cannot start. criterion: what else ends launches one by
     one: "boot", nothing; "no-swap", the host has written more than `swap_tolerance` to swap; "admit", the kernel would
-    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2); "slo", the guest ran more than
-    `slowdown_limit` times as long as a guest of its group that has the host to itself. settle: how long to go on
+    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2, with vm.overcommit_ratio / 100 =
+    `overcommit_ratio`; all RAM together at most `reservation` times the host's, 0 for no such rule); "slo", the guest ran more
+    than `slowdown_limit` times as long as a guest of its group that has the host to itself. settle: how long to go on
     when all guests are idle.
     """
 
     launch: Literal["staggered", "one-by-one"] = "staggered"
     gap: Duration = "1s"
-    criterion: Literal["boot", "no-swap", "admit", "slo"] = "boot"
+    criterion: Literal["boot", "no-swap", "admit", "slo"] = "no-swap"
     swap_tolerance: Size = "16MiB"
     overcommit: Annotated[int, Field(ge=0, le=2)] = 0
+    overcommit_ratio: Annotated[float, Field(ge=0, le=1e6)] = 0.5
+    reservation: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     slowdown_limit: Annotated[float, Field(ge=1)] = 1.2
     settle: Duration = 0
 
