@@ -122,6 +122,7 @@ class Simulation:
         backing: str = "anonymous",
         prealloc: bool = False,
         locked: bool = False,
+        lock_contention: bool = False,
     ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
@@ -132,7 +133,8 @@ class Simulation:
         main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
         sleeps. backing: what RAM is made of, "anonymous", "memfd" (shared), "hugetlb-2M" or "hugetlb-1G" (huge pages of the
         host's pool). prealloc: all of it is backed before the guest starts. locked: that, and it stays, as with locked memory
-        or an assigned device: never evicted, and no balloon or report gives anything back. Raises HostError if the host has no
+        or an assigned device: never evicted, and no balloon or report gives anything back. lock_contention: vCPUs wait for each
+        other's holds of the guest's zone lock. Raises HostError if the host has no
         memory for the VMM.
         """
         guest.check_launchable()
@@ -181,6 +183,7 @@ class Simulation:
             transport,
             poll_ns,
             vmm_ns,
+            lock_contention,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

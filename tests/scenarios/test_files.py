@@ -309,7 +309,7 @@ def test_impossible_combinations(small, changes, message):
 
 def test_guests_share_a_slice(small):
     changes = {"host.slices": {"batch": {"max": "500MiB"}}, "guests.0.slice": "batch", "guests.0.stagger": "1s"}
-    arm = h.Scenario.load(small, changes).run("none").arms[0]
+    arm = run(h.Scenario.load(small, changes), strategy="none").arms[0]
     assert arm.lost is not None  # both together do not fit
     with pytest.raises(ScenarioError, match=r"guests\.0\.slice: expected one of host\.slices \(batch\), got 'other'"):
         h.Scenario.load(small, changes | {"guests.0.slice": "other"})
@@ -326,15 +326,16 @@ def test_guests_share_a_slice(small):
 )
 def test_admission_by_the_sum_of_all_memory(small, changes, fit):
     schedule = {"launch": "one-by-one", "criterion": "admit"} | changes
-    arm = h.Scenario.load(small, {"schedule": schedule, "guests.0.count": 4, "host.memory": "4GiB"}).run("v8").arms[0]
+    arm = run(h.Scenario.load(small, {"schedule": schedule, "guests.0.count": 4, "host.memory": "4GiB"}), strategy="v8").arms[0]
     assert arm.guests_launched == fit
 
 
 def test_launches_end_when_the_host_swaps(small):
     changes = {"schedule": {"launch": "one-by-one"}, "guests.0.count": 8, "host.memory": "2GiB", "host.swap": "4GiB"}
-    arm = h.Scenario.load(small, changes).run("none").arms[0]
+    arm = run(h.Scenario.load(small, changes), strategy="none").arms[0]
     assert "swapped more than 16MiB" in arm.stopped_by
-    arm = h.Scenario.load(small, changes | {"schedule": {"launch": "one-by-one", "criterion": "boot"}}).run("none").arms[0]
+    changes["schedule"] = {"launch": "one-by-one", "criterion": "boot"}
+    arm = run(h.Scenario.load(small, changes), strategy="none").arms[0]
     assert arm.stopped_by == "max_guests"
 
 

@@ -45,6 +45,7 @@ class Engine:
         transport: str = "virtio-main",
         poll_ns: int = 0,
         vmm_ns: float = 0,
+        contends: bool = False,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 

@@ -115,14 +115,14 @@ cdef class Engine:
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
             gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None,
-            str transport="virtio-main", int64_t poll_ns=0, double vmm_ns=0):
+            str transport="virtio-main", int64_t poll_ns=0, double vmm_ns=0, bint contends=False):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
         thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
         swap stalls the guest's task, else its vCPU. cards: costs that vary. transport: of
         TRANSPORTS. poll_ns: how long the back-end polls an empty queue before it sleeps. vmm_ns: what the VMM does before the
-        guest starts.
+        guest starts. contends: vCPUs wait for each other's holds of the zone lock.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -191,6 +191,7 @@ cdef class Engine:
             raise MemoryError()
         begin_times(g, backing.b.ram_frames)
         g.account.vmm = vmm_ns
+        g.contends = contends
         machine.programs = []
         machine.slab_caches = {}
         for cpu in range(g.ncpus):

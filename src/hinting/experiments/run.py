@@ -120,6 +120,7 @@ class Arm:
                 backing=group.backing,
                 prealloc=group.prealloc,
                 locked=group.locked,
+                lock_contention=group.lock_contention,
                 oom_score_adj=group.oom_score_adj,
                 limits=None if group.limits is None else group.limits.limits(),
                 slice=None if group.slice is None else self.slices[group.slice],

@@ -172,7 +172,7 @@ class GuestsTable(Table):
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
     poll: how long its end polls before it sleeps. backing, prealloc, locked: what RAM is made of, see Simulation.launch.
     oom_score_adj: -1000 (the host never kills it) to 1000. limits: of a memory cgroup of its own. slice: one of host.slices,
-    a cgroup that it shares.
+    a cgroup that it shares. lock_contention: vCPUs wait for each other's holds of the zone lock.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -189,6 +189,7 @@ class GuestsTable(Table):
     backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = "anonymous"
     prealloc: bool = False
     locked: bool = False
+    lock_contention: bool = False
     oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = 0
     limits: LimitsTable | None = None
     slice: str | None = None
