@@ -211,7 +211,7 @@ cdef class Machine:
             "failed_while_isolated": m.failed_while_isolated, "freed": g.mm.times.freed,
             "free_backed": list(f.backed), "free_given": f.given,
             "backed_blocks": backed_blocks(g) if g.state == GUEST_FINE else 0, "huge_blocks": g.backing.huge_blocks,
-            "ram": g.backing.ram_frames, "vcpus": g.ncpus,
+            "lock_wait_ns": g.lock_wait_ns, "ram": g.backing.ram_frames, "vcpus": g.ncpus,
             "lock_hold_ns": g.strategy.hold_sum_ns if g.strategy != NULL else 0.0,
             "longest_lock_hold_ns": g.strategy.hold_most_ns if g.strategy != NULL else 0.0,
         }

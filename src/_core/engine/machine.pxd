@@ -85,6 +85,7 @@ ctypedef struct vcpu_t:
     int64_t row_at                      # when the row under way began, -1: not yet
     int64_t wait_at                     # when the thread began to wait for the host
     int64_t stalled_until               # end of its last wait for memory of the host
+    double held_lock_ns                 # how long it has held the zone lock, ns
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
@@ -213,6 +214,10 @@ ctypedef struct machine_t:
     bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
+    double holds_charged                # its holds of the zone lock, ns
+    bint contends                       # who takes the zone lock may have to wait for it
+    double held_lock_ns                 # how long all vCPUs have held it
+    double lock_wait_ns                 # and waited for it
     int64_t refilled_charged            # entries of refills and drains that have been charged
     int64_t drained_charged
     int quiet_ticks                     # ticks of timers since anything else happened in an idle guest

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
-from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, clear_ns, next_costs
+from hinting._core.engine.charge cimport advance, charge_kernel, charge_lists, charge_locked, clear_ns, next_costs
 from hinting._core.engine.machine cimport PROGRAM_SLEEPS, machine_t, vcpu_t
 from hinting._core.engine.meter cimport note_stall, note_touched, stalls_of
 from hinting._core.engine.process cimport DIRECTORY_TABLES, PTE_SHARED, TABLE_HUGE, TABLE_PAGES, process_t, region_t
@@ -79,11 +79,11 @@ cdef inline void populate(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
 cdef inline void charge_alloc(machine_t *g, vcpu_t *v, int order) noexcept nogil:
     charge_lists(g, v)
     if order == PAGEBLOCK_ORDER:
-        charge_kernel(g, v, g.costs.guest_buddy_alloc_order9)
+        charge_locked(g, v, g.costs.guest_buddy_alloc_order9)
     elif g.mm.k.pcp_orders >> order & 1:
         charge_kernel(g, v, g.costs.guest_pcp_alloc_hit)
     else:
-        charge_kernel(g, v, g.costs.guest_buddy_alloc_direct)
+        charge_locked(g, v, g.costs.guest_buddy_alloc_direct)
 
 cdef inline bint reclaim_for(void *self, int cpu) noexcept nogil:
     """The slow path of a request asks for a round of direct reclaim."""

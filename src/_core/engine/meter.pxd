@@ -342,7 +342,7 @@ cdef inline void note_touched(
     g.mm.times.now = v.now
     if refaulted:
         g.meter.refault_ns += ns * refaulted / (backed if backed > refaulted else refaulted)
-        g.meter.cleared_again_ns += refaulted * clear_ns(g, pfn)
+        g.meter.cleared_again_ns += 0 if g.sim.host.init_on_free else refaulted * clear_ns(g, pfn)
         if is_huge:
             at &= ~<int64_t>(BLOCK_PAGES - 1)
             end = (end + BLOCK_PAGES - 1) & ~<int64_t>(BLOCK_PAGES - 1)

@@ -25,10 +25,11 @@ from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_disca
 from hinting._core.engine.migrate cimport move_range
 from hinting._core.engine.policy cimport decide, is_about_free_memory, merge_blocks
 from hinting._core.engine.policy_state cimport DECIDE_DEFER, DECIDE_DISCARD, DECIDE_IGNORE, range_t
-from hinting._core.engine.transport cimport VIA_HYPERCALL, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
+from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_VHOST, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.host.postponed cimport begin_deferral, end_deferral
+from hinting._core.host.vmm_text cimport wake_vmm
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
     HOST_FREE,
@@ -53,6 +54,8 @@ cdef inline void enqueue(machine_t *g, int64_t t, int cpu, int ticket, int waite
     if g.vmm.queued == 0:
         g.vmm.now = t + pickup_ns(g, t)
         g.vmm.at = -1
+        if g.backing.text_in | g.backing.text_out and g.transport < VIA_VHOST:
+            g.vmm.now += wake_vmm(g.sim.host, g.backing, g.costs, g.vmm.now)
     r = &g.vmm.queue[g.vmm.queued]
     r.ticket = ticket
     r.cpu = cpu
@@ -263,7 +266,8 @@ cdef inline void handle_range(
 ) noexcept nogil:
     """Give a range of a report back, in the way that the strategy or the host's policy says."""
     cdef int action = g.strategy.host_action if g.vmm.decision == DECIDE_DISCARD else HOST_FREE
-    host_ns[0] += g.costs.host_ramblock_lookup
+    if not g.backing.locked:            # else the device answers without a look at the range
+        host_ns[0] += g.costs.host_ramblock_lookup
     if action == HOST_DONTNEED:
         backing_discard(g.sim.host, g.backing, g.costs, pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
     elif action == HOST_FREE:

@@ -54,10 +54,10 @@ cdef inline void balloon_inflate(
     cdef int64_t pages = <int64_t>1 << order
     d.inflated += pages
     host_ns[0] += c.host_balloon_pfn_overhead
-    if d.inhibited:
+    if d.inhibited or b.locked:
         d.ignored += pages
         return
-    if d.huge_pages and order < BLOCK_ORDER:
+    if (d.huge_pages or b.pool_blocks) and order < BLOCK_ORDER:
         if collect_piece(d, pfn):
             backing_discard(h, b, c, pfn & ~<pfn_t>(BLOCK_PAGES - 1), BLOCK_PAGES, BLOCK_PAGES, running_vcpus,
                             host_ns, stolen_ns)

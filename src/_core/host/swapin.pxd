@@ -17,6 +17,7 @@ from hinting._core.host.reclaim_state cimport ACTIVE, DEVICE_READ, INACTIVE, UNI
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
+    EFFECT_DECAY,
     TOUCH_DISK,
     TOUCH_WHOLE,
     TOUCH_WRITEBACK,
@@ -79,6 +80,10 @@ cdef inline void keep_ahead(host_t *h, backing_t *b, uint32_t page) noexcept nog
     h.vm.swap_ra += 1
     lru_add(b, i, w, <uint64_t>1 << (page & 63), INACTIVE)
 
+cdef inline int64_t position(const host_t *h, const backing_t *b, uint32_t page) noexcept nogil:
+    """Where on the device a page is: in its slot, or as if swap kept the order of the guest's memory."""
+    return b.slots[page] if h.effects & EFFECT_DECAY else (<int64_t>b.id << 32) + page
+
 cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t now) noexcept nogil:
     """Read a page and its neighbours in memory; returns when the page itself is there."""
     cdef uint32_t pages[MAX_READ]
@@ -87,9 +92,9 @@ cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t 
     cdef bint has_page
     while k < n:
         first = k
-        slot = end = b.slots[pages[k]]
+        slot = end = position(h, b, pages[k])
         has_page = False
-        while k < n and b.slots[pages[k]] == end and (pages[k] == page or can_have(h, b, 1)):
+        while k < n and position(h, b, pages[k]) == end and (pages[k] == page or can_have(h, b, 1)):
             if pages[k] == page:
                 has_page = True
             else:
@@ -183,7 +188,8 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
     else:
         take(h, 1)
         now = time_of(h, ns)
-        done = read_cluster(h, b, page, now) if r.device.rotating else read_around(h, b, page, now)
+        done = (read_cluster(h, b, page, now) if r.device.rotating and h.effects & EFFECT_DECAY
+                else read_around(h, b, page, now))
         if done > now:
             r.waited += <double>(done - now)
             ns[0] += <double>(done - now)
@@ -199,6 +205,7 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
             b.n.refaults_active += 1
             h.vm.workingset_activate_anon += 1
     h.vm.pgfault += 1
+    h.freed_small += 1
     a.swapped[w] &= ~bit
     b.blocks[i].present[w] |= bit
     b.rss_pages += 1

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hinting._core.costs import Costs
 from hinting.errors import AdmissionError, HostError
 from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
@@ -19,6 +20,7 @@ from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 from hinting.vm import VM
+from hinting.vmm import vmm_frames
 from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]
@@ -71,6 +73,9 @@ class Arm:
                 base=host.base,
                 thp=host.thp,
                 fragmentation=host.fragmentation,
+                fragmentation_growth=host.fragmentation_growth,
+                thp_defrag=host.thp_defrag,
+                init_on_free=host.init_on_free,
                 pt_reclaim=host.pt_reclaim,
                 khugepaged=host.khugepaged,
                 swap=host.swap,
@@ -80,6 +85,10 @@ class Arm:
                 page_cluster=host.page_cluster,
                 effects=host.effects,
                 policy=None if host.policy is None else find_policy(host.policy.name, host.policy.parameters),
+                hugepages=host.hugepages,
+                hugepage_size=host.hugepage_size,
+                oom_reap=host.oom_reap,
+                cpus=host.cpus,
                 seed=scenario.seed,
                 costs=self.costs,
             ),
@@ -87,6 +96,7 @@ class Arm:
             spans=spans,
             memory_map=scenario.metrics.survey,
         )
+        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in host.slices.items()}
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"
@@ -109,8 +119,19 @@ class Arm:
         guest = self._guest(group)
         now = self.simulation.now
         try:
-            boots = group.boot and group.snapshot is None
-            vm = self.simulation.launch(guest, boot=boots, transport=group.transport, poll=group.poll)
+            vm = self.simulation.launch(
+                guest,
+                boot=group.boot and group.snapshot is None,
+                transport=group.transport,
+                poll=group.poll,
+                backing=group.backing,
+                prealloc=group.prealloc,
+                locked=group.locked,
+                lock_contention=group.lock_contention,
+                oom_score_adj=group.oom_score_adj,
+                limits=None if group.limits is None else group.limits.limits(),
+                slice=None if group.slice is None else self.slices[group.slice],
+            )
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
             return None
@@ -132,8 +153,15 @@ class Arm:
         return schedule.criterion == "no-swap" and written > parse_size(schedule.swap_tolerance)
 
     def admits(self, group: GuestsTable) -> bool:
-        """Whether the kernel lets the VMM of such a guest map its RAM."""
-        return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
+        """Whether the kernel lets the VMM of such a guest map its RAM, and the reservation rule too."""
+        schedule = self.scenario.schedule
+        return self.simulation.host.memory.admits(
+            size_pages(group.memory),
+            vmm_frames(Costs(self.costs), group.vcpus, "qemu", int(group.transport == "virtio-iothread"), False),
+            overcommit=schedule.overcommit,
+            ratio=schedule.overcommit_ratio,
+            reservation=schedule.reservation,
+        )
 
     def slowdown(self, group: GuestsTable, took_ns: int) -> float:
         """Run time of a guest over that of one of its group that has such a host, and the strategy, to itself."""
@@ -221,6 +249,8 @@ def _one_by_one(arm: Arm) -> None:
     for _, group in launches(arm.scenario):
         if schedule.criterion == "admit" and not arm.admits(group):
             arm.stopped_by = f"vm.overcommit_memory={schedule.overcommit} refuses the memory of guest {len(arm.launched) + 1}"
+            if schedule.reservation:
+                arm.stopped_by += f", or {schedule.reservation:g} times the host's memory does"
             return
         vm = arm.launch(group)
         if vm is None:

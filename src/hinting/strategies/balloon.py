@@ -32,6 +32,7 @@ class Balloon(StrategySpec):
     """
 
     name: ClassVar[str] = "balloon"
+    backings: ClassVar[tuple[str, ...] | None] = ("anonymous", "memfd", "hugetlb-2M")
     source: ClassVar[str] = (
         "Linux 5.0 to 6.12 (virtio_balloon, balloon_compaction); QEMU 8.2 (virtio-balloon); Proxmox VE (autoballoon); "
         "MOM (balloon.rules, ksm.rules); HyperAlloc, EuroSys 2025, for blocks of 2 MiB"

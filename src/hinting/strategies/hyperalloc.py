@@ -28,6 +28,7 @@ class HyperAlloc(StrategySpec):
     """
 
     name: ClassVar[str] = "hyperalloc"
+    backings: ClassVar[tuple[str, ...] | None] = ("anonymous",)
     source: ClassVar[str] = (
         "HyperAlloc: Efficient VM Memory De/Inflation via Hypervisor-Shared Page-Frame Allocators, EuroSys 2025"
     )
