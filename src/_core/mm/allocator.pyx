@@ -371,6 +371,7 @@ cdef class Allocator:
         cdef pfn_t first = self._block(pfn, o)
         self._absent(first, o)
         tag_set(&self.m, first, o, TAG_ISOLATED)
+        self.m.isolated += <int64_t>1 << o
 
     def load_pcp(self, int zone, int cpu, int index, const pfn_t[::1] pfns, const uint8_t[::1] migratetypes):
         """Append pages to one per-CPU list in the order given, with their cached migratetypes (5.0, 6.1)."""
