@@ -4,17 +4,21 @@ A guest's page allocator that decides like Linux, page frame by page frame; the 
 memory back; and a KVM host that overcommits its memory.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from hinting import gfp, kernels, strategies, workloads
 from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
+from hinting.vm import VM
 
 if TYPE_CHECKING:
+    from hinting.experiments.compare import compare
+    from hinting.experiments.run import run
     from hinting.results import open
     from hinting.scenarios import Scenario
 
@@ -27,17 +31,27 @@ __all__ = [
     "Scenario",
     "Simulation",
     "Snapshot",
+    "compare",
     "get_include",
     "gfp",
     "kernels",
     "open",
     "parameter",
+    "run",
     "strategies",
     "strategy",
     "workloads",
 ]
 
 __version__ = "0.1.0"
+
+#: What needs pydantic or pyarrow, and its package.
+_LOADED_WHEN_USED = {
+    "Scenario": "hinting.scenarios",
+    "compare": "hinting.experiments",
+    "open": "hinting.results",
+    "run": "hinting.experiments",
+}
 
 
 def get_include() -> str:
@@ -48,12 +62,6 @@ def get_include() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Scenario":  # pydantic is not loaded before it is needed
-        from hinting.scenarios import Scenario
-
-        return Scenario
-    if name == "open":
-        from hinting.results import open
-
-        return open
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LOADED_WHEN_USED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LOADED_WHEN_USED[name]), name)

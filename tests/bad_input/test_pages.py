@@ -143,3 +143,40 @@ def test_a_guest_without_memory_says_so():
     for pfn in held:
         guest.free(pfn, 10)
     guest.check()
+
+
+def looks_and_loads(allocator):
+    """Calls that name a zone, an order, a CPU, a list or a page, one argument after the other out of range."""
+    pfns, bytes_ = np.zeros(1, np.uint32), np.zeros(1, np.uint8)
+    for zone in (-1, 4, 2**40, "Normal", None):
+        yield "zone", lambda zone=zone: allocator.zone_state(zone)
+        yield "zone", lambda zone=zone: allocator.free_list_array(zone, 0, 0)
+        yield "zone", lambda zone=zone: allocator.pcp_list_array(zone, 0, 0)
+        yield "zone", lambda zone=zone: allocator.pcp_state(zone, 0)
+        yield "zone", lambda zone=zone: allocator.load_free(zone, 0, 0, pfns, bytes_)
+        yield "zone", lambda zone=zone: allocator.load_pcp(zone, 0, 0, pfns, bytes_)
+        yield "zone", lambda zone=zone: allocator.load_pcp_state(zone, 0, {"high": 1})
+        yield "zone", lambda zone=zone: allocator.load_zone_state(zone, 1)
+    for order in (-1, 11, "big"):
+        yield "order", lambda order=order: allocator.free_list_array(1, order, 0)
+        yield "order", lambda order=order: allocator.reported_array(pfns, order)
+        yield "order", lambda order=order: allocator.load_free(1, order, 0, pfns, bytes_)
+    for number in (-1, 99, "x"):
+        yield "migratetype", lambda number=number: allocator.free_list_array(1, 0, number)
+        yield "cpu", lambda number=number: allocator.pcp_list_array(1, number, 0)
+        yield "per-CPU list", lambda number=number: allocator.pcp_list_array(1, 0, number)
+        yield "pfn", lambda number=number: allocator.page(number if number == "x" else number * 10**9)
+    end = np.full(1, allocator.npfn, np.uint32)
+    yield "pfn must be between", lambda: allocator.reported_array(end, 0)
+    yield "pfn must be between", lambda: allocator.load_free(1, 0, 0, end, bytes_)
+    yield "not inside zone 2", lambda: allocator.load_free(2, 0, 0, np.full(1, 4096, np.uint32), bytes_)
+    yield "reported must have 1 entries", lambda: allocator.load_free(1, 0, 0, pfns, bytes_[:0])
+    yield "migratetypes must have 1 entries", lambda: allocator.load_pcp(1, 0, 0, pfns, bytes_[:0])
+    yield "memory must have", lambda: allocator.load_used(bytes_)
+    yield "migratetype must be between", lambda: allocator.load_pageblocks(np.full(1, 5, np.uint8))
+    yield "no field 'size'", lambda: allocator.load_pcp_state(1, 0, {"size": 1})
+
+
+def test_looking_at_and_loading_what_is_not_there(guest):
+    for words, call in looks_and_loads(guest.allocator):
+        refused(guest, call, words)

@@ -79,7 +79,7 @@ def test_columns_have_no_deck(mode):
 
 
 def run(mode, seed=1, **changes):
-    return hinting.Scenario.load("seed", SMALL | {"costs.mode": mode, "seed": seed} | changes, ["v8"]).run()
+    return hinting.run(hinting.Scenario.load("seed", SMALL | {"costs.mode": mode, "seed": seed} | changes, ["v8"]))
 
 
 def values(result):

@@ -30,7 +30,7 @@ def test_commands(page, tmp_path):
 
 def test_the_strategy_gives_memory_back(tmp_path, monkeypatch):
     pytest.importorskip("numba")
-    from hinting.experiments import compare
+    from hinting import compare
 
     monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
     docs_examples.write_files("tutorials/kernel-engineer.md", "python", tmp_path)

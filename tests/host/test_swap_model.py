@@ -8,7 +8,7 @@ import random
 import pytest
 
 from hinting._core.host.host import HostMemory
-from host.swap_model import BLOCK, Device, Guest, SwapModel
+from host.swap import BLOCK, Device, Guest, SwapModel
 
 BLOCKS = 6
 NPFN = BLOCKS * BLOCK - 100  # the last block is not whole

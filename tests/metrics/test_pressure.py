@@ -90,11 +90,11 @@ def test_collapses_are_counted():
 
 
 def test_speed_counts_what_was_run():
-    result = h.Scenario.load("seed", {"max_guests": 1}, ["none"]).run()
+    result = h.run(h.Scenario.load("seed", {"max_guests": 1}, ["none"]))
     arm = result.to_json()["arms"][0]
     assert arm["steps"] > 100
     assert arm["speed"]["steps_per_s"] == pytest.approx(arm["steps"] / arm["wall_s"])
     assert arm["speed"]["guest_seconds_per_s"] == pytest.approx(arm["emulated_s"] / arm["wall_s"], rel=0.01)
-    again = h.Scenario.load("seed", {"max_guests": 1}, ["none"]).run()
+    again = h.run(h.Scenario.load("seed", {"max_guests": 1}, ["none"]))
     assert again.arms[0].steps == result.arms[0].steps
     assert np.array_equal(again.arms[0].metrics["guest_seconds"].to_numpy(), result.arms[0].metrics["guest_seconds"].to_numpy())

@@ -47,7 +47,7 @@ def test_criterion_no_swap(base, without):
     """3 guests with host base 0.95 GiB, 2 with 1.2 GiB without hinting, at least 5 with it; guests boot to 0.62 GiB."""
     changes = {"schedule.criterion": "no-swap", "host_memory": "15GiB", "host.swap": "4GiB", "host_base": base, "max_guests": 6}
     changes["costs.overrides.size.guest_base_mib"] = 550
-    result = h.Scenario.load("seed", changes, ["none", "v8"]).run()
+    result = h.run(h.Scenario.load("seed", changes, ["none", "v8"]))
     none, v8 = result.arms
     assert none.guests_launched == without
     assert "swapped more than" in none.stopped_by

@@ -50,12 +50,12 @@ def test_the_fleet_is_sixty_guests_that_overcommit_the_host():
     fleet = h.Scenario.load("fleet")
     assert sum(group.count for group in fleet.guests) == 60
     assert sum(group.count * parse_size(group.memory) for group in fleet.guests) == 488 << 30
-    arm = fleet.changed({"until": "45s"}).run("none").arms[0]
+    arm = run(fleet.changed({"until": "45s"}), strategy="none").arms[0]
     assert (arm.guests_launched, arm.emulated_s) == (6, 45)
 
 
 def test_load_and_run(small):
-    result = h.Scenario.load(small).run()
+    result = run(small)
     assert result.scenario.name == "small"
     assert [arm.strategy for arm in result.arms] == ["none", "v8"]
     assert all(arm.guests_launched == 2 and arm.lost is None for arm in result.arms)
@@ -120,7 +120,7 @@ def test_until_ends_the_run_and_launches_no_more(small):
 
 
 def test_settle(small):
-    plain, settled = (h.Scenario.load(small, {"schedule.settle": t}, ["none"]).run().arms[0] for t in ("0s", "5s"))
+    plain, settled = (run(h.Scenario.load(small, {"schedule.settle": t}, ["none"])).arms[0] for t in ("0s", "5s"))
     assert settled.emulated_s == pytest.approx(plain.emulated_s + 5)
 
 
@@ -248,3 +248,9 @@ def test_importing_hinting_does_not_import_pydantic():
 
     code = "import sys, hinting; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_run_takes_a_scenario_its_file_or_its_name(small):
+    by_file, by_name = h.run(small, strategy="none"), h.run(h.Scenario.load(small), strategy="none")
+    assert by_file.guests().equals(by_name.guests())
+    assert h.run("seed", strategy="none").arms[0].guests_launched == 3

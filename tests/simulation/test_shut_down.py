@@ -89,7 +89,7 @@ gap = "1s"
 def test_guests_of_a_scenario_come_and_go(tmp_path, until):
     path = tmp_path / "shift.toml"
     path.write_text(SHIFT.format(until=until))
-    arm = h.Scenario.load(path).run("none").arms[0]
+    arm = h.run(path, strategy="none").arms[0]
     assert (arm.lost, arm.guests_launched) == (None, 4)
     assert [guest.number for guest in arm.guests] == [0, 1, 2, 3]
     ends = [30, 50, 70, 75 if "75" in until else 90]

@@ -78,7 +78,7 @@ def test_polling_takes_reports_up_at_once_and_costs_cpu():
 
 def test_a_scenario_has_the_transport_of_its_guests():
     scenario = h.Scenario.load("seed", {"max_guests": 1, "guests.0.transport": "hypercall"}, ["v8"])
-    assert scenario.run().arms[0].guests[0].accounts["vmm"] == 0
+    assert h.run(scenario).arms[0].guests[0].accounts["vmm"] == 0
 
 
 @pytest.mark.parametrize(

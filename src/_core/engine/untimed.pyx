@@ -13,16 +13,15 @@ from hinting.errors import PageError, StrategyError
 from hinting._core.common cimport pfn_t
 from hinting._core.host.backing cimport HOST_OK, TOUCH_WRITES, backing_discard, backing_touch, lazy_init
 from hinting._core.costs cimport costs_t
-from hinting._core.host.host cimport Backing
+from hinting._core.host.ram cimport Backing
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.alloc cimport alloc_several, free_pages
 from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.arguments cimport cpu_of, gfp_of, integer, order_of
 from hinting._core.mm.drive cimport AHEAD, __builtin_prefetch, fit_for_free
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport HOST_DONTNEED, HOST_FREE, THREAD_REPORTS, Strategy, block_t, strategy_t
-
-from hinting._core.mm.allocator import _integer
 
 cdef enum:
     CHUNK = 512                         # blocks allocated before they are touched
@@ -56,15 +55,15 @@ cdef class Untimed:
             if s.on_discard != NULL:
                 s.on_discard(s.self, &self.allocator.m, blocks[i].pfn, blocks[i].order)
             if s.device != NULL:
-                s.device(s.self, ticket, &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, &blocks[i], 1,
+                s.device(s.self, ticket, self.backing.h, &self.backing.b, &self.backing.costs.c, &blocks[i], 1,
                          &self.o.host_ns, &self.o.stolen_ns)
             elif s.host_action == HOST_DONTNEED:
                 backing_discard(
-                    &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
+                    self.backing.h, &self.backing.b, &self.backing.costs.c, blocks[i].pfn, pages,
                     s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)
             elif s.host_action == HOST_FREE:
                 backing_free_lazily(
-                    &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
+                    self.backing.h, &self.backing.b, &self.backing.costs.c, blocks[i].pfn, pages,
                     s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)
         self.o.reports += 1
         self.o.reported_blocks += n
@@ -93,8 +92,8 @@ cdef class Untimed:
         """Allocate and touch up to n blocks; returns how many. Blocks for which the host has no frame are freed again."""
         cdef mm_t *m = &self.allocator.m
         cdef backing_t *b = &self.backing.b
-        cdef host_t *h = &self.backing.host.h
-        cdef const costs_t *c = &self.backing.host.costs.c
+        cdef host_t *h = self.backing.h
+        cdef const costs_t *c = &self.backing.costs.c
         cdef double ns = 0
         cdef int64_t size = <int64_t>1 << order
         cdef int64_t done = 0, end = 0, next
@@ -134,10 +133,10 @@ cdef class Untimed:
 
         The array ends early where the guest's kernel would have to reclaim or fails, and where the host has no frame.
         """
-        cdef int o = self.allocator._order(order)
-        cdef int c = self.allocator._cpu(cpu)
-        cdef uint32_t bits = self.allocator._gfp(gfp)
-        cdef int64_t wanted = min(_integer("n", n, 0, 1 << 40), self.allocator.m.npfn >> o)
+        cdef int o = order_of(order)
+        cdef int c = cpu_of(&self.allocator.m, cpu)
+        cdef uint32_t bits = gfp_of(&self.allocator.m, gfp)
+        cdef int64_t wanted = min(integer("n", n, 0, 1 << 40), self.allocator.m.npfn >> o)
         cdef int64_t got
         self._attached()
         array = np.empty(wanted, np.uint32)
@@ -147,7 +146,7 @@ cdef class Untimed:
         with nogil:
             got = self._alloc(c, o, bits, wanted, &out[0])
             self._settle_all()
-        self.allocator._no_error()
+        self.allocator.raise_errors()
         return array if got == wanted else array[:got].copy()
 
     def free(self, pfns, order, cpu=0):
@@ -156,8 +155,8 @@ cdef class Untimed:
         Threads of other CPUs run at the end of the batch. Raises PageError, with nothing freed, unless all are different
         allocated blocks of this order.
         """
-        cdef int o = self.allocator._order(order)
-        cdef int c = self.allocator._cpu(cpu)
+        cdef int o = order_of(order)
+        cdef int c = cpu_of(&self.allocator.m, cpu)
         cdef const pfn_t[::1] pages = fit_for_free(self.allocator, pfns, o)
         self._attached()
         if pages.shape[0] == 0:
@@ -165,18 +164,18 @@ cdef class Untimed:
         with nogil:
             self._free(c, &pages[0], pages.shape[0], o)
             self._settle_all()
-        self.allocator._no_error()
+        self.allocator.raise_errors()
 
     def cycles(self, n, order, gfp, cpu=0, burst=1):
         """Allocate `burst` blocks, write to them, free them in the same order, n times; returns the cycles done.
 
         Ends early, with nothing left allocated, at the first cycle in which the guest or the host has no memory.
         """
-        cdef int o = self.allocator._order(order)
-        cdef int c = self.allocator._cpu(cpu)
-        cdef uint32_t bits = self.allocator._gfp(gfp)
-        cdef int64_t wanted = _integer("n", n, 0, 1 << 40)
-        cdef int64_t size = _integer("burst", burst, 1, self.allocator.m.npfn)
+        cdef int o = order_of(order)
+        cdef int c = cpu_of(&self.allocator.m, cpu)
+        cdef uint32_t bits = gfp_of(&self.allocator.m, gfp)
+        cdef int64_t wanted = integer("n", n, 0, 1 << 40)
+        cdef int64_t size = integer("burst", burst, 1, self.allocator.m.npfn)
         cdef int64_t done = 0, got
         cdef pfn_t[::1] held = np.empty(size, np.uint32)
         self._attached()
@@ -188,23 +187,23 @@ cdef class Untimed:
                     break
                 done += 1
             self._settle_all()
-        self.allocator._no_error()
+        self.allocator.raise_errors()
         return done
 
     def run_thread(self, cpu=0):
         """Run a CPU's thread until it sleeps, whether it was woken or not."""
-        cdef int c = self.allocator._cpu(cpu)
+        cdef int c = cpu_of(&self.allocator.m, cpu)
         self._attached()
         if self.strategy is None or self.strategy.s.on_thread == NULL:
             return
         self.strategy.s.wake[c] = 1
         with nogil:
             self._settle(c)
-        self.allocator._no_error()
+        self.allocator.raise_errors()
 
     def tick(self, cpu=0):
         """Run the strategy's timer on a CPU, and its thread if the timer wakes it; False if there is no timer."""
-        cdef int c = self.allocator._cpu(cpu)
+        cdef int c = cpu_of(&self.allocator.m, cpu)
         cdef strategy_t *s
         self._attached()
         if self.strategy is None or self.strategy.s.on_timer == NULL:
@@ -213,7 +212,7 @@ cdef class Untimed:
         with nogil:
             s.on_timer(s.self, &self.allocator.m, c)
             self._settle_all()
-        self.allocator._no_error()
+        self.allocator.raise_errors()
         return True
 
     def _attached(self):

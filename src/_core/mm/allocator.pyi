@@ -1,16 +1,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hinting._core.kernel import Kernel
+from hinting._core.mm.loading import LoadableState
 
-class Allocator:
+class Allocator(LoadableState):
     """Zones, free lists and per-CPU page lists of one guest, empty at first: all pages are outside the allocator."""
 
-    @property
-    def kernel(self) -> Kernel: ...
     def __init__(self, kernel: Kernel, zones: Iterable[Mapping[str, Any]], ncpus: int = 1) -> None: ...
 
     # pages in and out
@@ -56,91 +54,6 @@ class Allocator:
 
     def set_block_type(self, pfn: int, migratetype: int) -> None:
         """Set the migratetype of the pageblock of pfn."""
-
-    # state in bulk
-
-    def load_free(
-        self, zone: int, order: int, migratetype: int, pfns: NDArray[np.uint32], reported: NDArray[np.uint8]
-    ) -> None:
-        """Append blocks to one free list in the order given, head first, with their reported marks."""
-
-    def load_isolated(self, pfn: int, order: int) -> None:
-        """Make a block one that is isolated: outside the lists and not counted."""
-
-    def load_pcp(
-        self, zone: int, cpu: int, index: int, pfns: NDArray[np.uint32], migratetypes: NDArray[np.uint8]
-    ) -> None:
-        """Append pages to one per-CPU list in the order given, with their cached migratetypes (5.0, 6.1)."""
-
-    def load_used(self, memory: NDArray[np.uint8]) -> None:
-        """Make every page with memory[pfn] != 0 that is on no list an allocated single page; 2 = counts as movable."""
-
-    def load_pageblocks(self, types: NDArray[np.uint8]) -> None:
-        """Migratetypes of all pageblocks from pfn 0 on."""
-
-    def load_pcp_state(self, zone: int, cpu: int, state: Mapping[str, int]) -> None:
-        """Set fields of one per-CPU page set."""
-
-    def load_zone_state(
-        self,
-        zone: int,
-        counter: int | None = None,
-        boost: int | None = None,
-        flags: int | None = None,
-        nr_isolated_blocks: int | None = None,
-    ) -> None:
-        """Set the free-page counter (pages), boost (pages) and flags (1 boosted, 2 reclaim active, 4 below high)."""
-
-    # state out
-
-    @property
-    def npfn(self) -> int:
-        """One past the last page frame."""
-
-    @property
-    def ncpus(self) -> int:
-        """CPUs with page lists of their own."""
-
-    @property
-    def kswapd_wakeups(self) -> int:
-        """How often kswapd was woken."""
-
-    @property
-    def allocstall(self) -> int:
-        """Requests that failed where the kernel would have reclaimed directly."""
-
-    def zones(self) -> list[int]:
-        """Indices of the populated zones, ascending."""
-
-    def free_list_array(self, zone: int, order: int, migratetype: int) -> NDArray[np.uint32]:
-        """pfns of one free list from head to tail."""
-
-    def reported_array(self, pfns: NDArray[np.uint32], order: int) -> NDArray[np.bool_]:
-        """For each free block of this order, whether it carries the reported mark."""
-
-    def free_lists(self) -> dict[tuple[int, int, int], list[int]]:
-        """{(zone, order, migratetype): [pfn, ...] head first}, without empty lists."""
-
-    def pcp_list_array(self, zone: int, cpu: int, index: int) -> NDArray[np.uint32]:
-        """pfns of one per-CPU list from head to tail."""
-
-    def pcp_lists(self) -> dict[tuple[int, int, int], list[int]]:
-        """{(zone, cpu, pindex): [pfn, ...] head first}, without empty lists."""
-
-    def pcp_state(self, zone: int, cpu: int) -> dict[str, int]:
-        """Fields of one per-CPU page set; count and high in pages, diff: its part of the counter."""
-
-    def zone_state(self, zone: int) -> dict[str, Any]:
-        """Counters and limits of a zone; all in pages."""
-
-    def block_types(self) -> list[int]:
-        """Migratetype of every pageblock up to the last page frame."""
-
-    def buddyinfo(self) -> NDArray[np.int64]:
-        """Free blocks by zone and order, shape (4, 11)."""
-
-    def page(self, pfn: int) -> str:
-        """What a page is, in words: "free (a block of order 9)", "allocated (...)", ..."""
 
     # whole states
 

@@ -227,4 +227,4 @@ def free_memory(Allocator allocator not None, free, deferred_from=None, late=())
         a, b = first, end
         with nogil:
             _free_pages(&allocator.m, a, b)
-    allocator._no_error()
+    allocator.raise_errors()

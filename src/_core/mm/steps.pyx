@@ -9,9 +9,10 @@ import numpy as np
 
 from hinting.errors import PageError
 
-from hinting._core.common cimport MAX_ORDER, MT_PCPTYPES, NO_PFN, NR_ZONES, pfn_t
+from hinting._core.common cimport MT_PCPTYPES, NO_PFN, pfn_t
 from hinting._core.mm.alloc cimport alloc_reclaiming, free_list
 from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.arguments cimport block_of, cpu_of, gfp_of, integer, order_of, zone_index_of
 from hinting._core.mm.buddy cimport mark_reported as mark
 from hinting._core.mm.buddy cimport rotate_to_front as rotate
 from hinting._core.mm.fallback cimport unreserve_highatomic as unreserve
@@ -62,22 +63,16 @@ cdef bint _reclaim_stock(void *self, int cpu) noexcept nogil:
     return False
 
 
-cdef int _checked(str name, value, int high) except -1:
-    if not 0 <= value <= high:
-        raise PageError(f"{name} must be between 0 and {high}, got {value}")
-    return value
-
-
 def mark_reported(Allocator allocator not None, pfn, order):
     """Note that a free block was reported to the host; nothing happens if it is no longer one of exactly this order."""
-    cdef int o = _checked("order", order, MAX_ORDER)
-    mark(&allocator.m, allocator._block(pfn, o), o)
+    cdef int o = order_of(order)
+    mark(&allocator.m, block_of(&allocator.m, pfn, o), o)
 
 
 def rotate_to_front(Allocator allocator not None, pfn, order):
     """Make a free block the first of its list; what was before it follows the end, in order."""
-    cdef int o = _checked("order", order, MAX_ORDER)
-    cdef pfn_t first = allocator._block(pfn, o)
+    cdef int o = order_of(order)
+    cdef pfn_t first = block_of(&allocator.m, pfn, o)
     cdef int tag = tag_get(&allocator.m, first, o)
     if not tag_is_buddy(tag) or (tag & TAG_ORDER) != o:
         raise PageError(f"pfn {first} is not the first page of a free block of order {o}: nothing can be rotated to it")
@@ -89,18 +84,18 @@ def unreserve_highatomic(Allocator allocator not None, zone, migratetype, force=
 
     The kernel does it before direct reclaim gives up (not the last pageblock) and before its OOM killer (force).
     """
-    cdef int index = _checked("zone", zone, NR_ZONES - 1)
-    cdef int mt = _checked("migratetype", migratetype, MT_PCPTYPES - 1)
+    cdef int index = zone_index_of(zone)
+    cdef int mt = integer("migratetype", migratetype, 0, MT_PCPTYPES - 1)
     if not allocator.m.zone[index].populated:
         raise PageError(f"there is no zone {index}")
-    return bool(unreserve(&allocator.m, &allocator.m.zone[index], _checked("cpu", cpu, allocator.m.ncpus - 1), mt,
+    return bool(unreserve(&allocator.m, &allocator.m.zone[index], cpu_of(&allocator.m, cpu), mt,
                           bool(force)))
 
 
 def drain_remote(Allocator allocator not None, cpu, by):
     """Empty the per-CPU lists of one CPU; another one does it and keeps back what it counts."""
-    drain_cpu(&allocator.m, _checked("cpu", cpu, allocator.m.ncpus - 1), _checked("by", by, allocator.m.ncpus - 1))
-    allocator._no_error()
+    drain_cpu(&allocator.m, cpu_of(&allocator.m, cpu), integer("by", by, 0, allocator.m.ncpus - 1))
+    allocator.raise_errors()
 
 
 def alloc_reclaiming_from(Allocator allocator not None, order, gfp, pages, cpu=0, others=()):
@@ -110,9 +105,9 @@ def alloc_reclaiming_from(Allocator allocator not None, order, gfp, pages, cpu=0
     Returns the pfn (-1 if the request fails or would call the OOM killer), how many of `pages` were freed, and the
     rounds that found nothing.
     """
-    cdef int o = allocator._order(order)
-    cdef int c = allocator._cpu(cpu)
-    cdef uint32_t bits = allocator._gfp(gfp)
+    cdef int o = order_of(order)
+    cdef int c = cpu_of(&allocator.m, cpu)
+    cdef uint32_t bits = gfp_of(&allocator.m, gfp)
     cdef const pfn_t[::1] pfns
     cdef int64_t[::1] ends = np.cumsum([len(one) for one in others], dtype=np.int64)
     cdef stock_t stock
@@ -133,5 +128,5 @@ def alloc_reclaiming_from(Allocator allocator not None, order, gfp, pages, cpu=0
     by.self = &stock
     with nogil:
         pfn = alloc_reclaiming(&allocator.m, c, o, bits, &by)
-    allocator._no_error()
+    allocator.raise_errors()
     return -1 if pfn == NO_PFN else pfn, stock.freed, stock.in_vain

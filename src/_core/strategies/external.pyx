@@ -16,6 +16,7 @@ from hinting.errors import StrategyError
 from hinting._core.api cimport ACTION_DONTNEED, ACTION_IGNORE, guest_t, hooks_t
 from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.arguments cimport describe
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies cimport border
 from hinting._core.strategies.border cimport (
@@ -46,7 +47,6 @@ from hinting._core.strategies.hooks cimport (
     block_t,
 )
 
-from hinting._core.mm.allocator import _describe
 from hinting._core.strategies import faults
 
 _HOOKS = {
@@ -360,7 +360,7 @@ cdef class External(Strategy):
         fault = faults.Fault(
             strategy=self.name, owner=self.owner, kind=_KINDS[b.fault], hook=_HOOKS[b.fault_hook], cpu=b.fault_cpu,
             ask=_ASKS[b.fault_ask], pfn=b.fault_pfn, order=b.fault_order, blocks=b.fault_blocks, budget=b.budget,
-            npfn=b.m.npfn, ncpus=b.m.ncpus, page=_describe(b.fault_tag), raised=self.raised,
+            npfn=b.m.npfn, ncpus=b.m.ncpus, page=describe(b.fault_tag), raised=self.raised,
         )
         error = StrategyError(faults.message(fault))
         error.__cause__ = None if stopped else self.raised

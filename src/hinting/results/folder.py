@@ -28,7 +28,7 @@ def open(path: str | Path) -> Results:
     >>> import tempfile, hinting
     >>> from hinting.results.files import write_files
     >>> from hinting.results.provenance import about, execution
-    >>> result = hinting.Scenario.load("seed", {"max_guests": 1}, ["none"]).run()
+    >>> result = hinting.run(hinting.Scenario.load("seed", {"max_guests": 1}, ["none"]))
     >>> folder = Path(tempfile.mkdtemp())
     >>> files = write_files(folder, {"guests": result.guests()}, {}, about("run", result.scenario), execution(1.5))
     >>> results = open(folder)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -16,9 +16,6 @@ from hinting.scenarios.assign import apply, assign_strategies
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
 from hinting.scenarios.values import Duration, Table, explain, refuse
 from hinting.units import parse_duration, size_pages
-
-if TYPE_CHECKING:
-    from hinting.experiments import Result
 
 __all__ = ["Scenario"]
 
@@ -139,9 +136,3 @@ class Scenario(Table):
             "strategies": list(self.arms()),
             "strategy_parameters": {label: dict(arm.parameters) for label, arm in self.arms().items() if arm.parameters},
         }
-
-    def run(self, strategy: str | Iterable[str] | None = None, seed: int | None = None) -> Result:
-        """Run it; see hinting.experiments.run."""
-        from hinting.experiments import run
-
-        return run(self, strategy=strategy, seed=seed)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import hinting
+from hinting import experiments
 from hinting.errors import SweepError
 from hinting.experiments import ArmResult
 from hinting.metrics.timeline import HOST
@@ -72,7 +73,7 @@ def solve_point(document: Mapping[str, Any], series: str, point: Point) -> Outco
     try:
         scenario = scenario_of(document, point)
         run["costs_sha256"] = scenario.costs.load().hash
-        arm = scenario.run().arms[0]
+        arm = experiments.run(scenario).arms[0]
         values, kept = _values(arm), _kept(arm.series, series)
     except Exception as error:
         run["duration_s"] = time.perf_counter() - clock

@@ -19,11 +19,12 @@ from hinting.experiments.published.base import Row
 from hinting.guest import Guest
 from hinting.host import Host
 from hinting.reproduce.published import select
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.strategies import StrategySpec
 from hinting.strategies.balloon import Balloon
 from hinting.strategies.hyperalloc import HyperAlloc
 from hinting.strategies.virtio_mem import VirtioMem
+from hinting.vm import VM
 from hinting.workloads import KINDS, program
 
 __all__ = ["PROFILE", "PUBLISHED", "TOLERANCE", "rows", "run"]
