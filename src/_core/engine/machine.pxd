@@ -175,7 +175,7 @@ ctypedef struct meter_t:                # what is measured of a guest; meter.pxd
     hist_t after_exit                   # from the end of the process exit that freed a page to its discard
     hist_t latency                      # of a guest's allocation, its first touch included
     psi_t psi
-    int64_t failed_while_isolated       # allocations that found nothing while reported blocks were isolated
+    int64_t failed_while_isolated       # allocations that found nothing while the strategy had free memory isolated
 
 ctypedef struct machine_t:
     int number
@@ -226,6 +226,7 @@ ctypedef struct machine_t:
     int64_t nr_marks
     int64_t marks_size
     int64_t touched_pages               # pages that processes faulted in
+    int64_t minor_faults                # page faults of its processes
     int64_t thp_faults
     int64_t thp_fallbacks
     int64_t thp_mapping_splits          # mappings of 2 MiB that became table entries
@@ -236,6 +237,8 @@ ctypedef struct machine_t:
     kill_t *kill
     int64_t guest_oom_kills
     int64_t failed_allocations
+    int64_t requests                    # requests to a rival's device
+    int64_t installs                    # calls to the VMM to have 2 MiB backed
     int64_t reports
     int64_t reported_blocks
     int64_t reported_pages
