@@ -1,0 +1,1 @@
+"""Checks of arguments, for other cores; no Python names."""

@@ -1,0 +1,1 @@
+"""Zones from mappings, for other cores; no Python names."""
