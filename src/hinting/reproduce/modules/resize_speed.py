@@ -15,10 +15,8 @@ from collections.abc import Callable
 
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError
-from hinting.experiments.published.base import Row
 from hinting.guest import Guest
 from hinting.host import Host
-from hinting.reproduce.published import select
 from hinting.simulation import VM, Simulation
 from hinting.strategies import StrategySpec
 from hinting.strategies.balloon import Balloon
@@ -26,7 +24,7 @@ from hinting.strategies.hyperalloc import HyperAlloc
 from hinting.strategies.virtio_mem import VirtioMem
 from hinting.workloads import KINDS, program
 
-__all__ = ["PROFILE", "PUBLISHED", "TOLERANCE", "rows", "run"]
+__all__ = ["MECHANISMS", "PROFILE", "run"]
 
 PROFILE = "xeon6252-hyperalloc"
 
@@ -44,13 +42,6 @@ MECHANISMS: dict[str, tuple[Callable[[], StrategySpec], int]] = {
     "balloon-2m": (lambda: Balloon(order=9), BLOCK_PAGES),
     "virtio-mem": (lambda: VirtioMem(base=LEFT * 4096), BLOCK_PAGES),
     "hyperalloc": (lambda: HyperAlloc(auto=False), BLOCK_PAGES),
-}
-
-(_EXPERIMENT,) = select(["resize-speed"])
-SOURCE, TOLERANCE = _EXPERIMENT.source, _EXPERIMENT.tolerance
-#: us for each page (balloon-4k) or 2 MiB block, by mechanism and step.
-PUBLISHED = {
-    mechanism: {line.value: line.published for line in _EXPERIMENT.rows if line.run == mechanism} for mechanism in MECHANISMS
 }
 
 
@@ -88,7 +79,7 @@ def _touch(vm: VM, pages: int) -> float:
 
 
 def run(mechanism: str, *, moved: int = MOVED, seed: int = 1) -> dict[str, float]:
-    """us for each unit of a mechanism, by step, as PUBLISHED has them.
+    """us for each unit of a mechanism, by step.
 
     moved: pages that are taken and given back; the guest has 2 GiB more, as the published one.
     """
@@ -101,15 +92,4 @@ def run(mechanism: str, *, moved: int = MOVED, seed: int = 1) -> dict[str, float
     out["shrink-touched"] = _resize(sim, vm, LEFT) * unit / moved
     out["grow"] = _resize(sim, vm, memory) * unit / moved
     out["touch-again"] = _touch(vm, touched) * unit / touched
-    return out
-
-
-def rows(*, moved: int = MOVED, seed: int = 1) -> list[Row]:
-    """All rows of the table. moved: pages that are taken and given back, by default the published 18 GiB."""
-    out = []
-    for mechanism, steps in PUBLISHED.items():
-        emulated = run(mechanism, moved=moved, seed=seed)
-        unit = "us/page" if MECHANISMS[mechanism][1] == 1 else "us/2MiB"
-        out += [Row(f"resize-speed/{mechanism}/{step}", SOURCE, published, emulated[step], unit, TOLERANCE)
-                for step, published in steps.items()]
     return out
