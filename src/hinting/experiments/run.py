@@ -61,25 +61,9 @@ class Arm:
     def __init__(self, scenario: Scenario, label: str, progress: Progress | None, spans: bool = False) -> None:
         self.scenario, self.label, self.progress = scenario, label, progress
         self.strategy = scenario.arms()[label]
-        host = scenario.host
         self.costs = scenario.costs.load()
         self.simulation = Simulation(
-            Host(
-                host.memory,
-                base=host.base,
-                thp=host.thp,
-                fragmentation=host.fragmentation,
-                pt_reclaim=host.pt_reclaim,
-                khugepaged=host.khugepaged,
-                swap=host.swap,
-                swap_device=host.swap_device,
-                swap_tails=host.swap_tails,
-                swappiness=host.swappiness,
-                page_cluster=host.page_cluster,
-                effects=host.effects,
-                seed=scenario.seed,
-                costs=self.costs,
-            ),
+            Host(**dict(scenario.host), seed=scenario.seed, costs=self.costs),
             seed=scenario.seed,
             spans=spans,
             memory_map=scenario.metrics.survey,

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
 
 from hinting import kernels
+from hinting._core.limits import MAX_CPUS
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
-from hinting.host import DEFAULT_BASE
-from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
+from hinting.guest import Guest
+from hinting.host import Host
+from hinting.scenarios.values import Duration, Pages, Size, Table, default_of, refuse
+from hinting.simulation import Simulation
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
 from hinting.units import parse_duration, parse_size
@@ -25,17 +28,17 @@ class HostTable(Table):
     """The host: arguments of hinting.Host."""
 
     memory: Pages
-    base: Size = DEFAULT_BASE
-    thp: bool = True
-    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
-    pt_reclaim: bool = False
-    khugepaged: bool = False
-    swap: Pages = 0
-    swap_device: Literal["nvme", "sata", "hdd"] | None = None
-    swap_tails: bool = False
-    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
-    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
-    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = ("silent-write", "stale-read", "false-read")
+    base: Size = default_of(Host, "base")
+    thp: bool = default_of(Host, "thp")
+    fragmentation: Annotated[float, Field(ge=0, le=1)] = default_of(Host, "fragmentation")
+    pt_reclaim: bool = default_of(Host, "pt_reclaim")
+    khugepaged: bool = default_of(Host, "khugepaged")
+    swap: Pages = default_of(Host, "swap")
+    swap_device: Literal["nvme", "sata", "hdd"] | None = default_of(Host, "swap_device")
+    swap_tails: bool = default_of(Host, "swap_tails")
+    swappiness: Annotated[int, Field(ge=0, le=200)] = default_of(Host, "swappiness")
+    page_cluster: Annotated[int, Field(ge=0, le=5)] = default_of(Host, "page_cluster")
+    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = default_of(Host, "effects")
 
     @model_validator(mode="after")
     def _device(self) -> HostTable:
@@ -108,7 +111,7 @@ class WorkloadTable(NamedTable):
     """
 
     start: Duration = 0
-    vcpu: Annotated[int, Field(ge=0, le=255)] = 0
+    vcpu: Annotated[int, Field(ge=0, lt=MAX_CPUS)] = 0
 
     @model_validator(mode="after")
     def _legal(self) -> WorkloadTable:
@@ -134,12 +137,12 @@ class GuestsTable(Table):
     stagger: Duration = 0
     lifetime: Duration = 0
     memory: Pages
-    vcpus: Annotated[int, Field(ge=1, le=256)] = 1
+    vcpus: Annotated[int, Field(ge=1, le=MAX_CPUS)] = default_of(Guest, "vcpus")
     kernel: str | None = None
-    thp: Literal["always", "never"] = "always"
-    boot: bool = True
-    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
-    poll: Duration = 0
+    thp: Literal["always", "never"] = default_of(Guest, "thp")
+    boot: bool = default_of(Simulation.launch, "boot")
+    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = default_of(Simulation.launch, "transport")
+    poll: Duration = default_of(Simulation.launch, "poll")
     workloads: tuple[WorkloadTable, ...] = ()
 
     @field_validator("kernel")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError
 from hinting.guest import Guest
@@ -22,6 +23,7 @@ from hinting.strategies import StrategySpec
 from hinting.strategies.balloon import Balloon
 from hinting.strategies.hyperalloc import HyperAlloc
 from hinting.strategies.virtio_mem import VirtioMem
+from hinting.units import PAGE_BYTES
 from hinting.workloads import KINDS, program
 
 __all__ = ["MECHANISMS", "PROFILE", "run"]
@@ -29,7 +31,6 @@ __all__ = ["MECHANISMS", "PROFILE", "run"]
 PROFILE = "xeon6252-hyperalloc"
 
 GIB_PAGES = 1 << 18
-BLOCK_PAGES = 512
 MOVED, LEFT, VCPUS = 18 * GIB_PAGES, 2 * GIB_PAGES, 12
 #: Slot that the touching thread holds its pages in.
 _SLOT = 0
@@ -39,17 +40,17 @@ _BEGIN, _END = 1, 2
 #: Mechanism -> (its strategy, pages of the unit that its times are given for).
 MECHANISMS: dict[str, tuple[Callable[[], StrategySpec], int]] = {
     "balloon-4k": (Balloon, 1),
-    "balloon-2m": (lambda: Balloon(order=9), BLOCK_PAGES),
-    "virtio-mem": (lambda: VirtioMem(base=LEFT * 4096), BLOCK_PAGES),
-    "hyperalloc": (lambda: HyperAlloc(auto=False), BLOCK_PAGES),
+    "balloon-2m": (lambda: Balloon(order=9), PAGEBLOCK_PAGES),
+    "virtio-mem": (lambda: VirtioMem(base=LEFT * PAGE_BYTES), PAGEBLOCK_PAGES),
+    "hyperalloc": (lambda: HyperAlloc(auto=False), PAGEBLOCK_PAGES),
 }
 
 
 def _launch(strategy: StrategySpec, memory: int, seed: int) -> tuple[Simulation, VM]:
     """A booted guest with so many pages."""
     costs = load_costs(PROFILE)
-    sim = Simulation(Host((memory + 4 * GIB_PAGES) * 4096, fragmentation=0.0, costs=costs), seed=seed)
-    vm = sim.launch(Guest(memory * 4096, vcpus=VCPUS, kernel="linux-6.1", strategy=strategy, costs=costs))
+    sim = Simulation(Host((memory + 4 * GIB_PAGES) * PAGE_BYTES, fragmentation=0.0, costs=costs), seed=seed)
+    vm = sim.launch(Guest(memory * PAGE_BYTES, vcpus=VCPUS, kernel="linux-6.1", strategy=strategy, costs=costs))
     vm.run_until_idle()
     return sim, vm
 
@@ -58,7 +59,7 @@ def _resize(sim: Simulation, vm: VM, pages: int) -> float:
     """Resize to so many pages and wait; us from the request to its end."""
     start = vm.machine.clock_ns + 1_000_000
     sim.run(until=start)
-    vm.resize(pages * 4096)
+    vm.resize(pages * PAGE_BYTES)
     vm.run_until_idle()
     return (vm.machine.clock_ns - start) / 1000
 
