@@ -11,9 +11,10 @@ from hinting import gfp, kernels, strategies, workloads
 from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
+from hinting.vm import VM
 
 if TYPE_CHECKING:
     from hinting.experiments.compare import compare

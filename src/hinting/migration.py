@@ -10,7 +10,8 @@ from hinting.errors import HintingError
 from hinting.units import PAGE_BYTES, parse_duration, parse_size
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["Migration", "Round"]
 

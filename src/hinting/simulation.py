@@ -10,16 +10,15 @@ import numpy as np
 
 from hinting import gfp, kernels
 from hinting._core.costs import Costs
-from hinting._core.engine.dtypes import EXIT_DTYPE
-from hinting._core.engine.simulation import TRANSPORTS, Engine, Machine
-from hinting._core.host.host import vmm_memory_frames
+from hinting._core.engine.simulation import Engine
 from hinting.costs.cards import HOST, cards
-from hinting.errors import GuestError, HintingError, HostError, SnapshotError
+from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
-from hinting.guests.memory_map import MIB_PAGES
 from hinting.host import Host, Limits
 from hinting.survey import survey
-from hinting.units import PAGE_BYTES, parse_duration, size_pages
+from hinting.units import parse_duration
+from hinting.vm import END_NS, VM
+from hinting.vmm import check_transport, vmm_frames
 from hinting.workloads import program
 from hinting.workloads.boot import MARK_BOOTED
 from hinting.workloads.boot import boot as boot_rows
@@ -27,165 +26,14 @@ from hinting.workloads.boot import boot as boot_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from hinting.migration import Migration
     from hinting.policies import Policy
 
-__all__ = ["VM", "Mark", "OomKill", "Routine", "Simulation"]
+__all__ = ["Routine", "Simulation"]
 
 #: Longest stretch that one vCPU runs before others are looked at.
 SLICE_NS = 1_000_000
 #: From a wake-up of a guest's kswapd to the end of its watermark boost.
 KSWAPD_NS = 10_000_000
-_END = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A moment that a guest's program noted.
-
-    number: given by the program. t_ns: emulated time. host_used_bytes: memory in use on the host. held_bytes: what
-    this guest costs the host, its VMM and page tables included.
-    """
-
-    number: int
-    t_ns: int
-    host_used_bytes: int
-    held_bytes: int
-
-
-@dataclass(frozen=True)
-class OomKill:
-    """A process that the guest's OOM killer ended. t_ns: emulated time. rss_pages: what it had in memory."""
-
-    t_ns: int
-    process: int
-    rss_pages: int
-
-
-class VM:
-    """A guest that was launched on a host."""
-
-    def __init__(self, simulation: Simulation, guest: Guest, machine: Machine) -> None:
-        self._simulation = simulation
-        self.guest = guest
-        self.machine = machine
-        self.launched_ns = simulation.now_ns
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise SnapshotError("a launched guest cannot be copied, pickled or saved with its programs: guest.snapshot() keeps "
-                            "its memory")
-
-    def submit(self, ops: np.ndarray | Sequence[np.ndarray], *, vcpu: int = 0) -> None:
-        """Append rows (hinting.workloads.OP_DTYPE) to what a vCPU does; OpError names the first row that is wrong.
-
-        ops: of one vCPU, or a list with the rows of each vCPU from `vcpu` on.
-        """
-        threads = ops if isinstance(ops, (list, tuple)) else [ops]
-        for i, rows in enumerate(threads):
-            self.machine.append(rows, vcpu + i)
-
-    def run_until_idle(self, timeout: int | str | None = None) -> bool:
-        """Let time pass until this guest has done all its rows or is gone; False if the timeout came first."""
-        end = _END if timeout is None else self._simulation.now_ns + parse_duration(timeout, "timeout")
-        self._simulation.run_until_idle(self, end)
-        return self.machine.is_idle
-
-    def resize(self, memory: int | str) -> None:
-        """Ask the guest, as the host's operator would, to make do with so much memory from now on.
-
-        memory: bytes or "2GiB", up to the guest's configured memory. How far and how fast it gets there is the strategy's
-        affair. Raises StrategyError if the guest's strategy cannot resize it.
-        """
-        configured = self.guest.memory_bytes // PAGE_BYTES
-        pages = size_pages(memory, "memory")
-        if not 0 < pages <= configured:
-            raise GuestError(f"memory must be between 1 page and the guest's {configured} pages, got {pages} ({memory!r})")
-        self.machine.resize(configured - pages)
-
-    def migrate(
-        self, *, bandwidth: int | str = "1GiB", downtime: int | str = "300ms", max_rounds: int = 30
-    ) -> Migration:
-        """Begin to migrate the guest to another host while it runs, and count what is sent.
-
-        bandwidth: bytes a second. downtime: what is left must be sent within it when the guest stops. max_rounds: after
-        which it stops anyway. Raises HintingError naming what is wrong, HostError if the guest is being migrated already.
-        """
-        from hinting.migration import Migration
-
-        return Migration(self._simulation, self, bandwidth=bandwidth, downtime=downtime, max_rounds=max_rounds)
-
-    @property
-    def number(self) -> int:
-        """Number of the guest on its host, from 0."""
-        return self.machine.number
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the host's OOM killer ended this guest."""
-        return self.machine.is_lost
-
-    @property
-    def is_running(self) -> bool:
-        """Neither killed nor shut down."""
-        return not self.is_lost and self.machine.shut_down_at_ns is None
-
-    def shut_down(self) -> None:
-        """End the guest now, as when its VMM is stopped: programs do not go on, all that it cost the host is free again.
-
-        Swap is given back without I/O. What was measured stays; nothing happens to a guest that is lost or was shut down.
-        """
-        self.machine.shut_down()
-
-    @property
-    def is_idle(self) -> bool:
-        """Nothing left to do."""
-        return self.machine.is_idle
-
-    def marks(self) -> list[Mark]:
-        """The marks that the guest's programs set, in order."""
-        return [Mark(n, t, used * PAGE_BYTES, held * PAGE_BYTES) for n, t, used, held in self.machine.marks()]
-
-    def processes(self) -> dict[int, tuple[int, int]]:
-        """{process: (rss_pages, table_pages)} of the processes that live; shared pages count for each of them."""
-        return self.machine.processes()
-
-    def page_cache(self) -> np.ndarray:
-        """The guest's cached pages, structured: file, index, pfn, flags (1 active, 2 referenced, 4 dirty).
-
-        The inactive list comes first, then the active one; each begins with the page that reclaim takes first.
-        """
-        return self.machine.page_cache()
-
-    def oom_kills(self) -> list[OomKill]:
-        """Processes that the guest's OOM killer ended, in order; the rest of their rows was skipped."""
-        return [OomKill(*kill) for kill in self.machine.oom_kills()]
-
-    def counters(self) -> dict[str, int]:
-        """The strategy's counters under the kernel's labels."""
-        return self.guest.counters()
-
-    def counts(self) -> dict[str, int]:
-        """Counts since launch: faults, reports, kills; memory in pages."""
-        return self.machine.counts()
-
-    def accounts(self) -> dict[str, float]:
-        """CPU time by account, ns."""
-        return self.machine.accounts()
-
-    def memory_counts(self) -> dict[str, int]:
-        """Counts of its memory on the host since launch: faults, discards, swap; in pages or calls."""
-        return self.machine.backing.counters
-
-    def stalls(self) -> dict[str, float]:
-        """ns that the guest waited for memory: reclaim (its own), swap (reads), high (memory.high of its cgroup)."""
-        return self.machine.backing.stalls
-
-    def pressure(self) -> float:
-        """Share of its life so far in which at least one vCPU waited for memory of the host (PSI "some")."""
-        until = self._simulation.engine.reached
-        measured = self.machine.measured(until)
-        lived = measured["ended_at"] - self.launched_ns
-        return min(1.0, measured["psi_some_ns"] / lived) if lived > 0 else 0.0
 
 
 @dataclass
@@ -200,16 +48,6 @@ class Routine:
     def cancel(self) -> None:
         """Never do it again."""
         self.is_cancelled = True
-
-
-def _check_transport(transport: str, poll: int | str) -> int:
-    """The time of polling, ns."""
-    if transport not in TRANSPORTS:
-        raise HostError(f"transport must be one of {', '.join(TRANSPORTS)}, got {transport!r}")
-    poll_ns = parse_duration(poll, "poll")
-    if poll_ns and transport == "hypercall":
-        raise HostError(f"poll: a hypercall has no queue to poll, got {poll!r}")
-    return poll_ns
 
 
 class Simulation:
@@ -292,10 +130,10 @@ class Simulation:
         sleeps. Raises HostError if the host has no memory for the VMM.
         """
         guest.check_launchable()
-        poll_ns = _check_transport(transport, poll)
+        poll_ns = check_transport(transport, poll)
         if transport == "virtio-iothread" and vmm == "qemu":
             iothreads = max(1, iothreads)
-        frames = self._vmm_frames(guest.vcpus, vmm, iothreads, graphics)
+        frames = vmm_frames(self._costs, guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         try:
             backing = self.host.memory.add_guest(
@@ -371,24 +209,12 @@ class Simulation:
                 routine.action()
         self._routines = [routine for routine in self._routines if not routine.is_cancelled]
 
-    def _vmm_frames(self, vcpus: int, vmm: str, iothreads: int, graphics: bool) -> int:
-        """Frames of a VMM beside guest RAM and page tables."""
-        if vmm not in ("qemu", "firecracker"):
-            raise HostError(f"vmm must be qemu or firecracker, got {vmm!r}")
-        if isinstance(iothreads, bool) or not isinstance(iothreads, int) or not 0 <= iothreads <= 1024:
-            raise HostError(f"iothreads must be a whole number between 0 and 1024, got {iothreads!r}")
-        if vmm == "qemu":
-            return vmm_memory_frames(self._costs, vcpus, iothreads, graphics)
-        if iothreads or graphics:
-            raise HostError("vmm: firecracker has neither I/O threads nor graphics")
-        return int(self._costs["size.vmm_firecracker_mib"] * MIB_PAGES)
-
     def run(self, until: int | str | None = None) -> None:
         """Let time pass until `until` (ns, or text such as "60s"); without it until nobody has anything to do.
 
         Raises HintingError for a time in the past.
         """
-        end = _END if until is None else parse_duration(until, "until")
+        end = END_NS if until is None else parse_duration(until, "until")
         if end < self.now_ns:
             raise HintingError(f"until must not be in the past: it is {self.now_ns} ns, got {end} ns ({until!r})")
         while (stop := self._stop_before(end)) < end:
@@ -411,9 +237,9 @@ class Simulation:
 
     def step(self) -> bool:
         """Let whoever is furthest behind run for at most a slice; False if nobody has anything to do."""
-        stop = self._stop_before(_END)
+        stop = self._stop_before(END_NS)
         due = self.engine.peek()
-        if stop < _END and not self.engine.is_idle and (due is None or due >= stop):
+        if stop < END_NS and not self.engine.is_idle and (due is None or due >= stop):
             self.engine.run(stop)
             self._do_routines()
             return True
@@ -447,26 +273,9 @@ class Simulation:
         A row at each change. guest: whose memory changed, -1 for the host's own needs. What a guest holds is what it costs
         the host; its rss is what ps shows of its VMM, without the unmapped parts of unsplit huge pages and page tables.
         """
-        import pyarrow as pa
+        from hinting.metrics.raw import timeline_table
 
-        rows = self.engine.rows()
-        rows = rows[(rows["held"] != 0) | (rows["rss"] != 0)]
-        rows = rows[np.argsort(rows["t_ns"], kind="stable")]
-        held, rss = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-        for guest in np.unique(rows["guest"][rows["guest"] >= 0]):
-            mine = rows["guest"] == guest
-            held[mine] = np.cumsum(rows["held"][mine], dtype=np.int64)
-            rss[mine] = np.cumsum(rows["rss"][mine], dtype=np.int64)
-        used = np.cumsum(rows["held"], dtype=np.int64)
-        return pa.table(
-            {
-                "t_ns": rows["t_ns"],
-                "guest": rows["guest"].astype(np.int64),
-                "guest_held_bytes": held * PAGE_BYTES,
-                "guest_rss_bytes": rss * PAGE_BYTES,
-                "host_used_bytes": used * PAGE_BYTES + self.used_bytes_at_start,
-            }
-        )
+        return timeline_table(self)
 
     def metrics(self, *, slow: int | str = "1ms") -> pa.Table:
         """All metrics as an Arrow table: a row for the host (guest -1) and one a guest, a column a metric.
@@ -530,38 +339,15 @@ class Simulation:
         and return_50_ns, return_90_ns, return_99_ns: from the end until so much was given back. Nothing for times that
         have not come.
         """
-        import pyarrow as pa
+        from hinting.metrics.raw import exits_table
 
-        parts = [(vm.number, vm.machine.exits()) for vm in self.vms]
-        rows = np.concatenate([np.empty(0, EXIT_DTYPE), *(part for _, part in parts)])
-        numbers = np.repeat(np.array([number for number, _ in parts], np.int32), [len(part) for _, part in parts])
-        columns: dict[str, pa.Array] = {"guest": numbers}
-        times = {"begin_ns": rows["begin"], "end_ns": rows["end"], "first_ns": rows["first"], "last_ns": rows["last"]}
-        times |= {f"return_{percent}_ns": rows["reached"][:, i] for i, percent in enumerate((50, 90, 99))}
-        columns |= {"freed_bytes": rows["freed"] * PAGE_BYTES, "returned_bytes": rows["given"] * PAGE_BYTES}
-        columns |= {name: pa.array(values, mask=values < 0) for name, values in times.items()}
-        return pa.table(columns)
+        return exits_table(self)
 
     def counters(self) -> pa.Table:
         """Everything that is counted, as a tidy Arrow table: guest (-1: the host), counter, value, unit.
 
         The host's counters are named as in /proc/vmstat, a strategy's as in its kernel.
         """
-        import pyarrow as pa
+        from hinting.metrics.raw import counters_table
 
-        rows: list[tuple[int, str, float, str]] = [
-            (-1, "cpu_host_kernel_async", self.engine.host_kernel_ns, "ns"),
-            *((-1, name, float(value), "count") for name, value in self.host.vmstat().items()),
-        ]
-        for vm in self.vms:
-            rows += [
-                (vm.number, name, float(value), "pages" if "pages" in name or "frames" in name else "count")
-                for name, value in vm.counts().items()
-            ]
-            rows += [(vm.number, f"cpu_{name}", value, "ns") for name, value in vm.accounts().items()]
-            rows += [(vm.number, f"stall_{name}", value, "ns") for name, value in vm.stalls().items()]
-            rows += [(vm.number, f"host_{name}", float(value), "count") for name, value in vm.memory_counts().items()]
-            unit = vm.guest.strategy.counter_unit if vm.guest.strategy is not None else ""
-            rows += [(vm.number, name, float(value), unit) for name, value in vm.counters().items()]
-        guest, counter, value, units = zip(*rows, strict=True)
-        return pa.table({"guest": guest, "counter": counter, "value": value, "unit": units})
+        return counters_table(self)

@@ -104,3 +104,14 @@ def test_half_of_the_free_lists(tmp_path):
     pq.write_table(table.slice(0, table.num_rows // 4), path)
     with pytest.raises(RecordingError, match=r"freelists\.parquet"):
         replay(Recording.open(folder))
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_fewer_pages_on_per_cpu_lists_than_promised(moment, tmp_path):
+    folder = copy_of(HACKBENCH, tmp_path)
+    table = pq.read_table(folder / "pcplists.parquet")
+    keys = list(zip(*(table[name].to_pylist() for name in ("snap", "zone", "cpu", "pindex")), strict=True))
+    last = max(row for row, key in enumerate(keys) if key[0] == moment)
+    pq.write_table(table.filter([row != last for row in range(table.num_rows)]), folder / "pcplists.parquet")
+    with pytest.raises(RecordingError, match=rf"pages at t{moment}, meta.json counts \d+: the file is truncated"):
+        allocator_of(Recording.open(folder))

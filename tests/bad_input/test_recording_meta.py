@@ -55,6 +55,8 @@ def test_any_strange_value_is_refused_or_harmless(name, tmp_path):
         (("t0", "zones", 0, "watermark"), r"\['zones'\]\[0\]: key 'watermark' is missing"),
         (("t1", "pcp"), r"meta\['t1'\]: key 'pcp' is missing"),
         (("t0", "globals"), "key 'globals' is missing"),
+        (("t0", "pcp", 0), r"\['pcp'\]: expected one page set for zone 0 and cpu 0, got 0"),
+        (("t1", "pcp", 1, "high"), r"meta\['t1'\]\['pcp'\]\[1\]: key 'high' is missing"),
     ],
 )
 def test_missing_key(path, words, tmp_path):
@@ -75,6 +77,8 @@ def test_missing_key(path, words, tmp_path):
         (("t0", "zones", 0, "watermark"), [1, 2], "3 to 16 elements, got 2"),
         (("t0", "zones", 0, "nr_free", 3), 77777, "truncated or of another run"),
         (("t0", "pcp", 0, "cpu"), 1, "between 0 and 0, got 1"),
+        (("t0", "pcp"), [], r"expected one page set for zone 0 and cpu 0, got 0"),
+        (("t0", "pcp", 0, "zone_idx"), 1, r"zone 0 and cpu 0, got 0"),
         (("t0", "pcp", 0, "zone_idx"), 3, r"one of \[0, 1\], got 3"),
         (("kernel",), "5.15.0-1-amd64", "no profile"),
         (("kernel",), "6.1x", "no profile"),
@@ -86,6 +90,13 @@ def test_value_out_of_range(path, value, words, tmp_path):
     change_meta(folder, path, value)
     with pytest.raises(RecordingError, match=words):
         replay(Recording.open(folder))
+
+
+def test_limits_of_the_page_sets_of_6_12(tmp_path):
+    folder = copy_of("k612-stressng-512m-1cpu", tmp_path)
+    change_meta(folder, ("t0", "pcp", 0, "high_min"))
+    with pytest.raises(RecordingError, match=r"\['pcp'\]\[0\]: key 'high_min' is missing"):
+        Recording.open(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"null", b"\xff\xfe\x00", b'{"kernel": "6.1"} trailing', b"NaN"])

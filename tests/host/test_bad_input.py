@@ -2,7 +2,7 @@
 
 import pytest
 
-from hinting._core.host.host import Backing
+from hinting._core.host.ram import Backing
 from hinting.errors import CheckError, HostError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hinting.errors import ReproduceError
 from hinting.experiments import ArmResult, GuestResult
 from hinting.reproduce.measures import MEASURES
-from hinting.simulation import Mark
+from hinting.vm import Mark
 
 GIB, SECOND = 1 << 30, 10**9
 BASE = 2 * GIB

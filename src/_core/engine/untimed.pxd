@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from hinting._core.host.host cimport Backing
+from hinting._core.host.ram cimport Backing
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.strategies.hooks cimport Strategy
 

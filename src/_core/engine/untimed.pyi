@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hinting._core.host.host import Backing
+from hinting._core.host.ram import Backing
 from hinting._core.mm.allocator import Allocator
 from hinting._core.strategies.hooks import Strategy
 

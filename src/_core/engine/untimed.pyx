@@ -13,7 +13,7 @@ from hinting.errors import PageError, StrategyError
 from hinting._core.common cimport pfn_t
 from hinting._core.host.backing cimport HOST_OK, TOUCH_WRITES, backing_discard, backing_touch, lazy_init
 from hinting._core.costs cimport costs_t
-from hinting._core.host.host cimport Backing
+from hinting._core.host.ram cimport Backing
 from hinting._core.host.lazy cimport backing_free_lazily
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.alloc cimport alloc_several, free_pages
@@ -55,15 +55,15 @@ cdef class Untimed:
             if s.on_discard != NULL:
                 s.on_discard(s.self, &self.allocator.m, blocks[i].pfn, blocks[i].order)
             if s.device != NULL:
-                s.device(s.self, ticket, &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, &blocks[i], 1,
+                s.device(s.self, ticket, self.backing.h, &self.backing.b, &self.backing.costs.c, &blocks[i], 1,
                          &self.o.host_ns, &self.o.stolen_ns)
             elif s.host_action == HOST_DONTNEED:
                 backing_discard(
-                    &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
+                    self.backing.h, &self.backing.b, &self.backing.costs.c, blocks[i].pfn, pages,
                     s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)
             elif s.host_action == HOST_FREE:
                 backing_free_lazily(
-                    &self.backing.host.h, &self.backing.b, &self.backing.host.costs.c, blocks[i].pfn, pages,
+                    self.backing.h, &self.backing.b, &self.backing.costs.c, blocks[i].pfn, pages,
                     s.call_pages if s.call_pages else pages, 1, &self.o.host_ns, &self.o.stolen_ns)
         self.o.reports += 1
         self.o.reported_blocks += n
@@ -92,8 +92,8 @@ cdef class Untimed:
         """Allocate and touch up to n blocks; returns how many. Blocks for which the host has no frame are freed again."""
         cdef mm_t *m = &self.allocator.m
         cdef backing_t *b = &self.backing.b
-        cdef host_t *h = &self.backing.host.h
-        cdef const costs_t *c = &self.backing.host.costs.c
+        cdef host_t *h = self.backing.h
+        cdef const costs_t *c = &self.backing.costs.c
         cdef double ns = 0
         cdef int64_t size = <int64_t>1 << order
         cdef int64_t done = 0, end = 0, next

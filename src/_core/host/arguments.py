@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hinting.errors import HostError
 
-__all__ = ["MAX_FRAMES", "real", "whole"]
+__all__ = ["MAX_FRAMES", "MAX_NPFN", "real", "whole"]
 
 MAX_FRAMES = 1 << 40
+MAX_NPFN = (1 << 32) - 1
 
 
 def whole(name: str, value: object, low: int, high: int) -> int:

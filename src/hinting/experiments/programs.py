@@ -8,8 +8,8 @@ import numpy as np
 
 from hinting._core.engine.ops import numbers_used
 from hinting.scenarios.tables import WorkloadTable
-from hinting.simulation import VM
 from hinting.units import parse_duration
+from hinting.vm import VM
 from hinting.workloads import OPS, SINCE_MARK, program, registry
 
 __all__ = ["MARKS_OF_WORKLOAD", "submit_workloads"]

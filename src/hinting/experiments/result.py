@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hinting.scenarios import Scenario
-from hinting.simulation import Mark
 from hinting.units import parse_size
+from hinting.vm import Mark
 
 if TYPE_CHECKING:
     import pyarrow as pa

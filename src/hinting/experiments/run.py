@@ -15,8 +15,9 @@ from hinting.guest import Guest
 from hinting.host import Host
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
+from hinting.vm import VM
 from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]

@@ -11,8 +11,9 @@ from hinting.metrics.durations import merge
 from hinting.metrics.timeline import HOST, highest, level, quantile_over_time, steepest
 
 if TYPE_CHECKING:
-    from hinting._core.engine.simulation import Machine
-    from hinting.simulation import VM, Simulation
+    from hinting._core.engine.guest import Machine
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["Measures", "of_guest", "of_host"]
 

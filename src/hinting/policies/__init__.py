@@ -12,8 +12,9 @@ from hinting.policies.mom import Mom
 from hinting.policies.proxmox import Proxmox
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
     from hinting.strategies.balloon import Balloon
+    from hinting.vm import VM
 
 __all__ = ["POLICIES", "Member", "Mom", "Policy", "Proxmox", "join"]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hinting.units import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
     from hinting.strategies.balloon import Balloon
+    from hinting.vm import VM
 
 __all__ = ["Member", "Policy"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hinting import kernels
+from hinting._core.kernel import Kernel
 from hinting._core.limits import MAX_CPUS
 from hinting.errors import KernelError, RecordingError
 
@@ -34,6 +35,7 @@ _HINTING_COUNTERS = (
 )  # fmt: skip
 #: Numbers of a per-CPU page set, each in some kernels only.
 _PCP = {
+    "count": _COUNT,
     "high": _COUNT,
     "batch": _COUNT,
     "free_factor": (0, 31),
@@ -77,7 +79,18 @@ def _check_zone(where: str, zone: Any) -> None:
         _whole(where, zone, "nr_reserved_highatomic", *_PAGES)
 
 
-def _check_moment(where: str, state: Any, ncpus: int) -> None:
+def _check_page_sets(where: str, sets: list[Any], zones: list[int], ncpus: int, kernel: Kernel) -> None:
+    """One page set for each zone and CPU, with the limits that the kernel keeps in it."""
+    found = [(pcp["zone_idx"], pcp["cpu"]) for pcp in sets]
+    for key in ((zone, cpu) for zone in zones for cpu in range(ncpus)):
+        if found.count(key) != 1:
+            raise RecordingError(f"{where}: expected one page set for zone {key[0]} and cpu {key[1]}, got {found.count(key)}")
+    for i, pcp in enumerate(sets):
+        for name in ("high", "batch", *(("high_min", "high_max") if kernel.pcp_tuning == "auto-tuned" else ())):
+            _get(f"{where}[{i}]", pcp, name, int)
+
+
+def _check_moment(where: str, state: Any, ncpus: int, kernel: Kernel) -> None:
     zones = _get(where, state, "zones", list)
     if not 1 <= len(zones) <= 4:
         raise RecordingError(f"{where}['zones'] must have 1 to 4 zones, got {len(zones)}")
@@ -95,6 +108,7 @@ def _check_moment(where: str, state: Any, ncpus: int) -> None:
         for key, limits in _PCP.items():
             if key in pcp:
                 _whole(at, pcp, key, *limits)
+    _check_page_sets(f"{where}['pcp']", state["pcp"], known, ncpus, kernel)
     if "watermark_boost_factor" in _get(where, state, "globals", dict):
         _whole(f"{where}['globals']", state["globals"], "watermark_boost_factor", *_COUNT)
 
@@ -127,10 +141,10 @@ def check_meta(meta: Any, file: Path) -> None:
     if not 1 <= len(meta["types"]) <= 256 or not all(isinstance(name, str) for name in meta["types"]):
         raise RecordingError(f"{where}['types'] must be 1 to 256 names, got {meta['types']!r}")
     try:
-        kernels.for_release(meta["kernel"])
+        kernel = kernels.load(kernels.for_release(meta["kernel"]))
     except KernelError as error:
         raise RecordingError(f"{file}: {error}") from None
     for key in ("t0", "t1"):
-        _check_moment(f"{where}[{key!r}]", meta[key], meta["cpus"])
+        _check_moment(f"{where}[{key!r}]", meta[key], meta["cpus"], kernel)
     if "hinting" in meta:
         _check_hinting(where, meta)

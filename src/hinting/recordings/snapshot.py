@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from hinting import kernels
@@ -128,6 +130,18 @@ def _load_pcp_lists(recording: Recording, allocator: Allocator, snap: int) -> No
             allocator.load_pcp(zone, cpu, index, table["pfn"][rows].astype(np.uint32), table["mt"][rows].astype(np.uint8))
         except PageError as error:
             raise RecordingError(f"{file}: list of zone {zone}, cpu {cpu}, index {index}: {error}") from None
+    for moment in range(2):
+        _check_counts(recording.meta[f"t{moment}"]["pcp"], table, moment, file)
+
+
+def _check_counts(sets: list[dict], table: dict[str, np.ndarray], moment: int, file: Path) -> None:
+    """Refuse lists with fewer or more pages than the description's page sets have."""
+    for pcp in sets:
+        rows = (table["snap"] == moment) & (table["zone"] == pcp["zone_idx"]) & (table["cpu"] == pcp["cpu"])
+        pages = int((1 << np.clip(table["order"][rows].astype(np.int64), 0, 10)).sum())
+        if pages != pcp.get("count", pages):
+            raise RecordingError(f"{file}: zone {pcp['zone_idx']}, cpu {pcp['cpu']} has {pages} pages at t{moment}, meta.json "
+                                 f"counts {pcp['count']}: the file is truncated or of another run")
 
 
 def _load_isolated(recording: Recording, allocator: Allocator) -> None:

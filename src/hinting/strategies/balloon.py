@@ -13,7 +13,8 @@ from hinting.policies import POLICIES, join
 from hinting.strategies.base import StrategySpec, parameter
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["Balloon"]
 

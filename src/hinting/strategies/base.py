@@ -14,7 +14,8 @@ from hinting.strategies import plugins
 from hinting.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["Parameter", "StrategySpec", "find", "names", "parameter"]
 

@@ -11,7 +11,8 @@ from hinting.strategies.base import StrategySpec, parameter
 from hinting.units import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from hinting.simulation import VM, Simulation
+    from hinting.simulation import Simulation
+    from hinting.vm import VM
 
 __all__ = ["VirtioMem"]
 

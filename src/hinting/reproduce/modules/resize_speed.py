@@ -18,12 +18,13 @@ from hinting.costs import load as load_costs
 from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host
-from hinting.simulation import VM, Simulation
+from hinting.simulation import Simulation
 from hinting.strategies import StrategySpec
 from hinting.strategies.balloon import Balloon
 from hinting.strategies.hyperalloc import HyperAlloc
 from hinting.strategies.virtio_mem import VirtioMem
 from hinting.units import PAGE_BYTES
+from hinting.vm import VM
 from hinting.workloads import KINDS, program
 
 __all__ = ["MECHANISMS", "PROFILE", "run"]
