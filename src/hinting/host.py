@@ -182,7 +182,10 @@ class Host:
         raise SnapshotError("a host cannot be copied, pickled or saved: make a new one with the same arguments")
 
     def add_group(self, limits: Limits) -> int:
-        """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches."""
+        """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches.
+
+        limits: what the cgroup may have. Raises HostError or UnitError naming the limit that contradicts itself.
+        """
         return self.memory.add_group(**limits.frames())  # type: ignore[arg-type]
 
     def used_bytes(self) -> int:
@@ -191,14 +194,17 @@ class Host:
 
     @property
     def memory_bytes(self) -> int:
+        """All memory of the host."""
         return self.memory.frames_total * PAGE_BYTES
 
     @property
     def base_bytes(self) -> int:
+        """What the host itself needs."""
         return self.memory.base_frames * PAGE_BYTES
 
     @property
     def swap_bytes(self) -> int:
+        """Size of the swap device, 0 for none."""
         return self.memory.swap[0] * PAGE_BYTES
 
     @property

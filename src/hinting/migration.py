@@ -74,6 +74,7 @@ class Migration:
 
     @property
     def is_done(self) -> bool:
+        """Whether the guest runs at its destination."""
         return self.done_s is not None
 
     @property

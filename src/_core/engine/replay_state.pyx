@@ -274,7 +274,7 @@ cdef bint one_row(mm_t *m, events_t *e, forced_t *t, int64_t i) noexcept nogil:
     if kind == ROW_ROTATE:
         tag = head_tag(m, pfn)
         if tag:
-            rotate_to_front(m, zone_of(m, pfn), pfn, tag & TAG_ORDER)
+            rotate_to_front(m, pfn, tag & TAG_ORDER)
         return tag != 0
     t.rows -= 1
     return True

@@ -314,7 +314,7 @@ cdef inline bint mark_reported(mm_t *m, pfn_t pfn, int order) noexcept nogil:
     tag_set(m, pfn, order, TAG_REPORTED)
     return True
 
-cdef inline void rotate_to_front(mm_t *m, zone_t *z, pfn_t pfn, int order) noexcept nogil:
+cdef inline void rotate_to_front(mm_t *m, pfn_t pfn, int order) noexcept nogil:
     """Make the block the first of its list; the part before it moves behind the end, in order."""
     cdef link_t *links = links_of(m, order)
     cdef uint32_t node = node_of(pfn, order)

@@ -14,7 +14,6 @@ from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
 from hinting.guest import Guest
 from hinting.host import Host
-from hinting.policies import find_policy
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import Simulation
@@ -65,38 +64,14 @@ class Arm:
     def __init__(self, scenario: Scenario, label: str, progress: Progress | None, spans: bool = False) -> None:
         self.scenario, self.label, self.progress = scenario, label, progress
         self.strategy = scenario.arms()[label]
-        host = scenario.host
         self.costs = scenario.costs.load()
         self.simulation = Simulation(
-            Host(
-                host.memory,
-                base=host.base,
-                thp=host.thp,
-                fragmentation=host.fragmentation,
-                fragmentation_growth=host.fragmentation_growth,
-                thp_defrag=host.thp_defrag,
-                init_on_free=host.init_on_free,
-                pt_reclaim=host.pt_reclaim,
-                khugepaged=host.khugepaged,
-                swap=host.swap,
-                swap_device=host.swap_device,
-                swap_tails=host.swap_tails,
-                swappiness=host.swappiness,
-                page_cluster=host.page_cluster,
-                effects=host.effects,
-                policy=None if host.policy is None else find_policy(host.policy.name, host.policy.parameters),
-                hugepages=host.hugepages,
-                hugepage_size=host.hugepage_size,
-                oom_reap=host.oom_reap,
-                cpus=host.cpus,
-                seed=scenario.seed,
-                costs=self.costs,
-            ),
+            Host(**scenario.host.arguments(), seed=scenario.seed, costs=self.costs),
             seed=scenario.seed,
             spans=spans,
             memory_map=scenario.metrics.survey,
         )
-        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in host.slices.items()}
+        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in scenario.host.slices.items()}
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"

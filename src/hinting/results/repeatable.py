@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 import hinting
 from hinting.errors import ResultsError
-from hinting.results.folder import open as open_results
+from hinting.results.opening import open as open_results
 from hinting.results.provenance import file_hashes
 
 __all__ = ["check_repeatable", "provenance_of"]

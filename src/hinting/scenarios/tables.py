@@ -8,13 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
 
 from hinting import kernels
+from hinting._core.limits import MAX_CPUS
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
-from hinting.host import DEFAULT_BASE, EFFECTS, Effect, Limits, pool_pages
+from hinting.guest import Guest
+from hinting.host import Effect, Host, Limits, pool_pages
 from hinting.policies import find_policy
 from hinting.scenarios.fleet import fleet
-from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
+from hinting.scenarios.values import Duration, Pages, Size, Table, default_of, refuse
+from hinting.simulation import Simulation
 from hinting.snapshots import open_snapshot
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
@@ -106,25 +109,25 @@ class HostTable(Table):
     """The host: arguments of hinting.Host."""
 
     memory: Pages
-    base: Size = DEFAULT_BASE
-    thp: bool = True
-    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
-    fragmentation_growth: Annotated[float, Field(ge=0, le=1e6)] = 0.0
-    thp_defrag: Literal["madvise", "defer"] = "madvise"
-    init_on_free: bool = False
-    pt_reclaim: bool = False
-    khugepaged: bool = False
-    swap: Pages = 0
-    swap_device: Literal["nvme", "sata", "hdd"] | None = None
-    swap_tails: bool = False
-    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
-    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
+    base: Size = default_of(Host, "base")
+    thp: bool = default_of(Host, "thp")
+    fragmentation: Annotated[float, Field(ge=0, le=1)] = default_of(Host, "fragmentation")
+    fragmentation_growth: Annotated[float, Field(ge=0, le=1e6)] = default_of(Host, "fragmentation_growth")
+    thp_defrag: Literal["madvise", "defer"] = default_of(Host, "thp_defrag")
+    init_on_free: bool = default_of(Host, "init_on_free")
+    pt_reclaim: bool = default_of(Host, "pt_reclaim")
+    khugepaged: bool = default_of(Host, "khugepaged")
+    swap: Pages = default_of(Host, "swap")
+    swap_device: Literal["nvme", "sata", "hdd"] | None = default_of(Host, "swap_device")
+    swap_tails: bool = default_of(Host, "swap_tails")
+    swappiness: Annotated[int, Field(ge=0, le=200)] = default_of(Host, "swappiness")
+    page_cluster: Annotated[int, Field(ge=0, le=5)] = default_of(Host, "page_cluster")
     policy: PolicyTable | None = None
-    effects: tuple[Effect, ...] = EFFECTS
-    hugepages: Size = 0
-    hugepage_size: Literal["2MiB", "1GiB"] = "2MiB"
-    oom_reap: Duration = "50ms"
-    cpus: Annotated[int, Field(ge=1, le=65536)] | None = None
+    effects: tuple[Effect, ...] = default_of(Host, "effects")
+    hugepages: Size = default_of(Host, "hugepages")
+    hugepage_size: Literal["2MiB", "1GiB"] = default_of(Host, "hugepage_size")
+    oom_reap: Duration = default_of(Host, "oom_reap")
+    cpus: Annotated[int, Field(ge=1, le=65536)] | None = default_of(Host, "cpus")
     slices: dict[str, LimitsTable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -145,6 +148,14 @@ class HostTable(Table):
         except HintingError as error:
             refuse({("hugepages",): error})
         return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of hinting.Host; slices are groups that it gets afterwards."""
+        fields = dict(self)
+        del fields["slices"]
+        if self.policy is not None:
+            fields["policy"] = find_policy(self.policy.name, self.policy.parameters)
+        return fields
 
 
 class StrategyTable(NamedTable):
@@ -173,7 +184,7 @@ class WorkloadTable(NamedTable):
     """
 
     start: Duration = 0
-    vcpu: Annotated[int, Field(ge=0, le=255)] = 0
+    vcpu: Annotated[int, Field(ge=0, lt=MAX_CPUS)] = 0
 
     @model_validator(mode="after")
     def _legal(self) -> WorkloadTable:
@@ -230,17 +241,17 @@ class GuestsTable(Table):
     stagger: Duration = 0
     lifetime: Duration = 0
     memory: Pages
-    vcpus: Annotated[int, Field(ge=1, le=256)] = 1
+    vcpus: Annotated[int, Field(ge=1, le=MAX_CPUS)] = default_of(Guest, "vcpus")
     kernel: str | None = None
-    thp: Literal["always", "never"] = "always"
-    boot: bool = True
-    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
-    poll: Duration = 0
-    backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = "anonymous"
-    prealloc: bool = False
-    locked: bool = False
-    lock_contention: bool = False
-    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    thp: Literal["always", "never"] = default_of(Guest, "thp")
+    boot: bool = default_of(Simulation.launch, "boot")
+    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = default_of(Simulation.launch, "transport")
+    poll: Duration = default_of(Simulation.launch, "poll")
+    backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = default_of(Simulation.launch, "backing")
+    prealloc: bool = default_of(Simulation.launch, "prealloc")
+    locked: bool = default_of(Simulation.launch, "locked")
+    lock_contention: bool = default_of(Simulation.launch, "lock_contention")
+    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = default_of(Simulation.launch, "oom_score_adj")
     limits: LimitsTable | None = None
     slice: str | None = None
     fleet: FleetTable | None = None
