@@ -10,7 +10,7 @@ from hinting._core.host.migration cimport send
 
 cdef inline void send_pages(machine_t *g, int64_t now, int64_t most, double within, double *ns) noexcept nogil:
     """Send up to `most` pages from `now` on, for as long as `within` ns. ns: what it took, waits for the swap device included."""
-    cdef int64_t sent = 0
+    cdef int64_t sent = 0, until
     cdef int result
     cdef double waited
     if g.sim.host.reclaim == NULL:
@@ -23,4 +23,6 @@ cdef inline void send_pages(machine_t *g, int64_t now, int64_t most, double with
     wake_host_kswapd(g.sim.host, now + <int64_t>g.costs.sched_wakeup_idle_cpu)
     note(g, last_change(g.sim, g, now), VMM_CLOCK)
     if result != HOST_OK:
-        settle_oom(g.sim, g, now)
+        until = settle_oom(g.sim, g, now)
+        if until > now + <int64_t>ns[0]:
+            ns[0] = <double>(until - now)

@@ -164,18 +164,20 @@ cdef inline void wait_for_reaper(machine_t *g, vcpu_t *v, int64_t until) noexcep
     note_stall(g, v, ns)
     v.now = until
 
-cdef inline void settle_oom(simulation_t *s, machine_t *g, vcpu_t *v) noexcept nogil:
-    """Somebody has to die, but not while a victim still exits: whom the host's policy names, or the VMM with the highest score."""
+cdef inline int64_t settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
+    """Somebody has to die: whom a policy of the host names, or who scores highest; but not while a victim still exits.
+
+    Returns until when the allocation has to wait for that, 0 if it need not.
+    """
     cdef backing_t *victim
-    cdef int64_t t = v.now, until = dying_until(s.host)
+    cdef int64_t until = dying_until(s.host)
     cdef int i = KERNELS_CHOICE
     g.host_oom = False
     if g.backing.no_page:
         victim = g.backing
         host_end_guest(s.host, victim, t)
     elif until:
-        wait_for_reaper(g, v, until)
-        return
+        return until
     else:
         if s.policy != NULL and s.policy.on_oom != NULL:
             i = s.policy.on_oom(s.policy.self)
@@ -193,7 +195,8 @@ cdef inline void settle_oom(simulation_t *s, machine_t *g, vcpu_t *v) noexcept n
             s.machine[i].ended_at = t
             s.oom_kills += 1
             note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
-            return
+            break
+    return 0
 
 cdef inline void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
     """Note what a kernel thread of the host has changed of any guest."""
@@ -302,7 +305,7 @@ cdef inline bint step(simulation_t *s, int64_t until) noexcept nogil:
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
-            settle_oom(s, chosen, &chosen.vcpu[who])
+            wait_for_reaper(chosen, &chosen.vcpu[who], settle_oom(s, chosen, chosen.vcpu[who].now))
     if chosen.mm.error:
         s.error = SIM_GUEST
     return True
