@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ import hinting as h
 from hinting.errors import AdmissionError, HostError, PolicyError, ScenarioError
 from hinting.policies import PressureAware, find_policy
 from hinting.strategies import Balloon, PageReporting61
-from tests.docs_examples import run_python
+from tests.docs_examples import commands, run_python
+from tests.strategies.harness import hinting_command
 
 MIB = 256   # pages
 
@@ -324,8 +327,11 @@ def test_a_guest_that_is_not_admitted_ends_the_launches(tmp_path):
     assert arm.stopped_by == "policy one does not admit guest 1"
 
 
-def test_the_example_of_the_docs():
+def test_the_examples_of_the_docs():
     run_python("host.md")
+    for command in commands("host.md"):
+        done = hinting_command(*shlex.split(command)[1:])
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("seed", range(4))
