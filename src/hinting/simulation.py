@@ -19,7 +19,7 @@ from hinting.policies.serve import Served
 from hinting.survey import survey
 from hinting.units import parse_duration
 from hinting.vm import END_NS, VM
-from hinting.vmm import check_transport, vmm_frames
+from hinting.vmm import check_backing, check_transport, populate, vmm_frames
 from hinting.workloads import program
 from hinting.workloads.boot import MARK_BOOTED
 from hinting.workloads.boot import boot as boot_rows
@@ -124,6 +124,10 @@ class Simulation:
         async_pf: bool = True,
         transport: str = "virtio-main",
         poll: int | str = 0,
+        backing: str = "anonymous",
+        prealloc: bool = False,
+        locked: bool = False,
+        lock_contention: bool = False,
     ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
@@ -132,10 +136,15 @@ class Simulation:
         memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
         read from swap stalls the guest's task, else its vCPU. transport: how reports reach the host: "virtio-main" (the VMM's
         main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
-        sleeps. Raises HostError if the host has no memory for the VMM, AdmissionError if its policy does not admit the guest.
+        sleeps. backing: what RAM is made of, "anonymous", "memfd" (shared), "hugetlb-2M" or "hugetlb-1G" (huge pages of the
+        host's pool). prealloc: all of it is backed before the guest starts. locked: that, and it stays, as with locked memory
+        or an assigned device: never evicted, and no balloon or report gives anything back. lock_contention: vCPUs wait for each
+        other's holds of the guest's zone lock. Raises HostError if the host has no memory
+        for the VMM, AdmissionError if its policy does not admit the guest.
         """
         guest.check_launchable()
         poll_ns = check_transport(transport, poll)
+        made_of = check_backing(backing, locked, self.host, guest)
         if transport == "virtio-iothread" and vmm == "qemu":
             iothreads = max(1, iothreads)
         frames = vmm_frames(self._costs, guest.vcpus, vmm, iothreads, graphics)
@@ -143,14 +152,17 @@ class Simulation:
         try:
             if self._served is not None:
                 self._served.admit(guest.memory_map.pages)
-            backing = self.host.memory.add_guest(
+            ram = self.host.memory.add_guest(
                 guest.memory_map.npfn,
                 frames,
                 ram_frames=guest.memory_map.pages,
                 oom_score_adj=oom_score_adj,
                 group=None if limits is None else self.host.add_group(limits),
                 slice=slice,
+                made_of=made_of,
+                locked=locked,
             )
+            vmm_ns = populate(ram, guest.memory_map.ram) if prealloc or locked else 0.0
         except (HostError, AdmissionError):
             self.failed_launches += 1
             raise
@@ -168,7 +180,7 @@ class Simulation:
         machine = self.engine.add(
             guest.allocator,
             guest.strategy_core,
-            backing,
+            ram,
             self._costs,
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
@@ -177,6 +189,8 @@ class Simulation:
             cards(self.host.costs, self._seed, len(self.vms)),
             transport,
             poll_ns,
+            vmm_ns,
+            lock_contention,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

@@ -85,6 +85,7 @@ ctypedef struct vcpu_t:
     int64_t row_at                      # when the row under way began, -1: not yet
     int64_t wait_at                     # when the thread began to wait for the host
     int64_t stalled_until               # end of its last wait for memory of the host
+    double held_lock_ns                 # how long it has held the zone lock, ns
 
 ctypedef struct request_t:              # a report in the virtqueue
     int ticket
@@ -174,7 +175,7 @@ ctypedef struct meter_t:                # what is measured of a guest; meter.pxd
     hist_t after_exit                   # from the end of the process exit that freed a page to its discard
     hist_t latency                      # of a guest's allocation, its first touch included
     psi_t psi
-    int64_t failed_while_isolated       # allocations that found nothing while reported blocks were isolated
+    int64_t failed_while_isolated       # allocations that found nothing while the strategy had free memory isolated
 
 ctypedef struct machine_t:
     int number
@@ -213,6 +214,10 @@ ctypedef struct machine_t:
     bint async_pf                       # a read from swap stalls the task, not the vCPU
     accounts_t account
     work_t charged                      # the strategy's work that has been charged
+    double holds_charged                # its holds of the zone lock, ns
+    bint contends                       # who takes the zone lock may have to wait for it
+    double held_lock_ns                 # how long all vCPUs have held it
+    double lock_wait_ns                 # and waited for it
     int64_t refilled_charged            # entries of refills and drains that have been charged
     int64_t drained_charged
     int quiet_ticks                     # ticks of timers since anything else happened in an idle guest
@@ -221,6 +226,7 @@ ctypedef struct machine_t:
     int64_t nr_marks
     int64_t marks_size
     int64_t touched_pages               # pages that processes faulted in
+    int64_t minor_faults                # page faults of its processes
     int64_t thp_faults
     int64_t thp_fallbacks
     int64_t thp_mapping_splits          # mappings of 2 MiB that became table entries
@@ -231,6 +237,8 @@ ctypedef struct machine_t:
     kill_t *kill
     int64_t guest_oom_kills
     int64_t failed_allocations
+    int64_t requests                    # requests to a rival's device
+    int64_t installs                    # calls to the VMM to have 2 MiB backed
     int64_t reports
     int64_t reported_blocks
     int64_t reported_pages

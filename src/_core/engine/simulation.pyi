@@ -48,6 +48,8 @@ class Engine:
         cards: NDArray[np.float64] | None = None,
         transport: str = "virtio-main",
         poll_ns: int = 0,
+        vmm_ns: float = 0,
+        contends: bool = False,
     ) -> Machine:
         """Put a guest on the host at the present time."""
 

@@ -16,10 +16,13 @@ cdef inline dict counts_of(machine_t *g):
         slab_objects += g.slab_cache[i].object.n
     cdef dict counts = {
         "slab_pages": slab_pages, "slab_objects": slab_objects, "reclaimed_slab_pages": g.reclaim.slab,
-        "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
+        "touched_pages": g.touched_pages, "minor_faults": g.minor_faults,
+        "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
         "thp_mapping_splits": g.thp_mapping_splits, "thp_page_splits": g.thp_page_splits,
         "thp_split_queue": g.split_queue.n, "forks": g.forks, "cow_pages": g.cow_pages,
         "passed_over_rows": g.passed_over, "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
+        "device_requests": g.requests, "installs": g.installs,
+        "config_writes": g.strategy.work.config_writes if g.strategy != NULL else 0,
         "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
         "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
         "lost_answers": g.lost_answers, "lazy_pages": g.backing.lazy_pages if g.state == GUEST_FINE else 0,

@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hinting._core.costs import Costs
 from hinting.errors import AdmissionError, HostError
 from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
 from hinting.guest import Guest
 from hinting.host import Host
-from hinting.policies import find_policy
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 from hinting.vm import VM
+from hinting.vmm import vmm_frames
 from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]
@@ -63,30 +64,14 @@ class Arm:
     def __init__(self, scenario: Scenario, label: str, progress: Progress | None, spans: bool = False) -> None:
         self.scenario, self.label, self.progress = scenario, label, progress
         self.strategy = scenario.arms()[label]
-        host = scenario.host
         self.costs = scenario.costs.load()
         self.simulation = Simulation(
-            Host(
-                host.memory,
-                base=host.base,
-                thp=host.thp,
-                fragmentation=host.fragmentation,
-                pt_reclaim=host.pt_reclaim,
-                khugepaged=host.khugepaged,
-                swap=host.swap,
-                swap_device=host.swap_device,
-                swap_tails=host.swap_tails,
-                swappiness=host.swappiness,
-                page_cluster=host.page_cluster,
-                effects=host.effects,
-                policy=None if host.policy is None else find_policy(host.policy.name, host.policy.parameters),
-                seed=scenario.seed,
-                costs=self.costs,
-            ),
+            Host(**scenario.host.arguments(), seed=scenario.seed, costs=self.costs),
             seed=scenario.seed,
             spans=spans,
             memory_map=scenario.metrics.survey,
         )
+        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in scenario.host.slices.items()}
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"
@@ -109,8 +94,19 @@ class Arm:
         guest = self._guest(group)
         now = self.simulation.now
         try:
-            boots = group.boot and group.snapshot is None
-            vm = self.simulation.launch(guest, boot=boots, transport=group.transport, poll=group.poll)
+            vm = self.simulation.launch(
+                guest,
+                boot=group.boot and group.snapshot is None,
+                transport=group.transport,
+                poll=group.poll,
+                backing=group.backing,
+                prealloc=group.prealloc,
+                locked=group.locked,
+                lock_contention=group.lock_contention,
+                oom_score_adj=group.oom_score_adj,
+                limits=None if group.limits is None else group.limits.limits(),
+                slice=None if group.slice is None else self.slices[group.slice],
+            )
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
             return None
@@ -132,8 +128,15 @@ class Arm:
         return schedule.criterion == "no-swap" and written > parse_size(schedule.swap_tolerance)
 
     def admits(self, group: GuestsTable) -> bool:
-        """Whether the kernel lets the VMM of such a guest map its RAM."""
-        return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
+        """Whether the kernel lets the VMM of such a guest map its RAM, and the reservation rule too."""
+        schedule = self.scenario.schedule
+        return self.simulation.host.memory.admits(
+            size_pages(group.memory),
+            vmm_frames(Costs(self.costs), group.vcpus, "qemu", int(group.transport == "virtio-iothread"), False),
+            overcommit=schedule.overcommit,
+            ratio=schedule.overcommit_ratio,
+            reservation=schedule.reservation,
+        )
 
     def slowdown(self, group: GuestsTable, took_ns: int) -> float:
         """Run time of a guest over that of one of its group that has such a host, and the strategy, to itself."""
@@ -221,6 +224,8 @@ def _one_by_one(arm: Arm) -> None:
     for _, group in launches(arm.scenario):
         if schedule.criterion == "admit" and not arm.admits(group):
             arm.stopped_by = f"vm.overcommit_memory={schedule.overcommit} refuses the memory of guest {len(arm.launched) + 1}"
+            if schedule.reservation:
+                arm.stopped_by += f", or {schedule.reservation:g} times the host's memory does"
             return
         vm = arm.launch(group)
         if vm is None:

@@ -11,13 +11,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hinting import kernels
 from hinting.errors import HintingError, ScenarioError
+from hinting.guest import Guest
 from hinting.guests import memory_map
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
 from hinting.scenarios.fleet import expanded
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
-from hinting.scenarios.values import Duration, Table, explain, refuse
-from hinting.units import parse_duration, size_pages
+from hinting.scenarios.values import Duration, Table, default_of, explain, refuse
+from hinting.units import parse_duration, parse_size, size_pages
 
 __all__ = ["Scenario"]
 
@@ -25,8 +26,9 @@ __all__ = ["Scenario"]
 class Scenario(Table):
     """One experiment: a host, groups of guests with what they run, a schedule, strategies, a kernel, costs, a seed.
 
-    strategy: one or more; each is an arm of the experiment, with all else equal. until: when the run ends; without it
-    when all guests are idle. keys: short names of dotted paths, for changes.
+    name: of letters, digits and ._-, for folders. text: what it is about, for lists. strategy: one or more; each is an arm
+    of the experiment, with all else equal. until: when the run ends; without it when all guests are idle. metrics: what is
+    measured beside them. keys: short names of dotted paths, for changes.
 
     >>> scenario = Scenario.load("seed")
     >>> scenario.guests[0].memory
@@ -36,7 +38,7 @@ class Scenario(Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     text: str = ""
     strategy: Annotated[tuple[StrategyTable, ...], Field(min_length=1)] = (StrategyTable(name="none"),)
-    kernel: str = "linux-5.0"
+    kernel: str = default_of(Guest, "kernel")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     until: Duration | None = None
     host: HostTable
@@ -72,6 +74,10 @@ class Scenario(Table):
                 memory_map(size_pages(group.memory), self.costs.load())
             except HintingError as error:
                 errors["guests", i, "memory"] = error
+            errors |= self._backed(i, group)
+            if group.slice is not None and group.slice not in self.host.slices:
+                known = ", ".join(self.host.slices) or "none there"
+                errors["guests", i, "slice"] = ScenarioError(f"expected one of host.slices ({known}), got {group.slice!r}")
             if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
                 errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
             if self.schedule.launch == "one-by-one" and group.fleet is not None:
@@ -88,6 +94,21 @@ class Scenario(Table):
     def groups(self) -> tuple[GuestsTable, ...]:
         """The groups of guests, with one for each guest of a fleet."""
         return tuple(group for each in self.guests for group in expanded(each))
+
+    def _backed(self, i: int, group: GuestsTable) -> dict[tuple[str | int, ...], HintingError]:
+        """What is wrong with the RAM of a group of guests."""
+        page = {"hugetlb-2M": "2MiB", "hugetlb-1G": "1GiB"}.get(group.backing)
+        if page is not None and (self.host.hugepage_size != page or not parse_size(self.host.hugepages)):
+            return {("guests", i, "backing"): ScenarioError(f"{group.backing} needs host.hugepages of {page}")}
+        if page is not None and parse_size(group.memory) % parse_size(page):
+            return {("guests", i, "memory"): ScenarioError(f"expected whole pages of {page}, got {group.memory}")}
+        for choice in self.strategy:
+            if spec := choice.spec():
+                try:
+                    spec.check_backing(group.backing, group.locked)
+                except HintingError as error:
+                    return {("guests", i, "backing"): error}
+        return {}
 
     def _value(self, path: str) -> Any:
         """The value at a dotted path; LookupError if there is none."""
@@ -112,7 +133,11 @@ class Scenario(Table):
     @classmethod
     def from_document(cls, document: Mapping[str, Any], changes: Mapping[str, Any] | None = None,
                       strategies: Sequence[str] | None = None, *, label: str = "scenario") -> Scenario:
-        """A scenario from plain values as a file holds them. label: what errors call it."""
+        """A scenario from plain values as a file holds them.
+
+        changes, strategies: as for `load`. label: what errors call it. Raises ScenarioError naming the key, what was given
+        and what is legal.
+        """
         try:
             changed, paths = apply(dict(document), changes or {}, cls.legal_keys())
             changed = assign_strategies(changed, strategies, paths.pop("strategies", {}))
@@ -124,7 +149,7 @@ class Scenario(Table):
             raise ScenarioError(explain(error, label, paths["fields"])) from None
 
     def changed(self, changes: Mapping[str, Any], strategies: Sequence[str] | None = None) -> Scenario:
-        """A copy with other values, checked as `load` does."""
+        """A copy with other values, changes and strategies given and checked as for `load`."""
         return self.from_document(self.document(), changes, strategies, label=self.name)
 
     def arms(self) -> dict[str, StrategyTable]:

@@ -8,22 +8,57 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
 
 from hinting import kernels
+from hinting._core.limits import MAX_CPUS
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
-from hinting.host import DEFAULT_BASE
+from hinting.guest import Guest
+from hinting.host import Effect, Host, Limits, pool_pages
 from hinting.policies import find_policy
 from hinting.scenarios.fleet import fleet
-from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
+from hinting.scenarios.values import Duration, Pages, Size, Table, default_of, refuse
+from hinting.simulation import Simulation
 from hinting.snapshots import open_snapshot
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
 from hinting.traces import FORMATS
-from hinting.units import parse_duration, parse_size
+from hinting.units import PAGE_BYTES, parse_duration, parse_size
 from hinting.workloads import registry
 
-__all__ = ["CostsTable", "FleetTable", "GuestsTable", "HostTable", "MetricsTable", "PolicyTable", "ScheduleTable",
-           "StrategyTable", "WorkloadTable"]
+__all__ = [
+    "CostsTable",
+    "FleetTable",
+    "GuestsTable",
+    "HostTable",
+    "LimitsTable",
+    "MetricsTable",
+    "PolicyTable",
+    "ScheduleTable",
+    "StrategyTable",
+    "WorkloadTable",
+]
+
+
+class LimitsTable(Table):
+    """Limits of each guest's own memory cgroup: arguments of hinting.Limits."""
+
+    max: Size | None = None
+    high: Size | None = None
+    low: Size = 0
+    min: Size = 0
+    swap_max: Size | None = None
+
+    @model_validator(mode="after")
+    def _legal(self) -> LimitsTable:
+        try:
+            self.limits()
+        except HintingError as error:
+            refuse({(): error})
+        return self
+
+    def limits(self) -> Limits:
+        """The limits themselves."""
+        return Limits(**dict(self))
 
 
 class NamedTable(Table):
@@ -74,18 +109,26 @@ class HostTable(Table):
     """The host: arguments of hinting.Host."""
 
     memory: Pages
-    base: Size = DEFAULT_BASE
-    thp: bool = True
-    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
-    pt_reclaim: bool = False
-    khugepaged: bool = False
-    swap: Pages = 0
-    swap_device: Literal["nvme", "sata", "hdd"] | None = None
-    swap_tails: bool = False
-    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
-    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
+    base: Size = default_of(Host, "base")
+    thp: bool = default_of(Host, "thp")
+    fragmentation: Annotated[float, Field(ge=0, le=1)] = default_of(Host, "fragmentation")
+    fragmentation_growth: Annotated[float, Field(ge=0, le=1e6)] = default_of(Host, "fragmentation_growth")
+    thp_defrag: Literal["madvise", "defer"] = default_of(Host, "thp_defrag")
+    init_on_free: bool = default_of(Host, "init_on_free")
+    pt_reclaim: bool = default_of(Host, "pt_reclaim")
+    khugepaged: bool = default_of(Host, "khugepaged")
+    swap: Pages = default_of(Host, "swap")
+    swap_device: Literal["nvme", "sata", "hdd"] | None = default_of(Host, "swap_device")
+    swap_tails: bool = default_of(Host, "swap_tails")
+    swappiness: Annotated[int, Field(ge=0, le=200)] = default_of(Host, "swappiness")
+    page_cluster: Annotated[int, Field(ge=0, le=5)] = default_of(Host, "page_cluster")
     policy: PolicyTable | None = None
-    effects: tuple[Literal["silent-write", "stale-read", "false-read"], ...] = ("silent-write", "stale-read", "false-read")
+    effects: tuple[Effect, ...] = default_of(Host, "effects")
+    hugepages: Size = default_of(Host, "hugepages")
+    hugepage_size: Literal["2MiB", "1GiB"] = default_of(Host, "hugepage_size")
+    oom_reap: Duration = default_of(Host, "oom_reap")
+    cpus: Annotated[int, Field(ge=1, le=65536)] | None = default_of(Host, "cpus")
+    slices: dict[str, LimitsTable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _device(self) -> HostTable:
@@ -97,9 +140,22 @@ class HostTable(Table):
 
     @model_validator(mode="after")
     def _room(self) -> HostTable:
-        if parse_size(self.base) >= parse_size(self.memory):
+        beside = (parse_size(self.memory) - parse_size(self.base)) // PAGE_BYTES
+        if beside <= 0:
             refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
+        try:
+            pool_pages(self.hugepages, self.hugepage_size, beside)
+        except HintingError as error:
+            refuse({("hugepages",): error})
         return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of hinting.Host; slices are groups that it gets afterwards."""
+        fields = dict(self)
+        del fields["slices"]
+        if self.policy is not None:
+            fields["policy"] = find_policy(self.policy.name, self.policy.parameters)
+        return fields
 
 
 class StrategyTable(NamedTable):
@@ -128,7 +184,7 @@ class WorkloadTable(NamedTable):
     """
 
     start: Duration = 0
-    vcpu: Annotated[int, Field(ge=0, le=255)] = 0
+    vcpu: Annotated[int, Field(ge=0, lt=MAX_CPUS)] = 0
 
     @model_validator(mode="after")
     def _legal(self) -> WorkloadTable:
@@ -173,8 +229,11 @@ class GuestsTable(Table):
     count: how many. start: when the first one is launched; stagger: time from one launch to the next. lifetime: from a
     guest's launch until it is shut down, 0 for guests that stay. kernel: if it is
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
-    poll: how long its end polls before it sleeps. fleet: guests come and go as a trace says; memory is then the most that one
-    gets. snapshot: a file that says what the guests' memory is like at the launch, instead of a boot.
+    poll: how long its end polls before it sleeps. backing, prealloc, locked: what RAM is made of, see Simulation.launch.
+    oom_score_adj: -1000 (the host never kills it) to 1000. limits: of a memory cgroup of its own. slice: one of host.slices,
+    a cgroup that it shares. lock_contention: vCPUs wait for each other's holds of the zone lock. fleet: guests come and go as a
+    trace says; memory is then the most that one gets. snapshot: a file that says what the guests' memory is like at the launch,
+    instead of a boot.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -182,12 +241,19 @@ class GuestsTable(Table):
     stagger: Duration = 0
     lifetime: Duration = 0
     memory: Pages
-    vcpus: Annotated[int, Field(ge=1, le=256)] = 1
+    vcpus: Annotated[int, Field(ge=1, le=MAX_CPUS)] = default_of(Guest, "vcpus")
     kernel: str | None = None
-    thp: Literal["always", "never"] = "always"
-    boot: bool = True
-    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
-    poll: Duration = 0
+    thp: Literal["always", "never"] = default_of(Guest, "thp")
+    boot: bool = default_of(Simulation.launch, "boot")
+    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = default_of(Simulation.launch, "transport")
+    poll: Duration = default_of(Simulation.launch, "poll")
+    backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = default_of(Simulation.launch, "backing")
+    prealloc: bool = default_of(Simulation.launch, "prealloc")
+    locked: bool = default_of(Simulation.launch, "locked")
+    lock_contention: bool = default_of(Simulation.launch, "lock_contention")
+    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = default_of(Simulation.launch, "oom_score_adj")
+    limits: LimitsTable | None = None
+    slice: str | None = None
     fleet: FleetTable | None = None
     snapshot: str | None = None
     workloads: tuple[WorkloadTable, ...] = ()
@@ -245,16 +311,19 @@ class ScheduleTable(Table):
     launch: "staggered", each group by its start and stagger; or "one-by-one", the next guest when the last one is idle
     and `gap` has passed, until a guest is killed by the host or cannot start. criterion: what else ends launches one by
     one: "boot", nothing; "no-swap", the host has written more than `swap_tolerance` to swap; "admit", the kernel would
-    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2); "slo", the guest ran more than
-    `slowdown_limit` times as long as a guest of its group that has the host to itself. settle: how long to go on
+    refuse the mapping of the next guest's RAM (vm.overcommit_memory = `overcommit`, 0 to 2, with vm.overcommit_ratio / 100 =
+    `overcommit_ratio`; all RAM together at most `reservation` times the host's, 0 for no such rule); "slo", the guest ran more
+    than `slowdown_limit` times as long as a guest of its group that has the host to itself. settle: how long to go on
     when all guests are idle.
     """
 
     launch: Literal["staggered", "one-by-one"] = "staggered"
     gap: Duration = "1s"
-    criterion: Literal["boot", "no-swap", "admit", "slo"] = "boot"
+    criterion: Literal["boot", "no-swap", "admit", "slo"] = "no-swap"
     swap_tolerance: Size = "16MiB"
     overcommit: Annotated[int, Field(ge=0, le=2)] = 0
+    overcommit_ratio: Annotated[float, Field(ge=0, le=1e6)] = 0.5
+    reservation: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     slowdown_limit: Annotated[float, Field(ge=1)] = 1.2
     settle: Duration = 0
 

@@ -55,6 +55,7 @@ class Snapshot:
 
     @property
     def vcpus(self) -> int:
+        """CPUs of the guest."""
         return self._allocator.ncpus
 
     @property

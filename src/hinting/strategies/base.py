@@ -29,6 +29,8 @@ class StrategySpec(Parameters):
     _error: ClassVar[type[HintingError]] = StrategyError
     #: Unit of its counters.
     counter_unit: ClassVar[str] = "KiB"
+    #: Kinds of guest RAM that it is modelled for; None: all.
+    backings: ClassVar[tuple[str, ...] | None] = None
     #: The parameter that holds the smallest order of a free block that is reported; none: every order is.
     reports_from: ClassVar[str] = ""
 
@@ -50,6 +52,16 @@ class StrategySpec(Parameters):
     def core(self) -> Strategy:
         """A new compiled strategy, for one guest."""
         raise StrategyError(f"strategy {self.name} has no core")
+
+    def check_backing(self, backing: str, locked: bool = False) -> None:
+        """StrategyError if it is not modelled for a guest with such RAM."""
+        if self.backings is not None and backing not in self.backings:
+            raise StrategyError(f"strategy {self.name}: not modelled for memory of {backing}, expected one of "
+                                f"{', '.join(self.backings)}")
+        if self.backings == ("anonymous",) and locked:
+            raise StrategyError(f"strategy {self.name}: not modelled for locked memory")
+        if getattr(self, "host_action", None) == "free" and backing != "anonymous":
+            raise StrategyError(f"strategy {self.name}: host_action free (MADV_FREE) needs anonymous memory, got {backing}")
 
     def launched(self, simulation: Simulation, vm: VM) -> None:
         """A guest with this strategy was launched: the moment to set up what belongs to its host."""

@@ -14,16 +14,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, overload
 
-from hinting._core.strategies.external import External
+from hinting._core.strategies.external import ACTIONS, PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_USED, External
 from hinting.errors import StrategyError
 from hinting.strategies.base import StrategySpec
 
 __all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "NumbaStrategy",
            "PythonStrategy", "UserStrategy", "body_of", "fields_of", "place_of", "strategy", "strategy_of"]
-
-#: What `guest.page` says of a page: in flight, on a per-CPU list, isolated or no memory; in a free block; in use; in a
-#: compound page.
-PAGE_OTHER, PAGE_FREE, PAGE_USED, PAGE_COMPOUND = range(4)
 
 #: Hooks and their arguments besides self. Plain Python gets arrays for pfn and order.
 HOOKS = {
@@ -46,7 +42,6 @@ SETTINGS: dict[str, tuple[Any, int]] = {
     "descriptors": (0, 0),
     "batch": (512, 1),
 }
-_ACTIONS = ("dontneed", "ignore")
 
 
 class UserStrategy(StrategySpec):
@@ -67,10 +62,10 @@ class UserStrategy(StrategySpec):
                                     f"got {value!r}")
             values[key] = value
         action = getattr(self, "host_action", "dontneed")
-        if action not in _ACTIONS:
-            raise StrategyError(f"strategy {self.name}: host_action must be one of {', '.join(_ACTIONS)}, "
+        if action not in ACTIONS:
+            raise StrategyError(f"strategy {self.name}: host_action must be one of {', '.join(ACTIONS)}, "
                                 f"got {action!r}")
-        values["host_action"] = _ACTIONS.index(action)
+        values["host_action"] = ACTIONS[action]
         values["synchronous"] = bool(getattr(self, "synchronous", False))
         return values
 
