@@ -111,3 +111,17 @@ def test_a_host_without_the_effect_keeps_the_vmms_code(make_host):
     guest.touch(0, 3_600)
     host.kswapd()
     assert guest.vmm_frames == 2_000
+
+
+def test_reports_wait_for_the_vmms_code():
+    faults = {}
+    for effects in (("false-anonymity",), ()):
+        sim = h.Simulation(h.Host("2GiB", base="256MiB", swap="4GiB", effects=effects), seed=4)
+        for _ in range(3):
+            guest = h.Guest("2GiB", strategy="page-reporting-6.1", kernel="linux-6.1")
+            sim.launch(guest, workload=h.workloads.memhog("1GiB", repeat=2, gap="10s", thp=False))
+        sim.run(until="200s")
+        sim.check()
+        faults[effects] = sum(vm.memory_counts()["vmm_major_faults"] for vm in sim.vms)
+    assert faults[()] == 0
+    assert faults["false-anonymity",] > 10
