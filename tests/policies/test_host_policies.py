@@ -362,3 +362,20 @@ def test_the_books_are_right_whatever_is_decided(seed):
     assert events > 500
     assert sum(each["deferred_pages"] for each in counts) > 0
     assert sum(each["ignored_pages"] for each in counts) > 0
+
+
+@pytest.mark.parametrize("options", [{"backing": "memfd"}, {"backing": "hugetlb-2M"}, {"locked": True}])
+def test_only_anonymous_memory_is_deferred(options):
+    @h.policy
+    class Later:
+        def on_report(self, host, guest, ranges):
+            return "defer"
+
+    sim = h.Simulation(h.Host("4GiB", base="256MiB", hugepages="1GiB", policy=Later()), seed=1)
+    guest = h.Guest("1GiB", strategy="page-reporting-6.1", kernel="linux-6.1")
+    vm = sim.launch(guest, workload=h.workloads.memhog("256MiB"), **options)
+    sim.run(until="30s")
+    sim.check()
+    counts = vm.memory_counts()
+    assert vm.counts()["lazy_pages"] == 0
+    assert (counts["discarded_pages"] > 0) == ("locked" not in options)

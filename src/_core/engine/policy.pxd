@@ -17,7 +17,7 @@ from hinting._core.engine.policy_state cimport (
     ranges_t,
 )
 from hinting._core.host.lazy cimport lazy_init
-from hinting._core.host.state cimport host_t
+from hinting._core.host.state cimport RAM_ANONYMOUS, host_t
 from hinting._core.strategies.hooks cimport HOST_IGNORE, block_t
 
 cdef inline void see_host(policy_t *p, const host_t *h, int64_t now) noexcept nogil:
@@ -58,6 +58,8 @@ cdef inline int decide(machine_t *g, const block_t *blocks, int64_t n, int64_t n
         decision = p.on_report(p.state, p.host, &p.guest[g.number], blocks, n)
     if decision == DECIDE_DISCARD and p.lazily:
         decision = DECIDE_FREE
+    if (decision == DECIDE_DEFER or decision == DECIDE_FREE) and (g.backing.made_of != RAM_ANONYMOUS or g.backing.locked):
+        return DECIDE_DISCARD           # MADV_FREE is for anonymous memory; locked memory stays whatever is decided
     if (decision == DECIDE_DEFER or decision == DECIDE_FREE) and not lazy_init(g.backing):
         s.error = SIM_NO_MEMORY
         return DECIDE_DISCARD

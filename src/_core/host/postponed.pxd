@@ -7,6 +7,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
+from hinting._core.host.frames cimport clear_freed_ns
 from hinting._core.host.lazy cimport drop_block, enqueue_lazy
 from hinting._core.host.state cimport BLOCK_ORDER, BLOCK_PAGES, backing_t, host_t
 from hinting._core.host.words cimport popcount_block
@@ -30,7 +31,7 @@ cdef inline void drop_postponed(
 ) noexcept nogil:
     """Take the frames of blocks deferred no later than `before`, and oldest first until the host has `goal` free frames."""
     cdef uint32_t i, last = b.lazy_tail
-    cdef int64_t n, since
+    cdef int64_t n, since, free
     while b.lazy_head and last:
         i = b.lazy_head - 1
         b.lazy_head = b.lazy[i].next
@@ -39,8 +40,9 @@ cdef inline void drop_postponed(
         b.lazy[i].queued = False
         since = b.lazy[i].since
         if since and (since - 1 <= before or h.frames_free < goal):
+            free = h.frames_free
             n = drop_block(h, b, i)
-            ns[0] += c.host_madvise_call_empty
+            ns[0] += c.host_madvise_call_empty + clear_freed_ns(h, c, h.frames_free - free)
             ns[0] += c.host_zap_2m_thp if n == BLOCK_PAGES else <double>n * c.host_zap_4k_bulk
         elif popcount_block(b.lazy[i].pages):
             enqueue_lazy(b, i)
