@@ -15,6 +15,7 @@ from hinting.costs.cards import HOST, cards
 from hinting.errors import HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
+from hinting.kinds import of_kind
 from hinting.survey import survey
 from hinting.units import parse_duration
 from hinting.vm import END_NS, VM
@@ -79,7 +80,7 @@ class Simulation:
     ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
-        self.host = host
+        self.host = of_kind(Host, host, "simulation host", "a hinting.Host")
         self._seed = int(seed)
         self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
@@ -129,7 +130,7 @@ class Simulation:
         main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
         sleeps. Raises HostError if the host has no memory for the VMM.
         """
-        guest.check_launchable()
+        of_kind(Guest, guest, "guest", "a hinting.Guest").check_launchable()
         poll_ns = check_transport(transport, poll)
         if transport == "virtio-iothread" and vmm == "qemu":
             iothreads = max(1, iothreads)

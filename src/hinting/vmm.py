@@ -14,7 +14,7 @@ __all__ = ["check_transport", "vmm_frames"]
 
 def check_transport(transport: str, poll: int | str) -> int:
     """The time of polling, ns."""
-    if transport not in TRANSPORTS:
+    if not isinstance(transport, str) or transport not in TRANSPORTS:
         raise HostError(f"transport must be one of {', '.join(TRANSPORTS)}, got {transport!r}")
     poll_ns = parse_duration(poll, "poll")
     if poll_ns and transport == "hypercall":
