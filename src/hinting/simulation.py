@@ -12,14 +12,15 @@ from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine
 from hinting.costs.cards import HOST, cards
-from hinting.errors import HintingError, HostError, SnapshotError
+from hinting.errors import AdmissionError, HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
 from hinting.kinds import of_kind
+from hinting.policies.serve import Served
 from hinting.survey import survey
 from hinting.units import parse_duration
 from hinting.vm import END_NS, VM
-from hinting.vmm import check_transport, vmm_frames
+from hinting.vmm import check_backing, check_transport, populate, vmm_frames
 from hinting.workloads import program
 from hinting.workloads.boot import MARK_BOOTED
 from hinting.workloads.boot import boot as boot_rows
@@ -59,7 +60,7 @@ class Simulation:
     time between samples of the guests' memory, or "auto" for at most 256 of them, evenly spread; it changes nothing else.
     The run is deterministic: same arguments, same results.
 
-    vms: the guests, in the order of launch. policies: of the host, which set balloon targets (see hinting.policies).
+    vms: the guests, in the order of launch. policies: those that set balloon targets (see hinting.policies).
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -84,6 +85,7 @@ class Simulation:
         self._seed = int(seed)
         self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
+        self._served = Served(host.policy) if host.policy is not None else None
         self.engine = Engine(
             host.memory,
             slice_ns=SLICE_NS,
@@ -92,6 +94,7 @@ class Simulation:
             logs=spans,
             cards=cards(host.costs, self._seed, HOST),
             survey=survey(memory_map),
+            policy=self._served.core if self._served is not None else None,
         )
         self.vms: list[VM] = []
         self.policies: list[Policy] = []
@@ -100,6 +103,8 @@ class Simulation:
         self.used_bytes_at_start = host.used_bytes()
         #: Launches for which the host had no memory.
         self.failed_launches = 0
+        if self._served is not None:
+            self._served.begin(self)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SnapshotError("a simulation cannot be copied, pickled or saved: run it again with the same seed, or keep the "
@@ -120,6 +125,10 @@ class Simulation:
         async_pf: bool = True,
         transport: str = "virtio-main",
         poll: int | str = 0,
+        backing: str = "anonymous",
+        prealloc: bool = False,
+        locked: bool = False,
+        lock_contention: bool = False,
     ) -> VM:
         """Start a guest at the present time; it boots, then runs the workload on vCPU 0, or a list of them from vCPU 0 on.
 
@@ -128,24 +137,34 @@ class Simulation:
         memory is taken from size.* of the cost profile, "qemu" (with I/O threads and graphics) or "firecracker". async_pf: a
         read from swap stalls the guest's task, else its vCPU. transport: how reports reach the host: "virtio-main" (the VMM's
         main loop), "virtio-iothread", "vhost" or "hypercall"; poll: how long the back-end polls an empty queue before it
-        sleeps. Raises HostError if the host has no memory for the VMM.
+        sleeps. backing: what RAM is made of, "anonymous", "memfd" (shared), "hugetlb-2M" or "hugetlb-1G" (huge pages of the
+        host's pool). prealloc: all of it is backed before the guest starts. locked: that, and it stays, as with locked memory
+        or an assigned device: never evicted, and no balloon or report gives anything back. lock_contention: vCPUs wait for each
+        other's holds of the guest's zone lock. Raises HostError if the host has no memory
+        for the VMM, AdmissionError if its policy does not admit the guest.
         """
         of_kind(Guest, guest, "guest", "a hinting.Guest").check_launchable()
         poll_ns = check_transport(transport, poll)
+        made_of = check_backing(backing, locked, self.host, guest)
         if transport == "virtio-iothread" and vmm == "qemu":
             iothreads = max(1, iothreads)
         frames = vmm_frames(self._costs, guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         try:
-            backing = self.host.memory.add_guest(
+            if self._served is not None:
+                self._served.admit(guest.memory_map.pages)
+            ram = self.host.memory.add_guest(
                 guest.memory_map.npfn,
                 frames,
                 ram_frames=guest.memory_map.pages,
                 oom_score_adj=oom_score_adj,
                 group=None if limits is None else self.host.add_group(limits),
                 slice=slice,
+                made_of=made_of,
+                locked=locked,
             )
-        except HostError:
+            vmm_ns = populate(ram, guest.memory_map.ram) if prealloc or locked else 0.0
+        except (HostError, AdmissionError):
             self.failed_launches += 1
             raise
         kernel = guest.allocator.kernel
@@ -162,7 +181,7 @@ class Simulation:
         machine = self.engine.add(
             guest.allocator,
             guest.strategy_core,
-            backing,
+            ram,
             self._costs,
             {name: gfp.value(request, kernel) for name, request in requests.items()},
             guest.thp == "always",
@@ -171,6 +190,8 @@ class Simulation:
             cards(self.host.costs, self._seed, len(self.vms)),
             transport,
             poll_ns,
+            vmm_ns,
+            lock_contention,
         )
         guest.mark_launched()
         vm = VM(self, guest, machine)

@@ -195,3 +195,16 @@ def test_limits_of_a_launch():
 def test_what_is_not_modelled_is_refused(options, message):
     with pytest.raises(HostError, match=message):
         h.Host("4GiB", **options)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"min": "2GiB", "max": "1GiB"}, "limit min must not be above max '1GiB', got '2GiB'"),
+        ({"low": 5 << 30, "max": "1GiB"}, "limit low must not be above max"),
+    ],
+)
+def test_limits_that_contradict_each_other(limits, message):
+    with pytest.raises(h.errors.HostError, match=message):
+        h.Limits(**limits)
+    assert h.Limits(min="1GiB", max="1GiB").frames()["min"] == 1 << 18

@@ -56,3 +56,21 @@ def test_fragmentation_grows_with_small_frees(make_host):
     guest.discard(0, BLOCK, 1)
     guest.touch(BLOCK)
     assert guest.block_state(1).pmd == "table"
+
+
+def test_fragmentation_grows_with_swap_in(make_host):
+    host = make_host(8 * BLOCK, watermarks=(50, 100, 150), swap_frames=1 << 14, fragmentation_growth=8.0, page_cluster=0)
+    guest = host.add_guest(6 * BLOCK, group=host.add_group())
+    guest.touch(0, BLOCK)
+    guest.reclaim(BLOCK)
+    guest.touch(2 * BLOCK)
+    assert guest.block_state(2).pmd == "huge"
+    host.now_ns = 10**9
+    guest.touch(0, BLOCK)  # from swap, page by page: a block's worth of the host's 8
+    guest.touch(3 * BLOCK)
+    assert guest.block_state(3).pmd == "table"
+
+
+def test_defer_falls_back_at_once(make_host, profile):
+    took = [make_host(fragmentation=1.0, thp_defrag=compacts).add_guest(BLOCK).touch(0).stall_ns for compacts in (True, False)]
+    assert took[0] - took[1] == pytest.approx(profile.upper_values["fault.thp_alloc"])

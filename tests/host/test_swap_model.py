@@ -58,6 +58,7 @@ class Pair:
         if self.model.reclaim(VMM):
             self.model.guests.append(model)
             self.guests.append((self.host.add_guest(NPFN, VMM), model))
+            model.number = self.guests[-1][0].id
         self.pass_time(self.model.ns)
 
     def kill(self):
@@ -96,6 +97,10 @@ class Pair:
             self.model.ns = 0.0
             self.model.discard(model, pfn, npages)
             backing.discard(pfn, npages)
+        elif chance < 0.92:
+            expected = self.model.wake_vmm(model)
+            assert backing.wake_vmm() == expected
+            self.pass_time(expected)
         elif chance < 0.99:
             self.model.kswapd()
             assert self.host.kswapd() == pytest.approx(self.model.ns)
@@ -116,6 +121,7 @@ class Pair:
             assert (backing.rss_pages, backing.swapped_pages) == (len(g.present), len(g.swapped))
             assert backing.lru_pages == (g.size(False), g.size(True))
             assert backing.swap_cache_frames == len(g.ahead) + len(g.writing)
+            assert backing.vmm_frames == g.vmm - g.text_out
 
     def compare_pages(self):
         for backing, g in self.guests:

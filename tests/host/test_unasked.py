@@ -59,5 +59,55 @@ def test_programs_clear_pages_that_the_host_reads_first():
 
 
 def test_an_unknown_effect_is_refused():
-    with pytest.raises(h.HintingError, match=r"host\.effects must be of silent-write, stale-read, false-read, got 'magic'"):
+    with pytest.raises(h.HintingError, match=r"host\.effects must be of silent-write, .*, false-anonymity, got 'magic'"):
         h.Host("4GiB", effects=("magic",))
+
+
+def scattered(make_host, effects):
+    """A guest on a rotating disk whose neighbours in memory went to swap at different times."""
+    host = make_host(6_000, watermarks=MARKS, swap_frames=1 << 14, swap_device="hdd", thp=False, effects=effects)
+    guest = host.add_guest(BLOCK * 8, group=host.add_group())
+    for first in (0, 64, 128, 192):
+        for word in range(first // 64, 8 * 8, 4):
+            guest.touch(word * 64, 64)
+            guest.reclaim(64)
+    host.now_ns += 10**10
+    assert guest.swapped_pages == 8 * BLOCK
+    return host, guest
+
+
+def test_order_in_memory_is_lost_in_swap(make_host):
+    slow, kept = scattered(make_host, ("decayed-sequentiality",)), scattered(make_host, ())
+    took = [guest.touch(0, 4 * BLOCK, writes=False).stall_ns for _, guest in (slow, kept)]
+    assert took[0] > 3 * took[1]
+    for host, guest in (slow, kept):
+        assert guest.swapped_pages == 4 * BLOCK
+        host.check()
+
+
+def test_the_vmms_code_is_dropped_and_read_again(make_host, profile):
+    host = make_host(6_000, watermarks=MARKS, swap_frames=1 << 14, thp=False, effects=("false-anonymity",))
+    idle, busy = host.add_guest(BLOCK * 12, 2_000), host.add_guest(BLOCK * 12, 100)
+    busy.touch(0, 3_600)
+    assert busy.wake_vmm() == 0
+    host.kswapd()
+    dropped = 2_000 - idle.vmm_frames
+    assert dropped > 0
+    assert busy.vmm_frames == 100 or idle.vmm_frames < 2_000 - 32  # one look is forgiven to who ran
+    host.check()
+    host.now_ns += 10**9
+    expected = -(-dropped // 32)
+    waited = idle.wake_vmm()
+    assert waited >= expected * profile["dev.nvme.read"]
+    assert idle.vmm_frames == 2_000
+    assert idle.counters["vmm_major_faults"] == expected
+    assert idle.wake_vmm() == 0
+    host.check()
+
+
+def test_a_host_without_the_effect_keeps_the_vmms_code(make_host):
+    host = make_host(6_000, watermarks=MARKS, swap_frames=1 << 14, thp=False, effects=())
+    guest = host.add_guest(BLOCK * 12, 2_000)
+    guest.touch(0, 3_600)
+    host.kswapd()
+    assert guest.vmm_frames == 2_000

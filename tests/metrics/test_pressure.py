@@ -98,3 +98,16 @@ def test_speed_counts_what_was_run():
     again = h.run(h.Scenario.load("seed", {"max_guests": 1}, ["none"]))
     assert again.arms[0].steps == result.arms[0].steps
     assert np.array_equal(again.arms[0].metrics["guest_seconds"].to_numpy(), result.arms[0].metrics["guest_seconds"].to_numpy())
+
+
+def test_use_of_the_hosts_cpus():
+    sim = h.Simulation(h.Host("4GiB", cpus=4), seed=1)
+    sim.launch(h.Guest("1GiB"), workload=h.workloads.memhog("256MiB"))
+    sim.run(until="10s")
+    accounts = sim.vms[0].accounts()
+    ran = sum(ns for name, ns in accounts.items() if name not in ("guest_stall", "guest_disk"))
+    row = next(row for row in sim.metrics().to_pylist() if row["guest"] == -1)
+    assert row["host_cpu_use"] == pytest.approx(100 * (ran + sim.engine.host_kernel_ns) / 4 / 10e9)
+    assert row["vmm_major_faults"] == 0
+    with pytest.raises(h.errors.HostError, match="host cpus must be a whole number, 1 or more, got 0"):
+        h.Host("4GiB", cpus=0)

@@ -250,6 +250,95 @@ def test_importing_hinting_does_not_import_pydantic():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_hosts_and_guests_of_all_kinds(tmp_path):
+    path = tmp_path / "kinds.toml"
+    path.write_text("""
+        strategy = "page-reporting-6.1"
+        kernel = "linux-6.1"
+        [host]
+        memory = "8GiB"
+        hugepages = "2GiB"
+        fragmentation_growth = 0.5
+        thp_defrag = "defer"
+        init_on_free = true
+        oom_reap = "10ms"
+        swap = "1GiB"
+        effects = ["false-anonymity", "decayed-sequentiality"]
+        [[guests]]
+        memory = "1GiB"
+        backing = "hugetlb-2M"
+        [[guests]]
+        memory = "1GiB"
+        backing = "memfd"
+        limits = { max = "300MiB" }
+        oom_score_adj = -500
+        [[guests]]
+        memory = "1GiB"
+        locked = true
+        [[guests]]
+        memory = "1GiB"
+        prealloc = true
+    """)
+    arm = run(path).arms[0]
+    pool, shared, locked, prealloc = (guest.held_bytes / (1 << 20) for guest in arm.guests)
+    assert pool < 500
+    assert shared <= 300
+    assert locked > 1_024
+    assert prealloc < 600
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"guests.0.backing": "hugetlb-2M"}, r"guests\.0\.backing: hugetlb-2M needs host\.hugepages of 2MiB"),
+        ({"guests.0.backing": "hugetlb-1G", "host.hugepages": "1GiB"}, r"guests\.0\.backing: hugetlb-1G needs .* of 1GiB"),
+        ({"guests.0.backing": "hugetlb-1G", "host.hugepages": "1GiB", "host.hugepage_size": "1GiB", "guests.0.memory": "1100MiB"},
+         r"guests\.0\.memory: expected whole pages of 1GiB"),
+        ({"guests.0.backing": "memfd", "v8.host_action": "free"}, r"guests\.0\.backing: strategy v8: host_action free"),
+        ({"guests.0.backing": "tmpfs"}, r"guests\.0\.backing.*'anonymous', 'memfd', 'hugetlb-2M' or 'hugetlb-1G'"),
+        ({"guests.0.oom_score_adj": -2000}, r"guests\.0\.oom_score_adj"),
+        ({"guests.0.limits": {"min": "2GiB", "max": "1GiB"}}, r"guests\.0\.limits: limit min must not be above max"),
+        ({"host.hugepages": "3GiB"}, r"host\.hugepages: .*more than the host has beside its base"),
+        ({"host.effects": ["magic"]}, r"host\.effects\.0"),
+    ],
+)
+def test_impossible_combinations(small, changes, message):
+    with pytest.raises(ScenarioError, match=message):
+        h.Scenario.load(small, changes)
+
+
+def test_guests_share_a_slice(small):
+    changes = {"host.slices": {"batch": {"max": "500MiB"}}, "guests.0.slice": "batch", "guests.0.stagger": "1s"}
+    arm = run(h.Scenario.load(small, changes), strategy="none").arms[0]
+    assert arm.lost is not None  # both together do not fit
+    with pytest.raises(ScenarioError, match=r"guests\.0\.slice: expected one of host\.slices \(batch\), got 'other'"):
+        h.Scenario.load(small, changes | {"guests.0.slice": "other"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "fit"),
+    [
+        ({"reservation": 0.75}, 3),
+        ({"reservation": 1.0}, 4),
+        ({"overcommit": 2}, 1),  # the VMMs' own memory counts too
+        ({"overcommit": 2, "overcommit_ratio": 0.53}, 2),
+    ],
+)
+def test_admission_by_the_sum_of_all_memory(small, changes, fit):
+    schedule = {"launch": "one-by-one", "criterion": "admit"} | changes
+    arm = run(h.Scenario.load(small, {"schedule": schedule, "guests.0.count": 4, "host.memory": "4GiB"}), strategy="v8").arms[0]
+    assert arm.guests_launched == fit
+
+
+def test_launches_end_when_the_host_swaps(small):
+    changes = {"schedule": {"launch": "one-by-one"}, "guests.0.count": 8, "host.memory": "2GiB", "host.swap": "4GiB"}
+    arm = run(h.Scenario.load(small, changes), strategy="none").arms[0]
+    assert "swapped more than 16MiB" in arm.stopped_by
+    changes["schedule"] = {"launch": "one-by-one", "criterion": "boot"}
+    arm = run(h.Scenario.load(small, changes), strategy="none").arms[0]
+    assert arm.stopped_by == "max_guests"
+
+
 def test_run_takes_a_scenario_its_file_or_its_name(small):
     by_file, by_name = h.run(small, strategy="none"), h.run(h.Scenario.load(small), strategy="none")
     assert by_file.guests().equals(by_name.guests())

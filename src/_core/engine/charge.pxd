@@ -57,6 +57,22 @@ cdef inline double work_ns(const work_t *now, const work_t *before, const costs_
         + (now.config_writes - before.config_writes) * c.virt_exit_to_user
     )
 
+cdef inline double lock_wait(machine_t *g, vcpu_t *v, double takes, double held) noexcept nogil:
+    """Time to wait for the zone lock, which is taken so often and held for so long, ns.
+
+    A taker waits zone_lock_handoff with the probability that another vCPU holds the lock, which is the share of time that the
+    others have held it since the launch; charged is the mean. Zones count as one.
+    """
+    cdef double others = g.held_lock_ns - v.held_lock_ns, ns
+    cdef int64_t elapsed = v.now - g.meter.launched_at
+    g.held_lock_ns += held
+    v.held_lock_ns += held
+    if not g.contends or elapsed <= 0:
+        return 0
+    ns = takes * g.costs.guest_zone_lock_handoff * min(others / <double>elapsed, 1.0)
+    g.lock_wait_ns += ns
+    return ns
+
 cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
     """Charge what the strategy has done since the last charge to this vCPU."""
     cdef double ns
@@ -64,6 +80,8 @@ cdef inline void charge_strategy(machine_t *g, vcpu_t *v) noexcept nogil:
         return
     ns = work_ns(&g.strategy.work, &g.charged, g.costs)
     if ns > 0:
+        ns += lock_wait(g, v, <double>(g.strategy.work.locks - g.charged.locks), g.strategy.hold_sum_ns - g.holds_charged)
+        g.holds_charged = g.strategy.hold_sum_ns
         g.charged = g.strategy.work
         g.account.guest_report += ns
         advance(v, ns)
@@ -80,7 +98,13 @@ cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
     """Charge refills and drains of per-CPU lists since the last charge; their costs are those of a batch of 63 entries."""
     cdef int64_t refilled = g.mm.refilled - g.refilled_charged
     cdef int64_t drained = g.mm.drained - g.drained_charged
+    cdef double ns
     if refilled | drained:
         g.refilled_charged = g.mm.refilled
         g.drained_charged = g.mm.drained
-        charge_kernel(g, v, (refilled * g.costs.guest_pcp_refill_batch + drained * g.costs.guest_pcp_drain_batch) / COST_BATCH)
+        ns = (refilled * g.costs.guest_pcp_refill_batch + drained * g.costs.guest_pcp_drain_batch) / COST_BATCH
+        charge_kernel(g, v, ns + lock_wait(g, v, <double>(refilled + drained) / COST_BATCH, ns))
+
+cdef inline void charge_locked(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
+    """Kernel work that is done under the zone lock, taken once."""
+    charge_kernel(g, v, ns + lock_wait(g, v, 1, ns))

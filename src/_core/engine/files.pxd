@@ -20,6 +20,7 @@ from hinting._core.engine.process cimport FOLIO_BATCH, free_gathered_list
 from hinting._core.engine.reclaim cimport shrink_cache
 from hinting._core.engine.writeback cimport note_written, read_ns
 from hinting._core.host.state cimport TOUCH_DISK, TOUCH_WHOLE, TOUCH_WRITES
+from hinting._core.host.vmm_text cimport wake_vmm
 
 cdef enum:
     PAGE_BATCH = 15                     # pages that truncation frees as one list before 6.12
@@ -34,6 +35,8 @@ cdef enum:
     FILE_NO_PAGE = 2                    # the guest has no page: its OOM killer acts
 
 cdef inline void wait_for_disk(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
+    if g.backing.text_in | g.backing.text_out:
+        ns += wake_vmm(g.sim.host, g.backing, g.costs, v.now)
     g.account.guest_disk += ns
     advance(v, ns)
 

@@ -22,12 +22,14 @@ from hinting._core.engine.machine cimport (
     SECOND,
     SIM_GUEST,
     SIM_NO_MEMORY,
+    SIM_POLICY,
     machine_t,
     row_t,
     simulation_t,
     span_t,
     vcpu_t,
 )
+from hinting._core.engine.host_policy cimport HostPolicy
 from hinting._core.engine.meter cimport VMM_CLOCK, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER
 from hinting._core.engine.pagecache cimport cache_init
@@ -37,9 +39,10 @@ from hinting._core.engine.stepping cimport is_idle, step, ticks_only, vcpu_due
 from hinting._core.engine.survey cimport Survey, take_sample
 from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_IOTHREAD, VIA_MAIN, VIA_VHOST
 from hinting._core.engine.virtual_disk cimport disk_copies
-from hinting._core.host.backing cimport lazy_init
+from hinting._core.host.backing cimport lazy_init, next_reaped
 from hinting._core.host.host cimport HostMemory
 from hinting._core.host.ram cimport Backing
+from hinting._core.host.state cimport RAM_ANONYMOUS
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.counter cimport pcp_of
 from hinting._core.mm.state cimport mm_t
@@ -79,17 +82,18 @@ cdef class Engine:
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
     that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. survey: takes
     samples of the guests' memory. cards: costs of
-    the host's kernel threads that vary, see hinting.costs.cards.
+    the host's kernel threads that vary, see hinting.costs.cards. policy: of the host.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
     cdef readonly Survey survey
+    cdef readonly HostPolicy policy
     cdef object cards
 
     def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
-                 bint logs=False, cards=None, Survey survey=None):
+                 bint logs=False, cards=None, Survey survey=None, HostPolicy policy=None):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -106,6 +110,9 @@ cdef class Engine:
         self.s.used_noted = used_by_host(&self.s)
         self.survey = survey
         self.s.survey = &survey.s if survey is not None else NULL
+        self.policy = policy
+        if policy is not None:
+            policy.attach(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
@@ -114,13 +121,14 @@ cdef class Engine:
 
     def add(self, Allocator allocator not None, Strategy strategy, Backing backing not None, Costs costs not None,
             gfp, bint thp, bint thp_cow_copies, bint async_pf=True, cards=None,
-            str transport="virtio-main", int64_t poll_ns=0):
+            str transport="virtio-main", int64_t poll_ns=0, double vmm_ns=0, bint contends=False):
         """Put a guest on the host at the present time; returns its Machine.
 
         gfp: values of the guest's kernel for user, huge, table, read, write, kernel, reclaimable and atomic requests.
         thp: guest THP is `always`, else `never`. thp_cow_copies: as the guest's kernel profile says. async_pf: a read from
         swap stalls the guest's task, else its vCPU. cards: costs that vary. transport: of
-        TRANSPORTS. poll_ns: how long the back-end polls an empty queue before it sleeps.
+        TRANSPORTS. poll_ns: how long the back-end polls an empty queue before it sleeps. vmm_ns: what the VMM does before the
+        guest starts. contends: vCPUs wait for each other's holds of the zone lock.
         """
         cdef Machine machine = Machine.__new__(Machine)
         cdef machine_t *g = &machine.g
@@ -128,6 +136,8 @@ cdef class Engine:
         cdef int cpu
         if strategy is not None and strategy.allocator is not allocator:
             raise StrategyError("the strategy must be attached to the guest's allocator")
+        if self.policy is not None:
+            self.policy.room(self.s.nr_machines + 1)
         grown = <machine_t **>realloc(self.s.machine, (self.s.nr_machines + 1) * sizeof(machine_t *))
         if grown == NULL:
             raise MemoryError()
@@ -171,6 +181,10 @@ cdef class Engine:
         if strategy is not None:
             g.strategy = &strategy.s
             price_holds(g.strategy, &costs.c)
+            if strategy.s.host_action == HOST_FREE and backing.b.made_of != RAM_ANONYMOUS:
+                raise StrategyError("host_action free is MADV_FREE, for anonymous memory: this guest's is shared or huge pages")
+            if strategy.s.by_host and (backing.b.locked or backing.b.made_of != RAM_ANONYMOUS):
+                raise StrategyError("a strategy that lives in the VMM is modelled for anonymous memory that is not locked only")
             if strategy.s.host_action == HOST_FREE and not lazy_init(&backing.b):
                 raise MemoryError()
             g.charged = strategy.s.work
@@ -184,17 +198,19 @@ cdef class Engine:
         if g.vcpu == NULL or allocator.m.times == NULL:
             raise MemoryError()
         begin_times(g, backing.b.ram_frames)
+        g.account.vmm = vmm_ns
+        g.contends = contends
         machine.programs = []
         machine.slab_caches = {}
         for cpu in range(g.ncpus):
-            g.vcpu[cpu].now = self.s.now
+            g.vcpu[cpu].now = self.s.now + <int64_t>vmm_ns
             g.vcpu[cpu].program = PROGRAM_ENDED
-            g.vcpu[cpu].next_second = self.s.now + SECOND
+            g.vcpu[cpu].next_second = g.vcpu[cpu].now + SECOND
             g.vcpu[cpu].next_timer = NEVER
             g.vcpu[cpu].exit = g.vcpu[cpu].asked_at = g.vcpu[cpu].row_at = -1
             g.vcpu[cpu].interrupt_at = NEVER
             if g.strategy != NULL and g.strategy.timer_ns:
-                g.vcpu[cpu].next_timer = self.s.now + g.strategy.timer_ns
+                g.vcpu[cpu].next_timer = g.vcpu[cpu].now + g.strategy.timer_ns
             note_wake(g, &g.vcpu[cpu], cpu)     # attaching may have woken a thread
             machine.programs.append(np.zeros(0, OP_DTYPE))
         self.s.machine[self.s.nr_machines] = g
@@ -245,6 +261,9 @@ cdef class Engine:
         cdef int64_t t, first = NEVER
         if self.s.host.reclaim != NULL and self.s.host.reclaim.kswapd.awake:
             first = self.s.host.reclaim.kswapd.now
+        t = next_reaped(self.s.host)
+        if t and t < first:
+            first = t
         for i in range(self.s.nr_machines):
             if self.s.machine[i].state != GUEST_FINE or ticks_only(self.s.machine[i]):
                 continue
@@ -262,6 +281,8 @@ cdef class Engine:
         if error == SIM_GUEST:
             for machine in self.machines:
                 machine.allocator.raise_errors()
+        if error == SIM_POLICY:
+            raise self.policy.fault
         if error == SIM_NO_MEMORY:
             raise MemoryError("the emulation ran out of memory")
 

@@ -25,13 +25,23 @@ from hinting._core.engine.machine cimport (
     simulation_t,
     vcpu_t,
 )
-from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest
+from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest, note_stall
+from hinting._core.engine.policy_state cimport KERNELS_CHOICE
 from hinting._core.engine.program cimport run_program
 from hinting._core.engine.reclaim cimport guest_kswapd_slice
 from hinting._core.engine.schedule cimport note_wake, thread_due
 from hinting._core.engine.survey cimport take_sample
 from hinting._core.engine.vmm cimport host_answered, interrupt, run_thread, vmm_slice
-from hinting._core.host.backing cimport backing_t, host_oom_kill, host_remove_guest, kswapd_step
+from hinting._core.host.backing cimport (
+    backing_t,
+    dying_until,
+    host_end_guest,
+    host_kill,
+    host_oom_kill,
+    host_reap,
+    kswapd_step,
+    next_reaped,
+)
 from hinting._core.host.khugepaged cimport khugepaged_round
 from hinting._core.host.state cimport host_t
 from hinting._core.mm.counter cimport fold
@@ -144,27 +154,65 @@ cdef inline void vcpu_slice(machine_t *g, vcpu_t *v, int cpu, int64_t until) noe
         once_a_second(g, v, cpu)
     end_boost(g, v.now)
 
-cdef inline void settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
-    """Somebody has to die: the VMM with the highest score, often not the one that asked."""
-    cdef backing_t *victim = host_oom_kill(s.host)
-    cdef int i
+cdef inline void wait_for_reaper(machine_t *g, vcpu_t *v, int64_t until) noexcept nogil:
+    """The allocation goes on when a victim has given its memory back."""
+    cdef double ns = <double>(until - v.now)
+    if ns <= 0:
+        return
+    g.account.guest_stall += ns
+    g.backing.reclaim_stall += ns
+    note_stall(g, v, ns)
+    v.now = until
+
+cdef inline int64_t settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
+    """Somebody has to die: whom a policy of the host names, or who scores highest; but not while a victim still exits.
+
+    Returns until when the allocation has to wait for that, 0 if it need not.
+    """
+    cdef backing_t *victim
+    cdef int64_t until = dying_until(s.host)
+    cdef int i = KERNELS_CHOICE
     g.host_oom = False
-    if victim == NULL:
+    if g.backing.no_page:
         victim = g.backing
-        host_remove_guest(s.host, victim)
+        host_end_guest(s.host, victim, t)
+    elif until:
+        return until
+    else:
+        if s.policy != NULL and s.policy.on_oom != NULL:
+            i = s.policy.on_oom(s.policy.self)
+        if i == KERNELS_CHOICE:
+            victim = host_oom_kill(s.host, t)
+        else:
+            victim = s.machine[i].backing
+            host_kill(s.host, victim, t)
+        if victim == NULL:
+            victim = g.backing
+            host_end_guest(s.host, victim, t)
     for i in range(s.nr_machines):
         if s.machine[i].backing == victim:
             s.machine[i].state = GUEST_LOST
             s.machine[i].ended_at = t
             s.oom_kills += 1
             note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
-            return
+            break
+    return 0
 
 cdef inline void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
     """Note what a kernel thread of the host has changed of any guest."""
     cdef int i
     for i in range(s.nr_machines):
         note_guest(s, s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
+
+cdef inline void reap(simulation_t *s, int64_t t) noexcept nogil:
+    """Victims of the OOM killer whose time has come give their memory back."""
+    cdef int i
+    cdef backing_t *b = host_reap(s.host, t)
+    while b != NULL:
+        for i in range(s.nr_machines):
+            if s.machine[i].backing == b:
+                note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
+        b = host_reap(s.host, t)
 
 cdef inline void next_host_costs(simulation_t *s) noexcept nogil:
     """The same for charges of the host's own threads."""
@@ -231,6 +279,11 @@ cdef inline bint step(simulation_t *s, int64_t until) noexcept nogil:
         s.now = max(s.now, s.host.khugepaged_at)
         khugepaged_slice(s)
         return True
+    t = next_reaped(s.host)
+    if t and t <= first and t < until:
+        s.now = max(s.now, t)
+        reap(s, t)
+        return True
     if first >= until:
         return False
     if s.survey != NULL and first >= s.survey.next_ns:
@@ -252,7 +305,7 @@ cdef inline bint step(simulation_t *s, int64_t until) noexcept nogil:
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
-            settle_oom(s, chosen, chosen.vcpu[who].now)
+            wait_for_reaper(chosen, &chosen.vcpu[who], settle_oom(s, chosen, chosen.vcpu[who].now))
     if chosen.mm.error:
         s.error = SIM_GUEST
     return True

@@ -1,7 +1,7 @@
 """Memory cgroups: what a guest or a slice of guests may use, and how much of it is safe from reclaim.
 
 Follows memory.max, high, low, min and swap.max of cgroup v2 (Linux 6.12). A guest is charged for its frames, the swap
-cache, its VMM and all its page tables. The usage of a slice is the sum of its guests.
+cache, its VMM and all its page tables, but not for pages of the host's pool. The usage of a slice is the sum of its guests.
 """
 
 from libc.stdint cimport int64_t
@@ -16,7 +16,7 @@ cdef enum:
     HIGH_SLEEP_MIN_NS = 10000000        # shorter sleeps are left out
 
 cdef inline int64_t usage_of(const backing_t *b) noexcept nogil:
-    return b.held_frames + b.swap_cache + b.vmm_frames + b.host_tables + b.ept_tables
+    return (0 if b.pool_blocks else b.held_frames) + b.swap_cache + b.vmm_frames + b.host_tables + b.ept_tables
 
 cdef inline int64_t group_usage(const host_t *h, int group) noexcept nogil:
     cdef int i

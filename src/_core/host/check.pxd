@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.host.check_swap cimport swap_check
 from hinting._core.host.deferred cimport folio_mapped
+from hinting._core.host.hugetlb cimport pool_frames
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -37,7 +38,8 @@ cdef enum:
     CHECK_QUEUE = 9
     CHECK_DIRECTORY = 10
     CHECK_LAZY = 11
-    CHECK_SWAP = 11                     # + SWAP_*
+    CHECK_POOL = 12
+    CHECK_SWAP = 12                     # + SWAP_*
 
 ctypedef struct recount_t:
     int64_t rss_pages
@@ -70,6 +72,15 @@ cdef inline int recount_block(const host_t *h, const backing_t *b, uint64_t i, r
         return CHECK_BLOCK_STATE
     if (block.pmd == PMD_HUGE) != (block.folio == FOLIO_HUGE) or (block.pmd == PMD_HUGE and present != BLOCK_PAGES):
         return CHECK_BLOCK_STATE
+    if b.pool_blocks and (present % BLOCK_PAGES or (present and mapped != present and mapped)):
+        return CHECK_BLOCK_STATE
+    if b.pool_blocks and block.pmd != b.blocks[i & ~<uint64_t>(b.pool_blocks - 1)].pmd:
+        return CHECK_BLOCK_STATE
+    if b.pool_blocks > 1:               # no page directory below a page of 1 GiB
+        r.rss_pages += present
+        r.held_frames += present
+        r.huge_blocks += block.pmd == PMD_HUGE
+        return CHECK_OK
     if present and not b.directories[i >> (DIRECTORY_ORDER - BLOCK_ORDER)] & DIRECTORY_HOST:
         return CHECK_DIRECTORY
     if mapped and not b.directories[i >> (DIRECTORY_ORDER - BLOCK_ORDER)] & DIRECTORY_EPT:
@@ -138,10 +149,11 @@ cdef inline int backing_check(const host_t *h, const backing_t *b) noexcept nogi
 cdef inline int host_check(const host_t *h) noexcept nogil:
     """CHECK_OK, or what does not hold.
 
-    frames_total = free + base + page cache + sum over guests of held + swap cache + VMM + tables.
+    frames_total = free + base + page cache + free huge pages + sum over guests of held + swap cache + VMM + tables.
     """
-    cdef int64_t used = h.host_base_frames + h.page_cache
-    cdef int i, result
+    cdef int64_t used = h.host_base_frames + h.page_cache + pool_frames(h)
+    cdef int64_t taken = 0, reserved = 0
+    cdef int i, result, dying = 0
     cdef const backing_t *b
     if h.frames_free < 0 or h.host_base_frames < 0 or h.page_cache < 0:
         return CHECK_NEGATIVE
@@ -150,7 +162,15 @@ cdef inline int host_check(const host_t *h) noexcept nogil:
         result = backing_check(h, b)
         if result != CHECK_OK:
             return result
+        if b.pool_blocks:
+            taken += b.held_frames // (b.pool_blocks * BLOCK_PAGES)
+            reserved += b.pool_reserved
+        dying += b.reaped_at != 0
         used += b.held_frames + b.swap_cache + b.vmm_frames + b.host_tables + b.ept_tables
+    if dying != h.nr_dying:
+        return CHECK_NEGATIVE
+    if h.pool.free + taken != h.pool.total or reserved != h.pool.reserved or h.pool.reserved > h.pool.free:
+        return CHECK_POOL
     if h.reclaim != NULL:
         result = swap_check(h)
         if result:

@@ -115,6 +115,8 @@ cdef inline int swap_check(const host_t *h) noexcept nogil:
     cdef int64_t used = 0, owned = 0, writing = 0, i
     cdef int g, result
     for g in range(h.nr_guests):
+        if h.guests[g].aged == NULL:    # locked, or of huge pages
+            continue
         result = guest_swap_check(h, h.guests[g], &writing)
         if result != SWAP_SOUND:
             return result

@@ -10,6 +10,7 @@ from hinting._core.host.check cimport (
     CHECK_MAPPED_NOT_PRESENT,
     CHECK_NEGATIVE,
     CHECK_OK,
+    CHECK_POOL,
     CHECK_QUEUE,
     CHECK_RSS,
     CHECK_SWAP,
@@ -20,8 +21,9 @@ from hinting._core.host.check_swap cimport SWAP_COUNTS, SWAP_LISTS, SWAP_SLOTS, 
 from hinting.errors import CheckError
 
 _CHECKS = {
-    CHECK_IDENTITY: "frames_total is not free + base + what the guests hold",
-    CHECK_NEGATIVE: "a number of frames is negative",
+    CHECK_IDENTITY: "frames_total is not free + base + page cache + free huge pages + what the guests hold",
+    CHECK_NEGATIVE: "a number of frames is negative, or that of dying guests is wrong",
+    CHECK_POOL: "huge pages of the pool are not free, set aside and held as the guests say",
     CHECK_BLOCK_STATE: "the page tables, folio and bits of a block contradict each other",
     CHECK_MAPPED_NOT_PRESENT: "a page is mapped at the second level but has no frame",
     CHECK_BEYOND_END: "a page beyond the end of RAM has a frame",

@@ -2,13 +2,13 @@
 
 Follows deferred_split_folio and deferred_split_scan (Linux 6.12): one first-in, first-out queue a guest, as libvirt
 gives each VMM a memory cgroup. The shrinker here empties the oldest guest's queue first instead of going round by
-shares; khugepaged and underused huge pages are not emulated.
+shares; underused huge pages are not split.
 """
 
 from libc.stdint cimport int64_t, uint32_t
 
 from hinting._core.costs cimport costs_t
-from hinting._core.host.frames cimport give
+from hinting._core.host.frames cimport clear_freed_ns, give
 from hinting._core.host.state cimport BLOCK_PAGES, BLOCK_WORDS, FOLIO_SMALL, backing_t, block_t, host_t
 from hinting._core.host.words cimport fill_block, popcount
 
@@ -64,11 +64,13 @@ cdef inline void shrink_deferred(host_t *h, const costs_t *c, int64_t goal, doub
     kswapd calls it with goal = wmark_high when wakes_kswapd(), on its own account. Adds its time to ns.
     """
     cdef int i
+    cdef int64_t free
     cdef backing_t *b
     for i in range(h.nr_guests):
         b = h.guests[i]
         while b.deferred_head:
             if h.frames_free >= goal:
                 return
+            free = h.frames_free
             split_folio(h, b, &b.blocks[b.deferred_head - 1])
-            ns[0] += c.host_thp_split_folio
+            ns[0] += c.host_thp_split_folio + clear_freed_ns(h, c, h.frames_free - free)

@@ -1,7 +1,8 @@
 """Giving guest memory back to the host: MADV_DONTNEED by the VMM.
 
-Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier. Hole
-punching and hugetlbfs are left out. One IPI round a call serves the second-level flush and the host's.
+Follows madvise_dontneed_single_vma, zap_pmd_range and __split_huge_pmd (Linux 6.12) with KVM's notifier, and
+ram_block_discard_range (QEMU 8.2): a hole is punched into shared memory before the call, and only a hole into hugetlbfs. One
+IPI round a call serves the second-level flush and the host's.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -9,7 +10,8 @@ from libc.stdint cimport int64_t, uint64_t
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport dequeue_deferred, enqueue_deferred, folio_mapped, split_folio
-from hinting._core.host.frames cimport give, take
+from hinting._core.host.frames cimport clear_freed_ns, clear_huge_ns, give, take
+from hinting._core.host.hugetlb cimport drop_range
 from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
@@ -20,6 +22,7 @@ from hinting._core.host.state cimport (
     PMD_HUGE,
     PMD_NONE,
     PMD_TABLE,
+    RAM_SHARED,
     WORD_PAGES,
     backing_t,
     block_t,
@@ -225,6 +228,23 @@ cdef inline void zap_singles(host_t *h, backing_t *b, uint64_t at, uint64_t end,
         z.hits += small
         at += hi - lo
 
+cdef inline void zap_pool(host_t *h, backing_t *b, uint64_t at, uint64_t end, uint64_t call_pages, zap_t *z) noexcept nogil:
+    """Holes in hugetlbfs, of call_pages each; one that is none of whole pages is not punched."""
+    cdef uint64_t stop
+    cdef int64_t n
+    while at < end:
+        stop = at + call_pages if call_pages < end - at else end
+        n = drop_range(h, b, at, stop)
+        if n < 0:
+            b.n.ignored_pages += stop - at
+        else:
+            b.n.discard_pages += stop - at
+            b.n.discarded_pages += n * b.pool_blocks * BLOCK_PAGES
+            z.calls += 1
+            z.hits += n > 0
+            z.huge += n
+        at = stop
+
 cdef inline void backing_discard(
     host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, uint64_t npages, uint64_t call_pages,
     int running_vcpus, double *host_ns, double *stolen_ns,
@@ -233,12 +253,19 @@ cdef inline void backing_discard(
 
     call_pages: 1 for a loop over single pages, npages for one call. running_vcpus: vCPUs of the guest in guest mode.
     The range must lie below npfn, call_pages must not be 0. Adds the VMM thread's kernel time to host_ns and the time
-    that running vCPUs lose, summed over them, to stolen_ns.
+    that running vCPUs lose, summed over them, to stolen_ns. Nothing happens to locked RAM.
     """
     cdef zap_t z
     cdef uint64_t at = pfn, end = at + npages
+    cdef int64_t held = b.held_frames
     z.calls = z.small_calls = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
-    if call_pages == 1:
+    if b.locked:
+        b.n.ignored_pages += npages
+        return
+    if b.pool_blocks:
+        zap_pool(h, b, at, end, call_pages, &z)
+        npages = 0
+    elif call_pages == 1:
         zap_singles(h, b, at, end, &z)
     else:
         while at < end:
@@ -246,6 +273,10 @@ cdef inline void backing_discard(
             at += call_pages if call_pages < end - at else end - at
     b.n.discard_calls += z.calls
     b.n.discard_pages += npages
+    if b.made_of == RAM_SHARED:
+        host_ns[0] += <double>z.calls * (c.host_madvise_call_empty + c.host_mmu_notifier_range)
+    if not b.pool_blocks:
+        host_ns[0] += clear_freed_ns(h, c, held - b.held_frames - z.huge * BLOCK_PAGES) + clear_huge_ns(h, c, z.huge)
     if running_vcpus > 0:
         b.n.flush_exits += z.hits * running_vcpus
     price_zap(c, &z, running_vcpus, host_ns, stolen_ns)

@@ -11,6 +11,7 @@ from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.cgroup cimport can_have
 from hinting._core.host.frames cimport can_take, give, huge_frame_exists, take
+from hinting._core.host.hugetlb cimport fill_page, may_take_page, take_page
 from hinting._core.host.lazy cimport reclaim_lazy
 from hinting._core.host.lru cimport lru_add, lru_add_huge
 from hinting._core.host.reclaim cimport frames_for, look_at_high
@@ -38,7 +39,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
-from hinting._core.host.swapin cimport is_cached, is_swapped, swap_in
+from hinting._core.host.swapin cimport is_cached, is_swapped, swap_fault_ns, swap_in
 from hinting._core.host.swapcache cimport drop_copies, forget_swapped, settle_writes, time_of
 from hinting._core.host.words cimport fill_block, first_bit, popcount, popcount_block, span
 
@@ -50,20 +51,21 @@ cdef inline bint backing_is_present(const backing_t *b, pfn_t pfn) noexcept nogi
     """Whether the page has a frame."""
     return b.blocks[pfn >> BLOCK_ORDER].present[pfn >> 6 & 7] >> (pfn & 63) & 1
 
-cdef inline double fault_4k_ns(const costs_t *c) noexcept nogil:
-    """Fault that takes one frame: what fault.ept_4k_total sums up."""
+cdef inline double fault_4k_ns(const host_t *h, const costs_t *c) noexcept nogil:
+    """Fault that takes one frame: what fault.ept_4k_total sums up, less the clearing if freed frames are clear."""
     return (
         c.virt_vm_exit_entry
         + c.fault_gup_path_4k
         + c.guest_pcp_alloc_hit
         + c.fault_memcg_charge
-        + c.mem_clear_4k
+        + (0 if h.init_on_free else c.mem_clear_4k)
         + c.fault_tdp_map
     )
 
-cdef inline double fault_2m_ns(const costs_t *c) noexcept nogil:
+cdef inline double fault_2m_ns(const host_t *h, const costs_t *c) noexcept nogil:
     """Fault that takes a huge frame: what fault.ept_2m_total sums up (its allocation includes the charge)."""
-    return c.virt_vm_exit_entry + c.fault_gup_path_4k + c.fault_thp_alloc + c.mem_clear_2m + c.fault_tdp_map
+    return (c.virt_vm_exit_entry + c.fault_gup_path_4k + c.fault_thp_alloc + (0 if h.init_on_free else c.mem_clear_2m)
+            + c.fault_tdp_map)
 
 cdef inline double fault_map_ns(const costs_t *c) noexcept nogil:
     """Fault on a page that has a frame."""
@@ -172,8 +174,26 @@ cdef inline bint fault_2m(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, 
         b.aged[i].accessed[pfn >> 6 & 7] |= <uint64_t>1 << (pfn & 63)
     h.vm.pgfault += 1
     h.vm.thp_fault_alloc += 1
-    ns[0] += fault_2m_ns(c)
+    ns[0] += fault_2m_ns(h, c)
     return True
+
+cdef inline int fault_pool(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, double *ns) noexcept nogil:
+    """Back a page of the host's pool; HOST_NOMEM and no_page if it has none left for this guest."""
+    cdef uint64_t i = pfn >> BLOCK_ORDER & ~<uint64_t>(b.pool_blocks - 1)
+    cdef int64_t tables = directories_missing(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT) if b.pool_blocks == 1 else 0
+    if not may_take_page(h, b, i):
+        b.no_page = True
+        return HOST_NOMEM
+    if frames_for(h, b, c, tables, ns) != HOST_OK:
+        return HOST_NOMEM
+    take(h, tables)
+    if tables:
+        add_directories(b, pfn, DIRECTORY_HOST | DIRECTORY_EPT)
+    take_page(h, b, i)
+    fill_page(b, i)
+    h.vm.pgfault += 1
+    ns[0] += c.virt_vm_exit_entry + c.fault_gup_path_4k + <double>b.pool_blocks * c.mem_clear_2m + c.fault_tdp_map
+    return HOST_OK
 
 cdef inline void back_pages(host_t *h, backing_t *b, uint64_t i, int w, uint64_t pages) noexcept nogil:
     """Give pages of a word their frames, which were taken before."""
@@ -205,7 +225,7 @@ cdef inline int fault_4k(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, d
         b.host_tables += 1
     back_pages(h, b, pfn >> BLOCK_ORDER, w, bit)
     map_4k(b, block, pfn)
-    ns[0] += fault_4k_ns(c)
+    ns[0] += fault_4k_ns(h, c)
     return HOST_OK
 
 cdef inline bint needs_no_read(const host_t *h, int flags) noexcept nogil:
@@ -220,6 +240,7 @@ cdef inline int fault_swap(
     """The page is in swap: read it, or find it in the swap cache."""
     cdef block_t *block = &b.blocks[pfn >> BLOCK_ORDER]
     cdef int64_t need
+    cdef double waited
     while True:
         settle_writes(h, time_of(h, ns))
         need = directories_missing(b, pfn, DIRECTORY_EPT) + (not block.ept_table) + (not is_cached(b, pfn))
@@ -228,9 +249,22 @@ cdef inline int fault_swap(
         if frames_for(h, b, c, need, ns) != HOST_OK:
             return HOST_NOMEM
     take(h, need - (not is_cached(b, pfn)))
-    swap_in(h, b, c, pfn, flags, ns)
+    waited = h.reclaim.waited
+    swap_in(h, b, pfn, flags, swap_fault_ns(c), ns)
+    b.swap_stall += h.reclaim.waited - waited
     add_directories(b, pfn, DIRECTORY_EPT)
     map_4k(b, block, pfn)
+    return HOST_OK
+
+cdef inline int vmm_read(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, double *ns) noexcept nogil:
+    """The VMM reads a page that is in swap: it has a frame again, and no second-level entry."""
+    while True:
+        settle_writes(h, time_of(h, ns))
+        if is_cached(b, pfn) or can_have(h, b, 1):
+            break
+        if frames_for(h, b, c, 1, ns) != HOST_OK:
+            return HOST_NOMEM
+    swap_in(h, b, pfn, 0, c.swap_in_cpu_4k, ns)
     return HOST_OK
 
 cdef inline int backing_fault(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, int flags, double *ns) noexcept nogil:
@@ -254,8 +288,11 @@ cdef inline int backing_fault(host_t *h, backing_t *b, const costs_t *c, pfn_t p
         if not needs_no_read(h, flags):
             return fault_swap(h, b, c, pfn, flags, ns)
         forget_swapped(h, b, i, w, <uint64_t>1 << (pfn & 63))
-    if b.blocks[i].pmd == PMD_NONE and h.thp and (i + 1) << BLOCK_ORDER <= b.npfn and fault_2m(h, b, c, pfn, ns):
-        return HOST_OK
+    if b.blocks[i].pmd == PMD_NONE:
+        if b.pool_blocks:
+            return fault_pool(h, b, c, pfn, ns)
+        if b.thp and (i + 1) << BLOCK_ORDER <= b.npfn and fault_2m(h, b, c, pfn, ns):
+            return HOST_OK
     return fault_4k(h, b, c, pfn, ns)
 
 cdef inline int backing_touch_page(
@@ -274,7 +311,7 @@ cdef inline int backing_touch_page(
     take(h, 1)
     back_pages(h, b, i, w, bit)
     block.ept[w] |= bit
-    ns[0] += fault_4k_ns(c)
+    ns[0] += fault_4k_ns(h, c)
     if b.limited:
         look_at_high(h, b, c, ns)
     return HOST_OK
@@ -293,7 +330,7 @@ cdef inline void fault_word(
     back_pages(h, b, i, w, missing & ~present)
     block.ept[w] |= missing
     written(b, i, w, missing)
-    ns[0] += <double>taken * fault_4k_ns(c) + <double>mapped * fault_map_ns(c)
+    ns[0] += <double>taken * fault_4k_ns(h, c) + <double>mapped * fault_map_ns(c)
 
 cdef inline int backing_touch(
     host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, uint64_t npages, int flags, double *ns

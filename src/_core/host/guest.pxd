@@ -1,7 +1,7 @@
 """Guests come and go: the backing's memory, and the host's list of guests.
 
-Starting a VMM takes its own frames at once; guest RAM is not populated. A death gives everything back at once, without
-the reaper's delay.
+Starting a VMM takes its own frames at once; guest RAM is not populated unless that is asked for. A death gives everything
+back at once; the reaper's delay is oom.pxd's.
 """
 
 from libc.stddef cimport size_t
@@ -11,6 +11,7 @@ from libc.string cimport memset
 
 from hinting._core.costs cimport costs_t
 from hinting._core.host.frames cimport give, take
+from hinting._core.host.hugetlb cimport leave_pool, reserve_pages
 from hinting._core.host.migration cimport migration_free
 from hinting._core.host.reclaim cimport reclaim_for
 from hinting._core.host.reclaim_state cimport UNIT_WORDS, aged_t
@@ -18,9 +19,13 @@ from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
     DIRECTORY_ORDER,
+    EFFECT_TEXT,
     HOST_NOMEM,
     HOST_OK,
     NO_GROUP,
+    RAM_ANONYMOUS,
+    RAM_HUGETLB,
+    VMM_TEXT_FRAMES,
     backing_t,
     block_t,
     host_t,
@@ -89,7 +94,7 @@ cdef inline void backing_free(backing_t *b) noexcept nogil:
 cdef inline int host_add_guest(host_t *h, backing_t *b, const costs_t *c, int64_t vmm, double *ns) noexcept nogil:
     """Start a guest whose VMM takes `vmm` frames; adds the time of reclaim to ns.
 
-    HOST_NOMEM takes nothing.
+    HOST_NOMEM takes nothing. RAM is made of b.made_of; of locked RAM and of pages of the pool no age is kept.
     """
     cdef int size
     cdef void *grown
@@ -102,12 +107,17 @@ cdef inline int host_add_guest(host_t *h, backing_t *b, const costs_t *c, int64_
         h.guests_size = size
     if reclaim_for(h, c, vmm, ns) != HOST_OK:
         return HOST_NOMEM
+    if b.made_of == RAM_HUGETLB:
+        if reserve_pages(h, b) != HOST_OK:
+            return HOST_NOMEM
+    elif h.reclaim != NULL and not b.locked and backing_age(b) != HOST_OK:
+        return HOST_NOMEM
     take(h, vmm)
     b.vmm_frames = vmm
+    if h.reclaim != NULL and h.effects & EFFECT_TEXT and not b.locked:
+        b.text_in = min(vmm, <int64_t>VMM_TEXT_FRAMES)
     b.id = h.launches
-    if h.reclaim != NULL and backing_age(b) != HOST_OK:
-        give(h, vmm)
-        return HOST_NOMEM
+    b.thp = h.thp and b.made_of == RAM_ANONYMOUS
     b.attached = True
     h.launches += 1
     h.guests[h.nr_guests] = b
@@ -148,6 +158,7 @@ cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
         return
     if b.aged != NULL:
         drop_swap(h, b)
+    if h.reclaim != NULL:
         if h.reclaim.kswapd.guest > i:
             h.reclaim.kswapd.guest -= 1
         elif h.reclaim.kswapd.guest == i:
@@ -158,11 +169,15 @@ cdef inline void host_remove_guest(host_t *h, backing_t *b) noexcept nogil:
         h.scan_guest -= 1
     elif h.scan_guest == i:
         h.scan_block = 0
+    if b.pool_blocks:
+        leave_pool(h, b)
+    h.nr_dying -= b.reaped_at != 0
+    b.reaped_at = 0
     give(h, b.held_frames + b.vmm_frames + b.host_tables + b.ept_tables)
     b.rss_pages = b.held_frames = b.vmm_frames = b.host_tables = b.ept_tables = 0
     b.huge_blocks = b.deferred_blocks = b.deferred_frames = 0
     b.deferred_head = b.deferred_tail = b.lazy_head = b.lazy_tail = b.dropped_head = 0
-    b.lazy_pages = 0
+    b.lazy_pages = b.text_in = b.text_out = 0
     b.attached = False
     h.nr_guests -= 1
     while i < h.nr_guests:

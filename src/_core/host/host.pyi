@@ -36,6 +36,9 @@ class HostMemory:
         page_cluster: int = 3,
         page_cache_frames: int = 0,
         effects: Iterable[str] = ...,
+        init_on_free: bool = False,
+        oom_reap_ns: int = 0,
+        hugepages: tuple[int, int] = ...,
     ) -> None: ...
     @property
     def frames_total(self) -> int: ...
@@ -47,6 +50,12 @@ class HostMemory:
     def wakes_kswapd(self) -> bool: ...
     @property
     def swap(self) -> tuple[int, int]: ...
+    @property
+    def pool(self) -> tuple[int, int, int, int]: ...
+    @property
+    def dying(self) -> int: ...
+    @property
+    def shared_frames(self) -> int: ...
     @property
     def page_cache_frames(self) -> int: ...
     @property
@@ -72,6 +81,8 @@ class HostMemory:
         oom_score_adj: int = 0,
         group: int | None = None,
         slice: int | None = None,
+        made_of: str = "anonymous",
+        locked: bool = False,
     ) -> Backing: ...
     def admits(
         self,

@@ -16,15 +16,21 @@ from hinting._core.host.frames cimport wakes_kswapd
 from hinting._core.host.guest cimport backing_free, backing_init, host_add_guest, host_set_base, vmm_frames_of
 from hinting._core.host.khugepaged cimport SCAN_SLEEP_NS, khugepaged_round
 from hinting._core.host.kswapd cimport kswapd_run
-from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, swap_total
+from hinting._core.host.oom cimport host_admits, host_oom_kill, host_oom_victim, host_reap, swap_total
 from hinting._core.host.ram cimport Backing
 from hinting._core.host.state cimport (
+    BLOCK_PAGES,
+    EFFECT_DECAY,
     EFFECT_FALSE_READ,
     EFFECT_SILENT_WRITE,
     EFFECT_STALE_READ,
+    EFFECT_TEXT,
     HOST_OK,
     NO_GROUP,
     OVERCOMMIT_NEVER,
+    RAM_ANONYMOUS,
+    RAM_HUGETLB,
+    RAM_SHARED,
     backing_t,
     group_t,
 )
@@ -38,7 +44,14 @@ from hinting.errors import HostError
 
 __all__ = ["HostMemory", "vmm_memory_frames"]
 
-EFFECTS = {"silent-write": EFFECT_SILENT_WRITE, "stale-read": EFFECT_STALE_READ, "false-read": EFFECT_FALSE_READ}
+EFFECTS = {
+    "silent-write": EFFECT_SILENT_WRITE,
+    "stale-read": EFFECT_STALE_READ,
+    "false-read": EFFECT_FALSE_READ,
+    "decayed-sequentiality": EFFECT_DECAY,
+    "false-anonymity": EFFECT_TEXT,
+}
+MADE_OF = {"anonymous": RAM_ANONYMOUS, "memfd": RAM_SHARED, "hugetlb": RAM_HUGETLB}
 SWAP_DEVICES = {"nvme": DEVICE_NVME, "sata": DEVICE_SATA, "hdd": DEVICE_HDD}
 MAX_SLOTS = (1 << 32) - 1
 
@@ -53,8 +66,8 @@ cdef class HostMemory:
 
     frames_total: managed by the page allocator. base_frames: host OS and daemons. watermarks: (min, low, high) in
     frames, by default those of an x86 host of this size. fragmentation: share of huge frames that cannot be had, 0 to
-    1. fragmentation_growth: added to it when as many frames as the host has were freed by 4K discards. seed: of those
-    draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
+    1. fragmentation_growth: added to it when as many frames as the host has were freed by 4K discards or swapped in. seed:
+    of those draws. thp: guest RAM is THP-eligible. thp_defrag: a huge fault compacts before it falls back. pt_reclaim: a discard
     of a whole block frees its empty page table (Linux 6.14 and later). ept_reclaim: a zap of a whole block frees its
     second-level table (KVM before 5.18; later ones keep it). thp_deposit: count the page-table frame that Linux keeps
     ready for the split of each huge mapping. khugepaged: its rounds happen in virtual time.
@@ -63,7 +76,9 @@ cdef class HostMemory:
     bandwidths of the cost profile. swap_tails: latencies of reads are drawn from a log-normal distribution. swappiness:
     vm.swappiness, 0 to 200. page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache_frames: clean
     page cache that reclaim may drop. effects: what swapping without the guest's help costs, of "silent-write",
-    "stale-read" and "false-read"; all by default.
+    "stale-read", "false-read", "decayed-sequentiality" and "false-anonymity"; all by default. init_on_free: frames are
+    cleared when they are freed. oom_reap_ns: from a kill until the victim's memory is free. hugepages: (frames a page, 512
+    or 262144; pages) of the pool for guests that are made of it.
 
     Raises HostError naming the argument.
     """
@@ -91,6 +106,9 @@ cdef class HostMemory:
         page_cluster=3,
         page_cache_frames=0,
         effects=tuple(EFFECTS),
+        bint init_on_free=False,
+        oom_reap_ns=0,
+        hugepages=(512, 0),
     ):
         memset(&self.h, 0, sizeof(self.h))
         self.h.oom_group = NO_GROUP
@@ -111,6 +129,8 @@ cdef class HostMemory:
         self.h.fragmentation_growth = real("host.fragmentation_growth", fragmentation_growth, 0, 1e6)
         self.h.seed = whole("host.seed", seed, 0, (1 << 64) - 1)
         self.h.thp = thp
+        self.h.init_on_free = init_on_free
+        self.h.oom_reap_ns = whole("host.oom_reap_ns", oom_reap_ns, 0, (1 << 62) - 1)
         self.h.thp_defrag = thp_defrag
         self.h.pt_reclaim = pt_reclaim
         self.h.ept_reclaim = ept_reclaim
@@ -121,6 +141,12 @@ cdef class HostMemory:
         self.h.khugepaged_at = SCAN_SLEEP_NS
         self.h.page_cache = whole("host.page_cache_frames", page_cache_frames, 0, self.h.frames_free)
         self.h.frames_free -= self.h.page_cache
+        if hugepages[0] not in (BLOCK_PAGES, BLOCK_PAGES << 9):
+            raise HostError(f"host.hugepages must be of 512 or 262144 frames, got {hugepages[0]!r}")
+        self.h.pool.blocks = hugepages[0] // BLOCK_PAGES
+        self.h.pool.total = whole("host.hugepages", hugepages[1], 0, self.h.frames_free // hugepages[0])
+        self.h.pool.free = self.h.pool.total
+        self.h.frames_free -= self.h.pool.total * hugepages[0]
         for effect in effects:
             if effect not in EFFECTS:
                 raise HostError(f"host.effects must be of {', '.join(EFFECTS)}, got {effect!r}")
@@ -203,11 +229,33 @@ cdef class HostMemory:
         self.h.now = whole("host.now_ns", t, 0, (1 << 62) - 1)
         if self.h.reclaim != NULL:
             settle_writes(&self.h, self.h.now)
+        while host_reap(&self.h, self.h.now) != NULL:
+            pass
 
     @property
     def swap(self):
         """Swap slots: (total, used)."""
         return swap_total(&self.h), self.h.reclaim.slots.used if self.h.reclaim != NULL else 0
+
+    @property
+    def pool(self):
+        """Huge pages that the host has set aside: (frames a page, pages, free ones, and of these, set aside for guests)."""
+        return self.h.pool.blocks * BLOCK_PAGES, self.h.pool.total, self.h.pool.free, self.h.pool.reserved
+
+    @property
+    def dying(self):
+        """Guests that were killed and still have their memory."""
+        return self.h.nr_dying
+
+    @property
+    def shared_frames(self):
+        """Frames of guest RAM that is shared memory, what /proc/meminfo calls Shmem."""
+        cdef int i
+        cdef int64_t n = 0
+        for i in range(self.h.nr_guests):
+            if self.h.guests[i].made_of == RAM_SHARED:
+                n += self.h.guests[i].held_frames
+        return n
 
     @property
     def page_cache_frames(self):
@@ -252,14 +300,18 @@ cdef class HostMemory:
             "max": g.hits_max, "high": g.hits_high, "oom_kill": g.oom_kill,
         }
 
-    def add_guest(self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0, group=None, slice=None):
+    def add_guest(
+        self, npfn, vmm_frames=0, *, ram_frames=None, oom_score_adj=0, group=None, slice=None, made_of="anonymous",
+        bint locked=False,
+    ):
         """Start a guest; its RAM is not backed until it is touched.
 
         npfn: one past the last guest page frame. vmm_frames: frames of the VMM itself, taken at once. ram_frames:
         configured RAM without holes, npfn by default. oom_score_adj: -1000 (never killed) to 1000. group: its memory
-        cgroup; slice: one around it that it shares with others; both made by add_group.
+        cgroup; slice: one around it that it shares with others; both made by add_group. made_of: "anonymous", "memfd" or
+        "hugetlb" (pages of the host's pool). locked: nothing of it is ever evicted or discarded.
 
-        Raises HostError naming the argument, or if the VMM's own frames cannot be had.
+        Raises HostError naming the argument, or if the VMM's own frames or huge pages for all RAM cannot be had.
         """
         cdef Backing backing = Backing.__new__(Backing)
         cdef double ns = 0
@@ -278,6 +330,15 @@ cdef class HostMemory:
         if slice is not None:
             backing.b.slice = whole("guest.slice", slice, 0, self.h.nr_groups - 1)
         backing.b.limited = group is not None or slice is not None
+        if made_of not in MADE_OF:
+            raise HostError(f"guest.made_of must be one of {', '.join(MADE_OF)}, got {made_of!r}")
+        backing.b.made_of = MADE_OF[made_of]
+        backing.b.locked = locked
+        page = self.h.pool.blocks * BLOCK_PAGES
+        left = (self.h.pool.free - self.h.pool.reserved) * page
+        if made_of == "hugetlb" and (npfn % page or ram > left):
+            raise HostError(f"guest.ram_frames must be whole huge pages of {page} frames that the host has left, at most {left} "
+                            f"frames, got {ram} of {npfn}")
         if host_add_guest(&self.h, &backing.b, &self.costs.c, vmm_frames, &ns) != HOST_OK:
             most = max(0, self.h.frames_free - self.h.wmark_min)
             raise HostError(f"guest.vmm_frames must be between 0 and {most} on this host now, got {vmm_frames}")
@@ -307,11 +368,12 @@ cdef class HostMemory:
         return None if i < 0 else self._owner(self.h.guests[i])
 
     def oom_kill(self):
-        """Kill the victim; returns its backing, which is gone from the host, or None if nobody may be killed."""
+        """Kill the victim; returns its backing, which is gone from the host once oom_reap_ns have passed, or None."""
         victim = self.oom_victim()
         if victim is not None:
-            host_oom_kill(&self.h)
-            backing_free(&(<Backing>victim).b)
+            host_oom_kill(&self.h, self.h.now)
+            if not (<Backing>victim).b.attached:
+                backing_free(&(<Backing>victim).b)
         return victim
 
     def kswapd(self):

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from hinting._core.costs cimport costs_t
 from hinting._core.host.cgroup cimport can_have
-from hinting._core.host.frames cimport give, huge_frame_exists, take
+from hinting._core.host.frames cimport clear_freed_ns, give, huge_frame_exists, take
 from hinting._core.host.lru cimport lru_add_huge, lru_del, on_lists
 from hinting._core.host.reclaim_state cimport INACTIVE
 from hinting._core.host.state cimport (
@@ -26,7 +26,7 @@ from hinting._core.host.state cimport (
     host_t,
 )
 from hinting._core.host.swapcache cimport drop_copies
-from hinting._core.host.swapin cimport swap_in
+from hinting._core.host.swapin cimport swap_fault_ns, swap_in
 from hinting._core.host.words cimport fill_block, first_bit, popcount, popcount_block
 
 cdef enum:
@@ -65,7 +65,7 @@ cdef inline bint collapse(host_t *h, backing_t *b, const costs_t *c, uint64_t i,
     for w in range(BLOCK_WORDS):
         pages = b.aged[i].swapped[w] if b.aged != NULL else 0
         while pages:
-            swap_in(h, b, c, <unsigned int>((i << BLOCK_ORDER) + w * 64 + first_bit(pages)), 0, ns)
+            swap_in(h, b, <unsigned int>((i << BLOCK_ORDER) + w * 64 + first_bit(pages)), 0, swap_fault_ns(c), ns)
             pages &= pages - 1
     if not can_have(h, b, BLOCK_PAGES):
         return False
@@ -92,7 +92,7 @@ cdef inline bint collapse(host_t *h, backing_t *b, const costs_t *c, uint64_t i,
     if b.aged != NULL:
         lru_add_huge(b, i, INACTIVE)
         b.aged[i].accessed[0] |= 1
-    ns[0] += c.fault_collapse_2m
+    ns[0] += c.fault_collapse_2m + clear_freed_ns(h, c, present)
     b.locked_until = h.now + <int64_t>ns[0]
     return True
 
@@ -108,7 +108,7 @@ cdef inline int64_t khugepaged_round(host_t *h, const costs_t *c, double *ns) no
             if h.nr_guests == 0:
                 break
         b = h.guests[h.scan_guest]
-        if h.scan_block >= b.nblocks:
+        if h.scan_block >= b.nblocks or not b.thp:
             h.scan_guest += 1
             h.scan_block = 0
             wrapped += 1

@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.reclaim cimport (
     anon_share,
+    drop_text,
     note_anon_cost,
     reclaim_until,
     scan_share,
@@ -76,7 +77,7 @@ cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept n
     cdef kswapd_t *k = &h.reclaim.kswapd
     cdef backing_t *b
     cdef scan_t s
-    cdef double share
+    cdef double share, mine
     s.kswapd = True
     s.scanned = s.reclaimed = 0
     settle_writes(h, time_of(h, ns))
@@ -90,7 +91,10 @@ cdef inline void kswapd_step(host_t *h, const costs_t *c, double *ns) noexcept n
             k.guest = 0
         b = h.guests[k.guest]
         if not k.begun:
-            scan_targets(b, k.priority, share * scan_share(h, b, k.ignore_low), k.scan)
+            mine = scan_share(h, b, k.ignore_low)
+            if mine > 0:
+                drop_text(h, b, c, k.priority, &s, ns)
+            scan_targets(b, k.priority, share * mine, k.scan)
             k.begun = True
         if not shrink_step(h, b, c, k.scan, &s, ns):
             k.guest += 1

@@ -12,7 +12,7 @@ from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.deferred cimport split_folio
 from hinting._core.host.discard cimport price_zap, split_pmd, zap_huge, zap_swapped, zap_t, zap_words
-from hinting._core.host.frames cimport take
+from hinting._core.host.frames cimport clear_freed_ns, take
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
@@ -117,11 +117,14 @@ cdef inline void backing_free_lazily(
 ) noexcept nogil:
     """Free a range lazily by calls of call_pages each, in address order; arguments as of backing_discard.
 
-    lazy_init must have been called. A huge page that is marked whole is charged as one page.
+    lazy_init must have been called; RAM must be anonymous. A huge page that is marked whole is charged as one page.
     """
     cdef zap_t z
     cdef uint64_t at = pfn, end = at + npages, stop
     cdef int64_t marked = 0
+    if b.locked:
+        b.n.ignored_pages += npages
+        return
     z.calls = z.small_calls = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
     while at < end:
         stop = at + call_pages if call_pages < end - at else end
@@ -159,7 +162,7 @@ cdef inline void reclaim_lazy(host_t *h, const costs_t *c, int64_t goal, double 
     cdef int g
     cdef uint32_t i
     cdef backing_t *b
-    cdef int64_t n
+    cdef int64_t n, free
     for g in range(h.nr_guests):
         b = h.guests[g]
         while b.lazy_head and h.frames_free < goal:
@@ -168,5 +171,7 @@ cdef inline void reclaim_lazy(host_t *h, const costs_t *c, int64_t goal, double 
             if b.lazy_head == 0:
                 b.lazy_tail = 0
             b.lazy[i].queued = False
+            free = h.frames_free
             n = drop_block(h, b, i)
             ns[0] += c.host_zap_2m_thp if n == BLOCK_PAGES else <double>n * c.host_zap_4k_bulk
+            ns[0] += clear_freed_ns(h, c, h.frames_free - free)

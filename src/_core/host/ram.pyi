@@ -26,10 +26,12 @@ class Backing:
     def touch(
         self, pfn: int, npages: int = 1, *, writes: bool = True, overwrites: bool = False, disk: bool = False
     ) -> Touch: ...
+    def populate(self, pfn: int, npages: int = 1) -> Touch: ...
     def discard(
         self, pfn: int, npages: int = 1, call_pages: int | None = None, *, running_vcpus: int = 0
     ) -> Discard: ...
     def reclaim(self, npages: int) -> tuple[int, float]: ...
+    def wake_vmm(self) -> int: ...
     def free_lazily(
         self, pfn: int, npages: int = 1, call_pages: int | None = None, *, running_vcpus: int = 0
     ) -> Discard: ...
@@ -49,12 +51,9 @@ class Backing:
     def end_round(self) -> None:
         """The bitmap is about to be synchronised: hints count no more until the next round has begun."""
 
-    def send_pages(self, most: int) -> int:
-        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
-
     @property
     def migration(self) -> dict[str, int]:
-        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
+        """Pages of the migration under way: sent, read from swap, zero, skipped by hints, left in this round, written since."""
 
     def end_migration(self) -> None:
         """Stop tracking writes."""
@@ -64,6 +63,10 @@ class Backing:
     def id(self) -> int: ...
     @property
     def is_attached(self) -> bool: ...
+    @property
+    def is_dying(self) -> bool: ...
+    @property
+    def is_of_pool(self) -> bool: ...
     @property
     def npfn(self) -> int: ...
     @property

@@ -12,12 +12,14 @@ from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.guest cimport backing_free, host_remove_guest
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
-from hinting._core.host.migration cimport begin_round, left, migration_free, migration_new, send, set_range, written
+from hinting._core.host.migration cimport begin_round, left, migration_free, migration_new, set_range, written
 from hinting._core.host.oom cimport oom_badness
+from hinting._core.host.populate cimport backing_populate
 from hinting._core.host.reclaim cimport reclaim_pages
 from hinting._core.host.reclaim_state cimport ACTIVE, INACTIVE
-from hinting._core.host.state cimport HOST_OK, NO_GROUP, TOUCH_DISK, TOUCH_WHOLE, TOUCH_WRITES, block_t
+from hinting._core.host.state cimport HOST_OK, NO_GROUP, RAM_ANONYMOUS, TOUCH_DISK, TOUCH_WHOLE, TOUCH_WRITES, block_t
 from hinting._core.host.swapin cimport is_cached, is_swapped
+from hinting._core.host.vmm_text cimport wake_vmm
 from hinting._core.host.words cimport popcount_block
 
 from hinting._core.host.arguments import MAX_FRAMES, MAX_NPFN, whole
@@ -69,6 +71,20 @@ cdef class Backing:
             result = backing_touch(self.h, &self.b, &self.costs.c, at, n, flags, &ns)
         return Touch(result == HOST_OK, ns)
 
+    def populate(self, pfn, npages=1):
+        """Back pages before the guest starts, as the VMM does it: nothing of it is mapped at the second level.
+
+        Returns (ok, ns of the VMM): ok is False if a frame could not be had.
+        """
+        cdef double ns = 0
+        cdef int result
+        self._range(pfn, npages)
+        cdef pfn_t at = pfn
+        cdef uint64_t n = npages
+        with nogil:
+            result = backing_populate(self.h, &self.b, &self.costs.c, at, n, &ns)
+        return Touch(result == HOST_OK, ns)
+
     def discard(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
         """Give pages back by MADV_DONTNEED.
 
@@ -99,6 +115,11 @@ cdef class Backing:
             n = reclaim_pages(self.h, &self.b, &self.costs.c, self.b.group, n, &ns)
         return n, ns
 
+    def wake_vmm(self):
+        """The VMM wakes up at the host's present time; how long it waits for code that reclaim has dropped, ns."""
+        self._range(0, 1)
+        return wake_vmm(self.h, &self.b, &self.costs.c, self.h.now)
+
     def free_lazily(self, pfn, npages=1, call_pages=None, *, running_vcpus=0):
         """Give pages back by MADV_FREE: they keep their frames until the host needs them or the guest writes to them.
 
@@ -110,6 +131,8 @@ cdef class Backing:
         cdef uint64_t n = npages
         cdef uint64_t each = whole("call_pages", npages if call_pages is None else call_pages, 1, MAX_NPFN)
         cdef int running = whole("running_vcpus", running_vcpus, 0, 1 << 20)
+        if self.b.made_of != RAM_ANONYMOUS:
+            raise HostError("free_lazily: MADV_FREE is for anonymous memory, this guest's RAM is shared or of huge pages")
         if not lazy_init(&self.b):
             raise MemoryError()
         with nogil:
@@ -147,20 +170,16 @@ cdef class Backing:
         self._migrates()
         self.b.migration.hints = False
 
-    def send_pages(self, int64_t most):
-        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
-        cdef int64_t n
-        self._migrates()
-        with nogil:
-            n = send(self.b.migration, &self.b, most)
-        return n
-
     @property
     def migration(self):
-        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
+        """Pages of the migration under way: sent, read from swap, zero, skipped by hints, left in this round, written since.
+
+        rounds: begun.
+        """
         self._migrates()
         m = self.b.migration
-        return {"rounds": m.rounds, "sent": m.sent, "zero": m.zero, "skipped": m.skipped, "left": left(m), "written": written(m)}
+        return {"rounds": m.rounds, "sent": m.sent, "read": m.read, "zero": m.zero, "skipped": m.skipped, "left": left(m),
+                "written": written(m)}
 
     def end_migration(self):
         """Stop tracking writes."""
@@ -230,6 +249,16 @@ cdef class Backing:
     def is_attached(self):
         """Whether the guest is alive."""
         return self.b.attached
+
+    @property
+    def is_dying(self):
+        """Whether it was killed and still has its memory."""
+        return self.b.attached and self.b.reaped_at != 0
+
+    @property
+    def is_of_pool(self):
+        """Whether its RAM is made of huge pages of the host's pool."""
+        return self.b.pool_blocks > 0
 
     @property
     def npfn(self):

@@ -22,7 +22,7 @@ from hinting._core.host.cgroup cimport (
     usage_of,
 )
 from hinting._core.host.deferred cimport shrink_deferred, split_folio
-from hinting._core.host.frames cimport can_take, give
+from hinting._core.host.frames cimport can_take, clear_freed_ns, give
 from hinting._core.host.lazy cimport reclaim_lazy
 from hinting._core.host.lru cimport (
     inactive_is_low,
@@ -121,7 +121,7 @@ cdef inline void shrink_inactive(host_t *h, backing_t *b, const costs_t *c, scan
     if block.folio == FOLIO_HUGE_PARTIAL:
         before = h.frames_free
         split_folio(h, b, block)
-        ns[0] += c.host_thp_split_folio
+        ns[0] += c.host_thp_split_folio + clear_freed_ns(h, c, h.frames_free - before)
         note_scan(h, s, 0, h.frames_free - before)
     pages = on_list(block, a, w, INACTIVE)
     looked = popcount(pages)
@@ -237,6 +237,22 @@ cdef inline void shrink_page_cache(host_t *h, const costs_t *c, int priority, do
     ns[0] += <double>n * c.swap_scan_page
     note_scan(h, s, n, n)
 
+cdef inline void drop_text(host_t *h, backing_t *b, const costs_t *c, int priority, scan_t *s, double *ns) noexcept nogil:
+    """Drop code of a VMM that has not run since the last look."""
+    cdef int64_t n
+    if b.text_in == 0:
+        return
+    if b.text_used:
+        b.text_used = False
+        return
+    n = min(max(b.text_in >> priority, <int64_t>SCAN_BATCH), b.text_in)
+    b.text_in -= n
+    b.text_out += n
+    b.vmm_frames -= n
+    give(h, n)
+    ns[0] += <double>n * c.swap_scan_page
+    note_scan(h, s, n, n)
+
 # Direct reclaim
 
 cdef inline void shrink_guests(
@@ -261,6 +277,8 @@ cdef inline void shrink_guests(
         if not is_in_group(b, group):
             continue
         mine = scan_share(h, b, ignore_low) if group == NO_GROUP else swap_room(h, b) > 0
+        if mine > 0:
+            drop_text(h, b, c, priority, s, ns)
         scan_targets(b, priority, share * mine, scan)
         while s.reclaimed < goal and shrink_step(h, b, c, scan, s, ns):
             pass
@@ -320,9 +338,11 @@ cdef inline int reclaim_for(host_t *h, const costs_t *c, int64_t frames, double 
 
 cdef inline void split_deferred(host_t *h, backing_t *b, const costs_t *c, double *ns) noexcept nogil:
     """Split all queued folios of a guest."""
+    cdef int64_t free
     while b.deferred_head:
+        free = h.frames_free
         split_folio(h, b, &b.blocks[b.deferred_head - 1])
-        ns[0] += c.host_thp_split_folio
+        ns[0] += c.host_thp_split_folio + clear_freed_ns(h, c, h.frames_free - free)
 
 cdef inline int charge_for(host_t *h, backing_t *b, const costs_t *c, int64_t frames, double *ns) noexcept nogil:
     """Make room for `frames` below the limits of a guest's cgroups."""
@@ -373,6 +393,26 @@ cdef inline int64_t reclaim_pages(
         total += s.reclaimed
         retries -= s.reclaimed == 0
     return total
+
+cdef inline int64_t reclaim_guest(host_t *h, backing_t *b, const costs_t *c, int64_t pages, double *ns) noexcept nogil:
+    """Evict `pages` of one guest, as memory.reclaim of a cgroup of its own would; returns how many went."""
+    cdef int64_t scan[NR_LISTS]
+    cdef scan_t s
+    cdef int64_t before
+    cdef int priority, retries = KSWAPD_RETRIES
+    s.kswapd = False
+    s.scanned = s.reclaimed = 0
+    while h.reclaim != NULL and s.reclaimed < pages and retries and swap_room(h, b) > 0 and anon_share(h) > 0:
+        settle_writes(h, time_of(h, ns))
+        before = s.reclaimed
+        priority = DEF_PRIORITY
+        while priority >= 0 and s.reclaimed < pages:
+            scan_targets(b, priority, 1, scan)
+            while s.reclaimed < pages and shrink_step(h, b, c, scan, &s, ns):
+                pass
+            priority -= 1
+        retries -= s.reclaimed == before
+    return s.reclaimed
 
 cdef inline void look_at_high(host_t *h, backing_t *b, const costs_t *c, double *ns) noexcept nogil:
     """memory.high: after 64 charges above it the guest's thread reclaims as much, then sleeps by the square of the excess."""

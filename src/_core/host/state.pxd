@@ -37,6 +37,10 @@ cdef enum:
 
     OOM_SCORE_ADJ_MIN = -1000           # never killed
 
+    RAM_ANONYMOUS = 0                   # what guest RAM is made of: private anonymous memory, huge pages where they can be had
+    RAM_SHARED = 1                      # a memfd: small pages, discarded by a hole punch
+    RAM_HUGETLB = 2                     # whole pages of the host's pool
+
     # What a touch does beside reading.
     TOUCH_WRITES = 1
     TOUCH_WHOLE = 2                     # the guest overwrites the whole page: its old contents are not wanted
@@ -47,7 +51,10 @@ cdef enum:
     EFFECT_SILENT_WRITE = 1             # unmodified copies of disk blocks are written to swap
     EFFECT_STALE_READ = 2               # a swapped page is read before the disk's data goes over it
     EFFECT_FALSE_READ = 4               # a swapped page is read before the guest overwrites it
-    EFFECTS_ALL = 7
+    EFFECT_DECAY = 8                    # what is next to each other in the guest's memory is scattered over swap
+    EFFECT_TEXT = 16                    # the VMM's own code is dropped
+
+    VMM_TEXT_FRAMES = 1024              # code that the VMM's wake-ups need (an estimate: 4 MiB)
 
     OVERCOMMIT_GUESS = 0                # vm.overcommit_memory
     OVERCOMMIT_ALWAYS = 1
@@ -71,16 +78,19 @@ ctypedef struct lazy_t:                 # of a block
     uint32_t next_dropped               # blocks that reclaim took such pages of and that were not looked at yet
     bint queued
     bint dropped
+    int64_t since                       # when the first of them was deferred, ns + 1; 0: none was
 
 ctypedef struct counters_t:             # of one guest, since its start
     uint64_t faults_4k                  # second-level faults that took a frame
     uint64_t faults_2m                  # second-level faults that took a huge frame
+    uint64_t faults_pool                # second-level faults that took a page of the host's pool
     uint64_t map_faults                 # second-level faults on pages that had a frame
     uint64_t thp_fallbacks              # huge frames asked for and not had
     uint64_t refaulted_pages            # pages that got a frame again after a discard
     uint64_t discard_calls              # madvise calls
     uint64_t discard_pages              # pages these calls named
     uint64_t discarded_pages            # of these, pages that were backed
+    uint64_t ignored_pages              # pages of ranges that the VMM did not discard: locked, or no whole pages of the pool
     uint64_t flush_exits                # running vCPUs that such a call took out of guest mode
     uint64_t lazily_dropped             # lazily freed pages whose frames reclaim took
     uint64_t thp_splits                 # huge folios this guest lost to a partial discard
@@ -95,6 +105,7 @@ ctypedef struct counters_t:             # of one guest, since its start
     uint64_t silent_swap_writes         # pages that were written although they were a disk block's unmodified copy
     uint64_t stale_swap_reads           # pages that were read for the disk to go over them
     uint64_t false_swap_reads           # pages that were read for the guest to overwrite them
+    uint64_t vmm_major_faults           # reads of the VMM's own code that it waited for
     uint64_t double_paging              # swapped pages that were read for the guest to write them to its disk
     uint64_t collapses                  # blocks that khugepaged made huge
     uint64_t refaults_active            # swapped-in pages that came back soon enough to be active at once
@@ -106,9 +117,10 @@ ctypedef struct migration_t:            # pre-copy of a guest that runs on; bitm
     int64_t words
     int64_t at                          # next word to look at in this round
     int64_t rounds                      # begun
-    int64_t sent                        # pages with a frame, all rounds
-    int64_t zero                        # pages without one, announced
-    int64_t skipped                     # pages with a frame that hints took out of a round
+    int64_t sent                        # pages that hold something, all rounds
+    int64_t read                        # of these, read back from swap
+    int64_t zero                        # pages that were never backed, announced
+    int64_t skipped                     # pages that hold something that hints took out of a round
     bint hints                          # hints count now: the bitmap is unsynchronised
 
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames
@@ -120,10 +132,20 @@ ctypedef struct backing_t:              # RAM of one guest; all amounts in frame
     uint64_t ram_frames                 # configured RAM, without holes
     uint32_t id                         # number of the launch, from 0
     bint attached                       # the host counts it
+    int made_of                         # RAM_*
+    bint thp                            # faults may take huge frames
+    bint locked                         # all of it stays: never evicted, and the VMM discards nothing
+    int64_t pool_blocks                 # blocks of one page of the host's pool, 0: RAM is not made of them
+    int64_t pool_reserved               # pages of the pool that are set aside for RAM that was never touched
+    bint no_page                        # a fault found the pool empty: a bus error ends the VMM
+    int64_t reaped_at                   # it was killed: its memory is free from then on; 0: it lives
     int oom_score_adj                   # -1000 .. 1000
     int64_t rss_pages                   # guest pages with a frame: what ps shows
     int64_t held_frames                 # frames that guest pages cost the host
     int64_t vmm_frames                  # of the VMM itself
+    int64_t text_in                     # of them, code that a wake-up needs and reclaim may drop
+    int64_t text_out                    # dropped
+    bint text_used                      # the VMM ran since reclaim last looked
     int64_t host_tables                 # page-table frames of the VMM process
     int64_t ept_tables                  # second-level page-table frames
     int64_t huge_blocks                 # blocks that are one mapped huge folio
@@ -198,6 +220,12 @@ ctypedef struct vmstat_t:               # named as in /proc/vmstat
     uint64_t workingset_refault_anon
     uint64_t workingset_activate_anon
 
+ctypedef struct pool_t:                 # hugetlbfs: huge pages that the host has set aside, all of one size
+    int64_t blocks                      # of a page: 1 or 512
+    int64_t total                       # pages
+    int64_t free
+    int64_t reserved                    # of the free ones, pages that mappings may count on
+
 ctypedef struct host_t:
     int64_t frames_total                # all that the page allocator manages
     int64_t frames_free
@@ -208,8 +236,9 @@ ctypedef struct host_t:
     uint64_t seed                       # of the draws for huge frames
     double fragmentation                # share of huge frames that cannot be had, 0 .. 1
     double fragmentation_growth         # added when all of frames_total were once freed as 4K
-    int64_t freed_small                 # frames freed by 4K discards since the start
+    int64_t freed_small                 # frames freed by 4K discards, and swapped in, since the start
     bint thp                            # guest RAM is THP-eligible (QEMU: MADV_HUGEPAGE)
+    bint init_on_free                   # frames are cleared when they are freed, not when they are taken
     bint thp_defrag                     # a huge fault compacts before it falls back (defrag=madvise)
     bint pt_reclaim                     # a discard of a whole block frees its empty table (6.14 and later)
     bint ept_reclaim                    # a zap of a whole block frees its second-level table (KVM before 5.18)
@@ -224,6 +253,9 @@ ctypedef struct host_t:
     group_t *groups
     int nr_groups
     int oom_group                       # cgroup whose limit the last failure met, -1: the host itself
+    int64_t oom_reap_ns                 # from a kill until the victim's memory is free
+    int nr_dying                        # guests that were killed and still have their memory
+    pool_t pool
     uint32_t launches
     int64_t now                         # time of the caller, ns: a cost that is summed up comes on top
     reclaim_t *reclaim                  # NULL on a host that cannot swap

@@ -17,6 +17,7 @@ from hinting._core.host.reclaim_state cimport ACTIVE, DEVICE_READ, INACTIVE, UNI
 from hinting._core.host.state cimport (
     BLOCK_ORDER,
     BLOCK_PAGES,
+    EFFECT_DECAY,
     TOUCH_DISK,
     TOUCH_WHOLE,
     TOUCH_WRITEBACK,
@@ -79,6 +80,10 @@ cdef inline void keep_ahead(host_t *h, backing_t *b, uint32_t page) noexcept nog
     h.vm.swap_ra += 1
     lru_add(b, i, w, <uint64_t>1 << (page & 63), INACTIVE)
 
+cdef inline int64_t position(const host_t *h, const backing_t *b, uint32_t page) noexcept nogil:
+    """Where on the device a page is: in its slot, or as if swap kept the order of the guest's memory."""
+    return b.slots[page] if h.effects & EFFECT_DECAY else (<int64_t>b.id << 32) + page
+
 cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t now) noexcept nogil:
     """Read a page and its neighbours in memory; returns when the page itself is there."""
     cdef uint32_t pages[MAX_READ]
@@ -87,9 +92,9 @@ cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t 
     cdef bint has_page
     while k < n:
         first = k
-        slot = end = b.slots[pages[k]]
+        slot = end = position(h, b, pages[k])
         has_page = False
-        while k < n and b.slots[pages[k]] == end and (pages[k] == page or can_have(h, b, 1)):
+        while k < n and position(h, b, pages[k]) == end and (pages[k] == page or can_have(h, b, 1)):
             if pages[k] == page:
                 has_page = True
             else:
@@ -103,6 +108,24 @@ cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t 
         if has_page:
             mine = done
     return mine
+
+cdef inline void backing_will_need(host_t *h, backing_t *b, uint64_t page, int64_t pages) noexcept nogil:
+    """MADV_WILLNEED: what of a range is in swap is read ahead, one request for slots that follow each other; nobody waits."""
+    cdef uint64_t at = page, end = page + pages
+    cdef int64_t first = 0, next = -1
+    if b.aged == NULL or b.swapped_pages == 0:
+        return
+    while at < end:
+        if is_swapped(b, at) and not is_cached(b, at) and can_have(h, b, 1):
+            if b.slots[at] != next:
+                if next > first:
+                    request_io(&h.reclaim.device, DEVICE_READ, first, next - first, h.now)
+                first = b.slots[at]
+            next = <int64_t>b.slots[at] + 1
+            keep_ahead(h, b, <uint32_t>at)
+        at += 1
+    if next > first:
+        request_io(&h.reclaim.device, DEVICE_READ, first, next - first, h.now)
 
 cdef inline backing_t *owner_to_read(const host_t *h, int64_t slot) noexcept nogil:
     """The guest whose page lives in this slot and has no frame, or NULL."""
@@ -160,8 +183,14 @@ cdef inline void note_read(backing_t *b, int flags) noexcept nogil:
     elif flags & TOUCH_WRITEBACK:
         b.n.double_paging += 1
 
-cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t page, int flags, double *ns) noexcept nogil:
-    """Give a swapped page a frame again. If it needs one it must be there to take."""
+cdef inline double swap_fault_ns(const costs_t *c) noexcept nogil:
+    """Fault of the guest on a swapped page, beside the wait for the device."""
+    return c.virt_vm_exit_entry + c.swap_in_cpu_4k + c.fault_tdp_map
+
+cdef inline void swap_in(
+    host_t *h, backing_t *b, uint32_t page, int flags, double cpu_ns, double *ns
+) noexcept nogil:
+    """Give a swapped page a frame again, at the CPU time of a fault. If it needs a frame it must be there to take."""
     cdef reclaim_t *r = h.reclaim
     cdef uint64_t i = page >> BLOCK_ORDER, bit = <uint64_t>1 << (page & 63)
     cdef int w = page >> 6 & 7
@@ -183,11 +212,11 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
     else:
         take(h, 1)
         now = time_of(h, ns)
-        done = read_cluster(h, b, page, now) if r.device.rotating else read_around(h, b, page, now)
+        done = (read_cluster(h, b, page, now) if r.device.rotating and h.effects & EFFECT_DECAY
+                else read_around(h, b, page, now))
         if done > now:
             r.waited += <double>(done - now)
             ns[0] += <double>(done - now)
-            b.swap_stall += <double>(done - now)
         b.n.swapped_in += 1
         b.n.major_faults += 1
         note_read(b, flags)
@@ -199,6 +228,7 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
             b.n.refaults_active += 1
             h.vm.workingset_activate_anon += 1
     h.vm.pgfault += 1
+    h.freed_small += 1
     a.swapped[w] &= ~bit
     b.blocks[i].present[w] |= bit
     b.rss_pages += 1
@@ -210,4 +240,4 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
         free_slots(h, b, i, w, bit)
     else:
         a.copied[w] |= bit
-    ns[0] += c.virt_vm_exit_entry + c.swap_in_cpu_4k + c.fault_tdp_map
+    ns[0] += cpu_ns

@@ -12,7 +12,7 @@ from hinting._core.costs cimport costs_t
 from hinting._core.host.cgroup cimport swap_room
 from hinting._core.host.device cimport request_io
 from hinting._core.host.discard cimport zap_huge, zap_words
-from hinting._core.host.frames cimport give, take
+from hinting._core.host.frames cimport clear_freed_ns, clear_huge_ns, give, take
 from hinting._core.host.lru cimport lru_del, lru_del_huge, lru_split_huge
 from hinting._core.host.reclaim_state cimport CLUSTER_SLOTS, DEVICE_WRITE, UNIT_WORDS, aged_t, reclaim_t
 from hinting._core.host.slots cimport take_huge, take_slots
@@ -159,7 +159,7 @@ cdef inline int64_t evict_pages(
         b.swap_cache += n
         b.n.free_page_swap_writes += count_free_in_guest(b, first, part)
         evicted += n
-        ns[0] += <double>n * c.swap_out_cpu_4k
+        ns[0] += <double>n * c.swap_out_cpu_4k + clear_freed_ns(h, c, n)
         write_pages(h, b, i, w, part, slot, n, ns)
     return evicted
 
@@ -200,7 +200,7 @@ cdef inline int64_t evict_huge(host_t *h, backing_t *b, const costs_t *c, uint64
     lru_del_huge(b, i)
     break_pmd(h, b, block)
     make_write_room(h, BLOCK_WORDS, ns)
-    ns[0] += BLOCK_PAGES * c.swap_out_cpu_4k
+    ns[0] += BLOCK_PAGES * c.swap_out_cpu_4k + clear_huge_ns(h, c, 1)
     done = request_io(&r.device, DEVICE_WRITE, slot, CLUSTER_SLOTS, time_of(h, ns))
     for w in range(BLOCK_WORDS):
         own_slots(h, b, (i << BLOCK_ORDER) + w * WORD_PAGES, ~<uint64_t>0, slot + w * WORD_PAGES)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from hinting.costs.table import CostTable, check_values, default_table, read_measured
+from hinting.costs.table import CostTable, check_values, closest, default_table, read_measured
 from hinting.errors import CostError
 
 __all__ = ["MODES", "CostProfile", "load", "names"]
@@ -55,7 +55,7 @@ class CostProfile:
         try:
             return self.values[cost_id]
         except KeyError:
-            raise CostError(f"cost: unknown id {cost_id!r}, expected one of {', '.join(self.values)}") from None
+            raise CostError(f"cost: unknown id {cost_id!r}, {closest(cost_id, self.values)}") from None
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in self.__dict__.items() if key not in ("values", "upper_values")}

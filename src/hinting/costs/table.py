@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -164,13 +165,22 @@ def read_table(where: str, source: Traversable | Path) -> CostTable:
     return CostTable(document.get("description", ""), MappingProxyType(costs), MappingProxyType(profiles))
 
 
+def closest(key: str, costs: Iterable[str]) -> str:
+    """What somebody may have meant who wrote `key`, or the sections that there are, in words."""
+    known = list(costs)
+    same_end = [cost_id for cost_id in known if cost_id.rpartition(".")[2] == key.rpartition(".")[2]]
+    close = same_end or difflib.get_close_matches(key, known, n=5, cutoff=0.5)
+    sections = dict.fromkeys(cost_id.partition(".")[0] + ".*" for cost_id in known)
+    if close:
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    return f"expected one of {', '.join(sections)}"
+
+
 def check_values(where: str, costs: Mapping[str, Cost], given: Mapping[str, object]) -> Mapping[str, float]:
     """Values by cost id, each checked."""
     for key in given:
         if key not in costs:
-            close = [known for known in costs if str(key).rpartition(".")[2] == known.rpartition(".")[2]]
-            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(costs)}"
-            raise CostError(f"{where}: unknown cost {key!r}, {hint}")
+            raise CostError(f"{where}: unknown cost {key!r}, {closest(str(key), costs)}")
     return MappingProxyType({key: check_value(where, costs[key], value) for key, value in given.items()})
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hinting.errors import HostError, ScenarioError
+from hinting._core.costs import Costs
+from hinting.errors import AdmissionError, HostError, ScenarioError
 from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
 from hinting.guest import Guest
@@ -19,6 +20,7 @@ from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import Simulation
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 from hinting.vm import VM
+from hinting.vmm import vmm_frames
 from hinting.workloads.boot import MARK_BOOTED
 
 __all__ = ["Arm", "launches", "run"]
@@ -66,19 +68,21 @@ class Arm:
         self.strategy = scenario.arms()[label]
         self.costs = scenario.costs.load()
         self.simulation = Simulation(
-            Host(**dict(scenario.host), seed=scenario.seed, costs=self.costs),
+            Host(**scenario.host.arguments(), seed=scenario.seed, costs=self.costs),
             seed=scenario.seed,
             spans=spans,
             memory_map=scenario.metrics.survey,
         )
+        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in scenario.host.slices.items()}
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"
         self.alone_ns: dict[int, int] = {}
 
-    def launch(self, group: GuestsTable) -> VM | None:
-        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
-        guest = Guest(
+    def _guest(self, group: GuestsTable) -> Guest:
+        if group.snapshot is not None:
+            return Guest.from_snapshot(group.snapshot, strategy=self.strategy.spec())
+        return Guest(
             group.memory,
             vcpus=group.vcpus,
             kernel=group.kernel or self.scenario.kernel,
@@ -86,11 +90,30 @@ class Arm:
             strategy=self.strategy.spec(),
             costs=self.costs,
         )
+
+    def launch(self, group: GuestsTable) -> VM | None:
+        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
+        guest = self._guest(group)
         now = self.simulation.now
         try:
-            vm = self.simulation.launch(guest, boot=group.boot, transport=group.transport, poll=group.poll)
+            vm = self.simulation.launch(
+                guest,
+                boot=group.boot and group.snapshot is None,
+                transport=group.transport,
+                poll=group.poll,
+                backing=group.backing,
+                prealloc=group.prealloc,
+                locked=group.locked,
+                lock_contention=group.lock_contention,
+                oom_score_adj=group.oom_score_adj,
+                limits=None if group.limits is None else group.limits.limits(),
+                slice=None if group.slice is None else self.slices[group.slice],
+            )
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
+            return None
+        except AdmissionError as error:
+            self.stopped_by = str(error)
             return None
         submit_workloads(vm, group.workloads, self.scenario.seed)
         self.launched.append((vm, now))
@@ -107,8 +130,15 @@ class Arm:
         return schedule.criterion == "no-swap" and written > parse_size(schedule.swap_tolerance)
 
     def admits(self, group: GuestsTable) -> bool:
-        """Whether the kernel lets the VMM of such a guest map its RAM."""
-        return self.simulation.host.memory.admits(size_pages(group.memory), overcommit=self.scenario.schedule.overcommit)
+        """Whether the kernel lets the VMM of such a guest map its RAM, and the reservation rule too."""
+        schedule = self.scenario.schedule
+        return self.simulation.host.memory.admits(
+            size_pages(group.memory),
+            vmm_frames(Costs(self.costs), group.vcpus, "qemu", int(group.transport == "virtio-iothread"), False),
+            overcommit=schedule.overcommit,
+            ratio=schedule.overcommit_ratio,
+            reservation=schedule.reservation,
+        )
 
     def slowdown(self, group: GuestsTable, took_ns: int) -> float:
         """Run time of a guest over that of one of its group that has such a host, and the strategy, to itself."""
@@ -182,7 +212,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
 def launches(scenario: Scenario) -> list[tuple[int, GuestsTable]]:
     """(time, group) of each guest in the order of launch: one by one in the order of the file, else by time."""
     found = []
-    for group in scenario.guests:
+    for group in scenario.groups:
         start, stagger = parse_duration(group.start), parse_duration(group.stagger)
         found += [(start + i * stagger, group) for i in range(group.count)]
     return found if scenario.schedule.launch == "one-by-one" else sorted(found, key=lambda launch: launch[0])
@@ -196,6 +226,8 @@ def _one_by_one(arm: Arm) -> None:
     for _, group in launches(arm.scenario):
         if schedule.criterion == "admit" and not arm.admits(group):
             arm.stopped_by = f"vm.overcommit_memory={schedule.overcommit} refuses the memory of guest {len(arm.launched) + 1}"
+            if schedule.reservation:
+                arm.stopped_by += f", or {schedule.reservation:g} times the host's memory does"
             return
         vm = arm.launch(group)
         if vm is None:

@@ -39,6 +39,7 @@ class Measures:
     longest_lock_hold: float
     guests: int = 1
     host_ram: int | None = None
+    host_cpus: int | None = None
     failed_launches: int | None = None
 
     def __getitem__(self, name: str) -> float:
@@ -59,14 +60,16 @@ class Measures:
 
 def _counted(machine: Machine) -> dict[str, float]:
     counts, backing = machine.counts(), machine.backing.counters
-    names = ("touched_pages", "thp_fallbacks", "guest_oom_kills", "failed_allocations", "reports", "returned_frames")
+    names = ("touched_pages", "thp_fallbacks", "guest_oom_kills", "failed_allocations", "returned_frames")
     sums: dict[str, float] = {name: counts[name] for name in names}
-    sums["faults"] = backing["faults_4k"] + backing["faults_2m"] + backing["map_faults"]
+    sums["reports"] = counts["reports"] + counts["device_requests"]
+    sums["calls"] = counts["config_writes"] + counts["installs"]
+    sums["faults"] = backing["faults_4k"] + backing["faults_2m"] + backing["faults_pool"] + backing["map_faults"]
     sums["flush_exits"] = backing["flush_exits"]
     sums["discards"] = backing["discard_calls"]
     sums["thp_splits"] = backing["thp_splits"]
     for name in ("collapses", "swapped_out", "swapped_in", "major_faults", "free_page_swap_writes", "silent_swap_writes",
-                 "stale_swap_reads", "false_swap_reads", "double_paging"):
+                 "stale_swap_reads", "false_swap_reads", "double_paging", "vmm_major_faults"):
         sums[name] = backing[name]
     sums["oom_kills"] = machine.is_lost
     return sums
@@ -118,5 +121,6 @@ def of_host(simulation: Simulation, guests: list[Measures], rows: np.ndarray, un
         longest_lock_hold=max((guest.longest_lock_hold for guest in guests), default=0.0),
         guests=sum(guest.guests for guest in guests),
         host_ram=simulation.host.memory.frames_total,
+        host_cpus=simulation.host.cpus,
         failed_launches=simulation.failed_launches,
     )

@@ -115,7 +115,7 @@ def _guest(m: Measures, slow_ns: int) -> Values:
 
 def _host(m: Measures) -> Values:
     cpu = m["cpu_vmm"] + m.sums.get("cpu_host_kernel_async", 0) + m["cpu_stolen"]
-    exits = m["reports"] + m["faults"] + m["flush_exits"]
+    exits = m["reports"] + m["calls"] + m["faults"] + m["flush_exits"]
     seconds = m.window / SECOND
     return {
         "discards": m["discards"],
@@ -128,7 +128,14 @@ def _host(m: Measures) -> Values:
         "thp_share": _percent(m["huge_blocks"], m["backed_blocks"]),
         "thp_splits": m["thp_splits"],
         "thp_collapses": m["collapses"],
-    } | ({"host_kernel_cpu": m["cpu_host_kernel_async"] / SECOND} if m.host_ram is not None else {})
+    } | ({"host_kernel_cpu": m["cpu_host_kernel_async"] / SECOND} if m.host_ram is not None else {}) | _host_cpu_use(m)
+
+
+def _host_cpu_use(m: Measures) -> Values:
+    if m.host_cpus is None:
+        return {}
+    ran = ("guest_user", "guest_kernel", "guest_report", "guest_reclaim", "guest_spin", "stolen", "vmm", "host_kernel_async")
+    return {"host_cpu_use": _percent(sum(m[f"cpu_{name}"] for name in ran), m.host_cpus * m.window)}
 
 
 def _pressure(m: Measures) -> Values:
@@ -138,6 +145,7 @@ def _pressure(m: Measures) -> Values:
     return pages | {
         "major_faults": m["major_faults"],
         "major_fault_rate": _over(m["major_faults"], seconds),
+        "vmm_major_faults": m["vmm_major_faults"],
         "psi_some": _percent(m["psi_some_ns"], m.window),
         "psi_full": _percent(m["psi_full_ns"], m.window),
     }

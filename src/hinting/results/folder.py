@@ -1,4 +1,4 @@
-"""The folder of a run, a comparison or a sweep: its tables as Arrow, pandas, polars or DuckDB."""
+"""The folder of a run, a comparison, a sweep or a reproduction: its tables as Arrow, pandas, polars or DuckDB."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Results"]
 class Results:
     """An output folder. Tables are read when they are asked for.
 
-    kind: "run", "compare" or "sweep". path: the folder. provenance: scenario, versions, cost profile and seed that
+    kind: "run", "compare", "sweep" or "reproduce". path: the folder. provenance: scenario, versions, cost profile and seed that
     the numbers follow from, and under "execution" when and where they were made (see provenance.schema.json).
     """
 

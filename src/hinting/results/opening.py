@@ -14,7 +14,7 @@ __all__ = ["open"]
 
 
 def open(path: str | Path) -> Results:
-    """Open the output folder of `hinting run`, `compare`, `sweep` or `tune`. Raises ResultsError if it is none.
+    """Open the output folder of `hinting run`, `compare`, `sweep`, `tune` or `reproduce`. Raises ResultsError if it is none.
 
     >>> import tempfile, hinting
     >>> from hinting.results.files import write_files
@@ -29,12 +29,12 @@ def open(path: str | Path) -> Results:
     ['none']
     """
     folder = path_of(path, "output folder", ResultsError)
-    about = read_json(folder / PROVENANCE, f"{folder}: no output folder of hinting run, compare, sweep or tune")
+    about = read_json(folder / PROVENANCE, f"{folder}: no output folder of hinting run, compare, sweep, tune or reproduce")
     kind = about.get("kind")
     if kind == "sweep":  # pyarrow.dataset and sqlite3 are not loaded before they are needed
         from hinting.results.sweep import SweepResults
 
         return SweepResults(folder, about)
-    if kind not in ("run", "compare"):
-        raise ResultsError(f"{folder / PROVENANCE}: kind must be one of run, compare, sweep, got {kind!r}")
+    if kind not in ("run", "compare", "reproduce"):
+        raise ResultsError(f"{folder / PROVENANCE}: kind must be one of run, compare, sweep, reproduce, got {kind!r}")
     return Results(folder, about)

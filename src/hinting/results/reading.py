@@ -19,7 +19,7 @@ def read_json(path: Path, otherwise: str) -> dict[str, Any]:
     """A JSON object from a file; ResultsError that says `otherwise` if there is none."""
     try:
         value = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ResultsError(f"{otherwise} ({path.name} is missing)") from None
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from None

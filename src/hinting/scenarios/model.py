@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +16,10 @@ from hinting.guests import memory_map
 from hinting.kinds import items_of, of_kind
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
+from hinting.scenarios.fleet import expanded
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
 from hinting.scenarios.values import Duration, Table, default_of, explain, refuse
-from hinting.units import parse_duration, size_pages
+from hinting.units import parse_duration, parse_size, size_pages
 
 __all__ = ["Scenario"]
 
@@ -73,8 +75,14 @@ class Scenario(Table):
                 memory_map(size_pages(group.memory), self.costs.load())
             except HintingError as error:
                 errors["guests", i, "memory"] = error
+            errors |= self._backed(i, group)
+            if group.slice is not None and group.slice not in self.host.slices:
+                known = ", ".join(self.host.slices) or "none there"
+                errors["guests", i, "slice"] = ScenarioError(f"expected one of host.slices ({known}), got {group.slice!r}")
             if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
                 errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
+            if self.schedule.launch == "one-by-one" and group.fleet is not None:
+                errors["guests", i, "fleet"] = ScenarioError("a trace says when guests come: expected launch = 'staggered'")
         for key, path in self.keys.items():
             try:
                 self._value(path)
@@ -82,6 +90,26 @@ class Scenario(Table):
                 errors["keys", key] = ScenarioError(f"{path!r} is no path here, expected one such as 'guests.0.memory'")
         refuse(errors)
         return self
+
+    @cached_property
+    def groups(self) -> tuple[GuestsTable, ...]:
+        """The groups of guests, with one for each guest of a fleet."""
+        return tuple(group for each in self.guests for group in expanded(each))
+
+    def _backed(self, i: int, group: GuestsTable) -> dict[tuple[str | int, ...], HintingError]:
+        """What is wrong with the RAM of a group of guests."""
+        page = {"hugetlb-2M": "2MiB", "hugetlb-1G": "1GiB"}.get(group.backing)
+        if page is not None and (self.host.hugepage_size != page or not parse_size(self.host.hugepages)):
+            return {("guests", i, "backing"): ScenarioError(f"{group.backing} needs host.hugepages of {page}")}
+        if page is not None and parse_size(group.memory) % parse_size(page):
+            return {("guests", i, "memory"): ScenarioError(f"expected whole pages of {page}, got {group.memory}")}
+        for choice in self.strategy:
+            if spec := choice.spec():
+                try:
+                    spec.check_backing(group.backing, group.locked)
+                except HintingError as error:
+                    return {("guests", i, "backing"): error}
+        return {}
 
     def _value(self, path: str) -> Any:
         """The value at a dotted path; LookupError if there is none."""

@@ -27,6 +27,7 @@ class VirtioMem(StrategySpec):
     """
 
     name: ClassVar[str] = "virtio-mem"
+    backings: ClassVar[tuple[str, ...] | None] = ("anonymous",)
     source: ClassVar[str] = "virtio-mem, VEE 2021; Linux 6.1 (virtio_mem, alloc_contig_range); QEMU 8.2 (virtio-mem)"
     counter_unit: ClassVar[str] = "bytes"
 

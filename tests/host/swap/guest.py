@@ -33,11 +33,14 @@ class Guest:
     window: int = 0
     hits: int = 4
     last: int = 0
+    number: int = 0  # of the launch
+    text_out: int = 0  # of the VMM's code
+    ran: bool = False  # the VMM did, since reclaim last looked
 
     def frames(self):
         unmapped = sum(BLOCK - len(pages) for pages in self.partial.values())
         tables = len(self.tables) + len(self.ept_tables) + len(self.directories) + len(self.ept_directories)
-        return self.vmm + len(self.present) + unmapped + len(self.ahead) + len(self.writing) + tables
+        return self.vmm - self.text_out + len(self.present) + unmapped + len(self.ahead) + len(self.writing) + tables
 
     def listed(self):
         return self.present | self.ahead

@@ -4,6 +4,7 @@ from host.swap.eviction import Eviction
 from host.swap.guest import BLOCK, WORD
 
 BATCH, RETRIES = 32, 16
+TEXT = 1024  # frames of a VMM's code
 
 
 class Reclaim(Eviction):
@@ -69,6 +70,34 @@ class Reclaim(Eviction):
         self.ns += self.costs["swap.scan_page"] * (1 if huge else len(pages))
         return len(pages)
 
+    def drop_text(self, g, priority, counts):
+        """Code of a VMM that has not run since the last look."""
+        left = min(g.vmm, TEXT) - g.text_out
+        if left and not g.ran:
+            n = min(left, max(left >> priority, BATCH))
+            g.text_out += n
+            self.ns += n * self.costs["swap.scan_page"]
+            counts["scanned"] += n
+            counts["reclaimed"] += n
+        g.ran = g.ran and left == 0
+
+    def wake_vmm(self, g):
+        """The VMM runs: its code is read again; the time it waits."""
+        self.ns = 0.0
+        g.ran = True
+        missing = g.text_out
+        if missing and self.reclaim(missing):
+            end = self.time
+            g.text_out -= missing
+            at = self.slots.total + g.number * TEXT
+            while missing:
+                n = min(missing, 32)
+                end = self.device.request("read", at + missing, n, end)
+                self.major += 1
+                missing -= n
+            return end - self.now
+        return int(self.ns)
+
     def targets(self, g, priority):
         return {active: max(g.size(active) >> priority, min(g.size(active), BATCH)) for active in (False, True)}
 
@@ -120,6 +149,7 @@ class Reclaim(Eviction):
                     self.next_guest %= len(self.guests)
                     g = self.guests[self.next_guest]
                     self.next_guest += 1
+                    self.drop_text(g, priority, counts)
                     todo = self.targets(g, priority)
                     while counts["reclaimed"] < BATCH and self.batch(g, todo, counts):
                         pass
@@ -150,6 +180,7 @@ class Reclaim(Eviction):
                     break
                 self.kswapd_guest %= len(self.guests)
                 g = self.guests[self.kswapd_guest]
+                self.drop_text(g, priority, counts)
                 todo = self.targets(g, priority)
                 while self.batch(g, todo, counts):
                     self.settle()
