@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from hinting.errors import GuestError, OpError, SnapshotError
+from hinting.errors import GuestError, SnapshotError
 from hinting.guest import Guest
 from hinting.units import PAGE_BYTES, parse_duration, size_pages
 
@@ -65,7 +65,7 @@ class VM:
         ops: of one vCPU, or a list with the rows of each vCPU from `vcpu` on.
         """
         if isinstance(vcpu, bool) or not isinstance(vcpu, int) or not 0 <= vcpu < self.guest.vcpus:
-            raise OpError(f"vcpu must be a whole number below {self.guest.vcpus}, got {vcpu!r}")
+            raise GuestError(f"cpu must be between 0 and {self.guest.vcpus - 1}, got {vcpu!r}")
         threads = ops if isinstance(ops, (list, tuple)) else [ops]
         for i, rows in enumerate(threads):
             self.machine.append(rows, vcpu + i)
