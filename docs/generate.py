@@ -21,7 +21,9 @@ CORE = Path(__file__).parents[1] / "src" / "_core"
 TABLES = {
     "top level": Scenario,
     "[host]": scenario_tables.HostTable,
+    "[host.policy]": scenario_tables.PolicyTable,
     "[[guests]]": scenario_tables.GuestsTable,
+    "[guests.fleet]": scenario_tables.FleetTable,
     "[[guests.workloads]]": scenario_tables.WorkloadTable,
     "[schedule]": scenario_tables.ScheduleTable,
     "strategy, [[strategy]]": scenario_tables.StrategyTable,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hinting.errors import HintingError, UnitError
-from hinting.units import parse_duration, parse_size
+from hinting.units import format_size, format_span, parse_duration, parse_size
 
 __all__ = ["Parameter", "Parameters", "parameter", "read"]
 
@@ -24,6 +24,11 @@ class Parameter:
     low: int | None = None
     high: int | None = None
     choices: tuple[Any, ...] | None = None
+
+    def show(self, value: Any) -> str:
+        """A value as people write it."""
+        written = {"ns": format_span, "bytes": format_size}.get(self.unit) if self.choices is None else None
+        return str(value) if written is None else written(value)
 
     @property
     def legal(self) -> str:

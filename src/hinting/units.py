@@ -7,7 +7,7 @@ import re
 from hinting._core.limits import PAGE_BYTES
 from hinting.errors import UnitError
 
-__all__ = ["PAGE_BYTES", "format_gib", "parse_duration", "parse_size", "size_pages"]
+__all__ = ["PAGE_BYTES", "format_gib", "format_size", "format_span", "parse_duration", "parse_size", "size_pages"]
 
 _SIZES = {"": 1, "b": 1}
 _SIZES |= {f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgtp", start=1)}
@@ -68,3 +68,19 @@ def format_gib(size: int | float) -> str:
     '1.50'
     """
     return f"{size / 2**30:.2f}"
+
+
+def format_size(size: int) -> str:
+    """Bytes with the largest binary unit that leaves a whole number: 5368709120 as "5GiB"."""
+    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size and size % 1024**power == 0:
+            return f"{size // 1024**power}{unit}"
+    return f"{size}B"
+
+
+def format_span(ns: int) -> str:
+    """Nanoseconds with the largest unit that leaves a whole number: 2000000000 as "2s"."""
+    for factor, unit in ((3600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us")):
+        if ns and ns % factor == 0:
+            return f"{ns // factor}{unit}"
+    return f"{ns}ns" if ns else "0s"

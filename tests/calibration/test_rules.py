@@ -69,6 +69,16 @@ def test_a_difference_that_is_none_is_refused():
     assert result.refused == {"host.zap_2m_thp": "advise_huge is not longer than advise_none"}
 
 
+def test_a_difference_within_the_noise_is_not_believed():
+    """A shootdown that interrupts nobody: the median is a little longer, a tenth of the samples is not."""
+    alone, beside = [1000] * 10, [990] * 3 + [1150] * 7
+    found = measured(probe(advise_1=alone), probe(advise_1_peer=beside)).measurements["host.tlb_shootdown_base"]
+    assert found.typical == 150
+    assert "takes no longer than what is taken off (advise_1): it is lost in the noise" in found.unreliable
+    clear = measured(probe(advise_1=alone), probe(advise_1_peer=[1900] * 3 + [2100] * 7)).measurements["host.tlb_shootdown_base"]
+    assert clear.unreliable == ""
+
+
 @pytest.mark.parametrize(("second", "unstable"), [(125, False), (126, True), (80, False), (79, True)])
 def test_passes_that_differ_are_marked(second, unstable):
     found = measured(probe(syscall=lambda n: [100] if n == 1 else [second])).measurements["sched.syscall"]

@@ -150,3 +150,21 @@ def test_lists_are_complete():
         assert rule.text.split(",")[0].split()[0] in explained
     assert "4 February 2019" in explained
     assert "seed" in hinting("scenarios").stdout
+
+
+def test_many_launches_stay_readable():
+    """Ten launches a line, so that an ordinary terminal shows every number whole."""
+    done = hinting("run", "seed", "--strategy", "v12", "--set", "max_guests=12", "--set", "host_memory=40GiB",
+                   "--set", "guest_memory=2GiB", "--set", "program=1GiB")
+    lines = done.stdout.splitlines()
+    head = next(line.split() for line in lines if line.startswith("strategy  from"))
+    assert head == ["strategy", "from", *(f"+{number}" for number in range(10))]
+    first, second = (line.split() for line in lines if line.startswith("v12 ") and line.split()[1] in ("1", "11"))
+    assert (len(first), len(second)) == (12, 4)
+    assert "…" not in done.stdout
+
+
+def test_listings_show_times_as_people_write_them():
+    shown = [line.split()[:2] for line in hinting("strategies", "page-reporting").stdout.splitlines()]
+    assert ["delay", "2s"] in shown
+    assert hinting("policies", "pressure-aware").stdout.splitlines()[-1].split()[:2] == ["max_age", "1min"]

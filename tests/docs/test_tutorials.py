@@ -10,7 +10,7 @@ from hinting.strategies import base
 from tests import docs_examples
 from tests.strategies.harness import hinting_command
 
-PAGES = {"index.md": 1, "tutorials/kernel-engineer.md": 3, "tutorials/capacity-engineer.md": 4}
+PAGES = {"index.md": 1, "tutorials/kernel-engineer.md": 3, "tutorials/capacity-engineer.md": 5}
 
 
 @pytest.mark.parametrize("page", PAGES)

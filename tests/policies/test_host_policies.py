@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+
+import numpy as np
 import pytest
 
 import hinting as h
 from hinting.errors import AdmissionError, HostError, PolicyError, ScenarioError
 from hinting.policies import PressureAware, find_policy
 from hinting.strategies import Balloon, PageReporting61
-from tests.docs_examples import run_python
+from tests.docs_examples import commands, run_python
+from tests.strategies.harness import hinting_command
 
 MIB = 256   # pages
 
@@ -323,5 +327,38 @@ def test_a_guest_that_is_not_admitted_ends_the_launches(tmp_path):
     assert arm.stopped_by == "policy one does not admit guest 1"
 
 
-def test_the_example_of_the_docs():
+def test_the_examples_of_the_docs():
     run_python("host.md")
+    for command in commands("host.md"):
+        done = hinting_command(*shlex.split(command)[1:])
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_books_are_right_whatever_is_decided(seed):
+    """Random answers about every report and every victim, on a host that is short of memory and swaps: checked all the time."""
+    rng = np.random.default_rng(seed)
+
+    def on_report(self, host, guest, ranges):
+        return str(rng.choice(["discard", "defer", "ignore", "free"]))
+
+    def choose_victim(self, host, guests, why):
+        return guests[rng.integers(len(guests))] if rng.random() < 0.8 else None
+
+    policy = make(on_report=on_report, choose_victim=choose_victim, merge_ranges=bool(seed % 2), interval="50ms", max_age="300ms",
+                  reclaim_step="16MiB")
+    sim = h.Simulation(h.Host("900MiB", base="32MiB", swap="512MiB", khugepaged=True, policy=policy), seed=seed)
+    for i in range(3):
+        strategy = [PageReporting61(order=0 if i else 9, delay=100_000_000), Balloon(), h.strategies.V8(entries=64)][i]
+        sim.launch(h.Guest("512MiB", kernel="linux-6.1", strategy=strategy), boot=False,
+                   workload=h.workloads.churn("300MiB", largest="16MiB", turns=150, pause="20ms", seed=seed + i))
+    events = 0
+    while sim.now < 4 and sim.step():
+        if events % 20 == 0:
+            sim.check()
+        events += 1
+    sim.check()
+    counts = [vm.counts() for vm in sim.vms]
+    assert events > 500
+    assert sum(each["deferred_pages"] for each in counts) > 0
+    assert sum(each["ignored_pages"] for each in counts) > 0

@@ -95,7 +95,9 @@ def test_changes(small):
 
 
 def test_arms(small):
-    assert list(h.Scenario.load(small, strategies=["v8", "none", "v8"]).arms()) == ["v8", "none"]
+    assert list(h.Scenario.load(small, strategies=["v8", "none"]).arms()) == ["v8", "none"]
+    with pytest.raises(h.errors.ScenarioError, match="v8 entries=64 is there twice"):
+        h.Scenario.load(small, strategies=["v8", "none", "v8"])
     assert h.Scenario.load(small, strategies=["v8"]).arms()["v8"].parameters == {"entries": 64}
     two = h.Scenario.load(small, {"strategy": [{"name": "v8", "entries": 4}, {"name": "v8", "entries": 8}]})
     assert list(two.arms()) == ["v8 entries=4", "v8 entries=8"]

@@ -195,6 +195,9 @@ def _measurement(rule: Rule, samples: Mapping[str, _Samples], by_pass: list[floa
     off = sum(samples[name].median() for name in rule.minus)
     p10, p90 = (rule.factor * (float(np.percentile(values, q)) - off) for q in (10, 90))
     low, high = min(by_pass), max(by_pass)
+    if rule.minus and p10 <= 0 and not doubt:
+        doubt = (f"a tenth of the samples takes no longer than what is taken off ({' and '.join(rule.minus)}): it is lost in the "
+                 f"noise")
     return Measurement(
         rule.cost,
         _value(rule, samples, None),

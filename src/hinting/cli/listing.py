@@ -46,7 +46,7 @@ def _explain(spec: Parameters) -> None:
     table = Table("parameter", "default", "legal", "meaning", box=None, pad_edge=False)
     for field in dataclasses.fields(spec):
         rule = spec.parameters()[field.name]
-        table.add_row(field.name, str(field.default), rule.legal, rule.text)
+        table.add_row(field.name, rule.show(field.default), rule.legal, rule.text)
     console.print(table)
 
 

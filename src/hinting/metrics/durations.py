@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["merge", "quantile_ns", "share_above"]
+__all__ = ["merge", "quantile_ns", "share_above", "time_above"]
 
 
 def merge(histograms: list[np.ndarray]) -> np.ndarray:
@@ -34,3 +34,9 @@ def share_above(histogram: np.ndarray, limit_ns: int) -> float | None:
     """Share of the durations that are longer than a limit, None if there are none."""
     counts = histogram[:, 1]
     return float(counts[histogram[:, 0] > limit_ns].sum() / counts.sum()) if counts.sum() else None
+
+
+def time_above(histogram: np.ndarray, limit_ns: int) -> int:
+    """Sum of the durations that are longer than a limit, ns."""
+    longer = histogram[histogram[:, 0] > limit_ns]
+    return int((longer[:, 0] * longer[:, 1]).sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hinting.metrics.catalogue import EXPERIMENT, metrics
-from hinting.metrics.durations import quantile_ns, share_above
+from hinting.metrics.durations import quantile_ns, share_above, time_above
 from hinting.metrics.measures import Measures
 from hinting.units import PAGE_BYTES
 
@@ -99,6 +99,7 @@ def _guest(m: Measures, slow_ns: int) -> Values:
         "allocation_latency_p99": _scaled(quantile_ns(m.latency, 0.99), 1e3),
         "allocation_latency_p999": _scaled(quantile_ns(m.latency, 0.999), 1e3),
         "slow_allocations": None if slow is None else 100 * slow,
+        "slow_time": time_above(m.latency, slow_ns) / SECOND,
         "failed_allocations": m["failed_allocations"] + m["thp_fallbacks"],
         "failed_while_isolated": m["failed_while_isolated"],
         "isolated_peak": m.peak("isolated") / MIB_PAGES,

@@ -40,14 +40,24 @@ def _summary(result: Result) -> Table:
     return table
 
 
+#: Launches whose memory is shown side by side.
+LAUNCHES_A_LINE = 10
+
+
 def _launches(result: Result) -> Table:
+    """A line an arm for every so many launches as fit into a terminal's width."""
+    most = max((arm.guests_launched for arm in result.arms), default=0)
     table = Table(title="Host memory used after each launch (GiB)", title_justify="left", box=None, pad_edge=False)
     table.add_column("strategy")
-    most = max((arm.guests_launched for arm in result.arms), default=0)
-    for number in range(1, most + 1):
-        table.add_column(str(number), justify="right")
-    for arm in result.arms:
-        table.add_row(arm.strategy, *(format_gib(used) for used in arm.host_used_bytes))
+    if most > LAUNCHES_A_LINE:
+        table.add_column("from")
+    for number in range(1, min(most, LAUNCHES_A_LINE) + 1):
+        table.add_column(str(number) if most <= LAUNCHES_A_LINE else f"+{number - 1}", justify="right")
+    for first in range(0, most, LAUNCHES_A_LINE):
+        for arm in result.arms:
+            used = [format_gib(after) for after in arm.host_used_bytes[first : first + LAUNCHES_A_LINE]]
+            if used:
+                table.add_row(arm.strategy, *([str(first + 1)] if most > LAUNCHES_A_LINE else []), *used)
     return table
 
 

@@ -9,28 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hinting.errors import UnitError
-from hinting.units import PAGE_BYTES, parse_duration, parse_size
+from hinting.units import PAGE_BYTES, format_size, format_span, parse_duration, parse_size
 
 __all__ = [
-    "Bytes", "FilePath", "Flag", "Number", "OneOf", "Percentiles", "PhaseList", "Rule", "Span", "Text", "Whole", "format_size",
-    "format_span",
+    "Bytes", "FilePath", "Flag", "Number", "OneOf", "Percentiles", "PhaseList", "Rule", "Span", "Text", "Whole",
 ]  # fmt: skip
-
-
-def format_size(size: int) -> str:
-    """Bytes with the largest binary unit that leaves a whole number: 5368709120 as "5GiB"."""
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if size and size % 1024**power == 0:
-            return f"{size // 1024**power}{unit}"
-    return f"{size}B"
-
-
-def format_span(ns: int) -> str:
-    """Nanoseconds with the largest unit that leaves a whole number: 2000000000 as "2s"."""
-    for factor, unit in ((3600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us")):
-        if ns and ns % factor == 0:
-            return f"{ns // factor}{unit}"
-    return f"{ns}ns" if ns else "0s"
 
 
 @dataclass(frozen=True)

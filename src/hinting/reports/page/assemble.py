@@ -68,7 +68,7 @@ def _figure(figure: Figure) -> str:
         f'<div class="chart" data-figure="{figure.name}" data-part="{part}" style="--height: {figure.height}px"></div>'
         for part in range(len(figure.makers))
     )
-    grid = f'<div class="grid">{places}</div>' if figure.is_grid else places
+    grid = f'<div class="{"grid" if figure.is_grid else "stack"}">{places}</div>'
     hint = f' <span class="hint">{tables.code(figure.hint)}</span>' if figure.hint else ""
     return (
         f'<figure id="{figure.name}" aria-label="{escape(figure.title)}"><h2>{escape(figure.title)}</h2>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from html import escape
 from itertools import groupby
@@ -149,16 +149,17 @@ class _Rows:
         alt = load_altair()
         return [alt.param(name=f"shown{i}", value=list(range(len(levels)))) for i, (_, levels, _) in enumerate(self.levels)]
 
-    def marks(self, legend: bool) -> dict[str, Any]:
-        """Colour by experiment, shape by verdict, and what is said when pointed at."""
+    def marks(self, colours_named: bool = False, shapes_named: str = "") -> dict[str, Any]:
+        """Colour by experiment, shape by verdict, and what is said when pointed at. shapes_named: where their legend is."""
         alt = load_altair()
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(self.experiments))]
-        shown = alt.Legend(title=None) if legend else None
+        shown = alt.Legend(title=None) if colours_named else None
+        grey = {"symbolFillColor": MUTED, "symbolStrokeColor": MUTED}
+        shapes = alt.Legend(title=None, orient=shapes_named, **grey) if shapes_named else None
         return {
             "color": alt.Color("experiment:N", scale=alt.Scale(domain=list(self.experiments), range=colours), legend=shown),
             "shape": alt.Shape("verdict:N", scale=alt.Scale(domain=list(_VERDICTS), range=["circle", "cross"]),
-                               legend=alt.Legend(title=None, orient="right" if legend else "top", symbolFillColor=MUTED,
-                                                 symbolStrokeColor=MUTED)),
+                               legend=shapes),
             "tooltip": [alt.Tooltip("id:N"), alt.Tooltip("setting:N"), alt.Tooltip("published:Q", format=",.4~r"),
                         alt.Tooltip("emulated:Q", format=",.4~r"), alt.Tooltip("unit:N"), alt.Tooltip("error:N"),
                         alt.Tooltip("sign:N"), alt.Tooltip("verdict:N")],
@@ -193,7 +194,8 @@ def _ours_and_theirs(source: _Rows, rows: Sequence[Row]) -> Figure:
             .mark_point(filled=True, size=70, opacity=0.8)
             .encode(
                 x=alt.X("published:Q", title="published (unit of the row)", scale=scale, axis=axis),
-                y=alt.Y("emulated:Q", title="emulated", scale=scale, axis=axis), **source.marks(legend),
+                y=alt.Y("emulated:Q", title="emulated", scale=scale, axis=axis),
+                **source.marks(legend, "right" if legend else "top"),
             ).add_params(*source.params)
         )  # fmt: skip
         return alt.layer(near, line, dots).properties(width=width, height=400)
@@ -205,29 +207,34 @@ def _ours_and_theirs(source: _Rows, rows: Sequence[Row]) -> Figure:
 
 def _errors(source: _Rows, rows: Sequence[Row]) -> Figure:
     """Emulated over published of every row, with its tolerance."""
-    height = _ROW * len(rows)
 
-    def make(width: Any, legend: bool) -> Any:
+    def panel(name: str, own: Sequence[Row]) -> Callable[[Any, bool], Any]:
+        return lambda width, _: make(width, name, _ROW * len(own))
+
+    def make(width: Any, name: str, height: int) -> Any:
         alt = load_altair()
         scale = alt.Scale(type="log", domain=[_LEAST, _MOST], nice=False, clamp=True)
         axis = alt.Axis(values=[0.1, 0.2, 0.5, 1, 2, 5, 10], format="~r", orient="top")
         named = "slice(datum.value, 1 + indexof(datum.value, '/'))"
         y = alt.Y("id:N", title=None, sort=None,
-                  axis=alt.Axis(labelExpr=named, labelLimit=320 if legend else 170, ticks=False, domain=False))
-        chart = source.chart()
+                  axis=alt.Axis(labelExpr=named, labelLimit=170 if width == "container" else 320, ticks=False, domain=False))
+        chart = source.chart().transform_filter(f"datum.experiment === {json.dumps(name)}")
         bars = chart.mark_bar(color=MUTED, opacity=0.25, height={"band": 0.8}).encode(
             x=alt.X("left:Q", title="emulated / published", scale=scale, axis=axis), x2="right:Q", y=y
         )
         dots = chart.mark_point(filled=True, size=60, opacity=1).encode(
-            x=alt.X("ratio:Q", scale=scale), y=y, **source.marks(legend)
+            x=alt.X("ratio:Q", scale=scale), y=y, **source.marks()
         ).add_params(*source.params)
         one = alt.Chart(values({"one": [1.0]})).mark_rule(color=MUTED).encode(x=alt.X("one:Q", scale=scale))
-        return alt.layer(bars, one, dots).properties(width=width, height=height)
+        return alt.layer(bars, one, dots).properties(width=width, height=height, title=alt.Title(name, anchor="start"))
 
+    groups = {name: [row for row in rows if row.experiment == name] for name in source.experiments}
     return Figure("errors", "Errors of all numbers",
-                  "Emulated over published. Grey: within tolerance, to the right without end where a lower bound was published. "
+                  "Emulated over published; a cross is a number outside its tolerance, which is grey, to the right without end "
+                  "where a lower bound was published. "
                   f"At the edge: {_MOST:g} times off or more.",
-                  [make], height=height + 80)  # fmt: skip
+                  [panel(name, own) for name, own in groups.items()],
+                  height=_ROW * min(map(len, groups.values())) + 80, columns=1)  # fmt: skip
 
 
 def page_of_reproduction(results: Results) -> Page:

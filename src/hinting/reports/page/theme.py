@@ -35,7 +35,7 @@ def load_altair() -> Any:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: one chart, or panels that stand in a grid.
+    """A figure: one chart, or panels in as many columns.
 
     name: of its files. makers: each makes one chart of a given width, with a legend or without. note: what to know.
     hint: what can be done with it on a screen. below: HTML that stands under it.
@@ -48,11 +48,12 @@ class Figure:
     height: int = 320
     below: str = ""
     hint: str = ""
+    columns: int = 3
 
     @property
     def is_grid(self) -> bool:
-        """Whether it has panels."""
-        return len(self.makers) > 1
+        """Whether it has panels side by side."""
+        return len(self.makers) > 1 and self.columns > 1
 
     def for_page(self) -> list[dict[str, Any]]:
         """Vega-Lite specifications as wide as their place, without legends: the page's own legend stands for all."""
@@ -61,8 +62,8 @@ class Figure:
     def for_file(self) -> dict[str, Any]:
         """One specification of a fixed width with legends."""
         alt = load_altair()
-        charts = [make(_WIDTH // 3 if self.is_grid else _WIDTH, True) for make in self.makers]
-        whole = alt.concat(*charts, columns=3) if self.is_grid else charts[0]
+        charts = [make(_WIDTH // self.columns if self.is_grid else _WIDTH, True) for make in self.makers]
+        whole = alt.concat(*charts, columns=self.columns) if len(charts) > 1 else charts[0]
         return spec_of(whole.properties(title=alt.Title(self.title, anchor="start"), background="white", padding=12))
 
 
