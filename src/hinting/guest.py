@@ -19,9 +19,10 @@ from hinting._core.mm.views import pagetypeinfo
 from hinting._core.strategies.hooks import Strategy
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
-from hinting.errors import GuestError, SnapshotError, StrategyError
+from hinting.errors import GuestError, PageError, SnapshotError, StrategyError
 from hinting.gfp import Gfp
 from hinting.guests import THP_LEAST_PAGES, THP_MODES, MemoryMap, memory_map
+from hinting.kinds import items_of, of_kind
 from hinting.recordings.reader import Recording
 from hinting.snapshots.snapshot import Snapshot, attach, open_snapshot
 from hinting.strategies import StrategySpec, find
@@ -58,9 +59,9 @@ class Guest:
     ) -> None:
         if isinstance(vcpus, bool) or not isinstance(vcpus, int) or not 1 <= vcpus <= MAX_CPUS:
             raise GuestError(f"guest vcpus must be between 1 and {MAX_CPUS}, got {vcpus!r}")
-        if thp not in THP_MODES:
+        if not isinstance(thp, str) or thp not in THP_MODES:
             raise GuestError(f"guest thp must be one of {', '.join(THP_MODES)}, got {thp!r}")
-        self._costs = costs if costs is not None else load_costs()
+        self._costs = load_costs() if costs is None else of_kind(CostProfile, costs, "guest costs", "a cost profile", GuestError)
         self._map = memory_map(size_pages(memory, "guest memory"), self._costs)
         self._kernel = kernels.load(kernel)
         self._thp = thp if self._map.managed_at_boot >= THP_LEAST_PAGES else "never"
@@ -216,7 +217,7 @@ class Guest:
 
     def free_list(self, pfns: Iterable[int], cpu: int = 0) -> None:
         """Free single pages as one list, as the exit of a process does; all of them or, if one is wrong, none (PageError)."""
-        self._allocator.free_list(pfns, cpu)
+        self._allocator.free_list(items_of(pfns, "pfns", "a sequence of integers", PageError), cpu)
 
     def alloc_many(self, n: int, order: int = 0, gfp: Gfp | int = gfp_module.KERNEL, cpu: int = 0) -> np.ndarray:
         """First pfns of up to n blocks, uint32 of shape (n,), chosen one after the other as by alloc.

@@ -11,6 +11,7 @@ from hinting._core.host.host import HostMemory
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HostError, SnapshotError
+from hinting.kinds import items_of, of_kind
 from hinting.policies.host import HostPolicy, find_policy
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 
@@ -141,8 +142,10 @@ class Host:
         zswap: bool = False,
         policy: HostPolicy | str | None = None,
     ) -> None:
+        if swap_device is not None:
+            of_kind(str, swap_device, "host swap_device", "a name", HostError)
         _refuse_unmodelled(lru, ksm, zswap, swap_device)
-        self.costs = costs if costs is not None else load_costs()
+        self.costs = load_costs() if costs is None else of_kind(CostProfile, costs, "host costs", "a cost profile", HostError)
         frames = size_pages(memory, "host memory")
         self.policy = find_policy(policy) if isinstance(policy, str) else policy
         if self.policy is not None and not isinstance(self.policy, HostPolicy):
@@ -175,7 +178,7 @@ class Host:
             swappiness=swappiness,
             page_cluster=page_cluster,
             page_cache_frames=size_pages(page_cache, "host page cache"),
-            effects=effects,
+            effects=items_of(effects, "host effects", "a list of names", HostError),
         )
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -186,6 +189,7 @@ class Host:
 
         limits: what the cgroup may have. Raises HostError or UnitError naming the limit that contradicts itself.
         """
+        limits = of_kind(Limits, limits, "limits", "hinting.Limits", HostError)
         return self.memory.add_group(**limits.frames())  # type: ignore[arg-type]
 
     def used_bytes(self) -> int:

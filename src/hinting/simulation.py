@@ -15,6 +15,7 @@ from hinting.costs.cards import HOST, cards
 from hinting.errors import AdmissionError, HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
+from hinting.kinds import of_kind
 from hinting.policies.serve import Served
 from hinting.survey import survey
 from hinting.units import parse_duration
@@ -80,7 +81,7 @@ class Simulation:
     ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise HintingError(f"simulation seed must be a whole number, 0 or more, got {seed!r}")
-        self.host = host
+        self.host = of_kind(Host, host, "simulation host", "a hinting.Host")
         self._seed = int(seed)
         self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
@@ -142,7 +143,7 @@ class Simulation:
         other's holds of the guest's zone lock. Raises HostError if the host has no memory
         for the VMM, AdmissionError if its policy does not admit the guest.
         """
-        guest.check_launchable()
+        of_kind(Guest, guest, "guest", "a hinting.Guest").check_launchable()
         poll_ns = check_transport(transport, poll)
         made_of = check_backing(backing, locked, self.host, guest)
         if transport == "virtio-iothread" and vmm == "qemu":

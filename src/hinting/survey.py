@@ -12,6 +12,8 @@ __all__ = ["AUTO", "survey"]
 AUTO = "auto"
 _AUTO_NS = 20_000_000
 _AUTO_MOST = 257
+#: Below it a run of seconds takes millions of samples of every pageblock.
+_LEAST_NS = 10_000
 
 
 def survey(every: int | str | None) -> Survey | None:
@@ -21,6 +23,6 @@ def survey(every: int | str | None) -> Survey | None:
     if every == AUTO:
         return Survey(_AUTO_NS, _AUTO_MOST)
     interval = parse_duration(every, "memory_map")
-    if interval < 1:
-        raise HintingError(f"memory_map must be longer than 0, or {AUTO!r}, got {every!r}")
+    if interval < _LEAST_NS:
+        raise HintingError(f"memory_map must be 10us or longer, or {AUTO!r}, got {every!r}")
     return Survey(interval)

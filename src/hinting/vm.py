@@ -64,6 +64,8 @@ class VM:
 
         ops: of one vCPU, or a list with the rows of each vCPU from `vcpu` on.
         """
+        if isinstance(vcpu, bool) or not isinstance(vcpu, int) or not 0 <= vcpu < self.guest.vcpus:
+            raise GuestError(f"cpu must be between 0 and {self.guest.vcpus - 1}, got {vcpu!r}")
         threads = ops if isinstance(ops, (list, tuple)) else [ops]
         for i, rows in enumerate(threads):
             self.machine.append(rows, vcpu + i)

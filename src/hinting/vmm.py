@@ -59,7 +59,7 @@ def check_transport(transport: str, poll: int | str) -> int:
     """The time of polling, ns."""
     if transport == "shared-bitmap":
         raise HostError("transport: shared-bitmap is how the strategy hyperalloc works by itself; others need a message")
-    if transport not in TRANSPORTS:
+    if not isinstance(transport, str) or transport not in TRANSPORTS:
         raise HostError(f"transport must be one of {', '.join(TRANSPORTS)}, got {transport!r}")
     poll_ns = parse_duration(poll, "poll")
     if poll_ns and transport == "hypercall":

@@ -319,8 +319,11 @@ def program(*rows):
     1
     """
     out = np.zeros(len(rows), OP_DTYPE)
-    for i, (name, values) in enumerate(rows):
-        if name not in OPS:
+    for i, row in enumerate(rows):
+        if not isinstance(row, (tuple, list)) or len(row) != 2 or not isinstance(row[1], dict):
+            raise OpError(f"row {i}: expected an op and its fields, as ('SLEEP', {{'a': 1000}}), got {row!r}")
+        name, values = row
+        if not isinstance(name, str) or name not in OPS:
             raise OpError(f"op {name!r} is unknown, expected one of {', '.join(OPS)}")
         out["op"][i] = OPS[name]
         for field, value in values.items():

@@ -15,7 +15,7 @@ cdef object integer(str name, value, low, high):
     """value as an int within [low, high]."""
     try:
         number = value.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise PageError(f"{name} must be an integer, got {value!r}") from None
     if not low <= number <= high:
         raise PageError(f"{name} must be between {low} and {high}, got {number}")

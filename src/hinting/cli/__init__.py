@@ -62,8 +62,17 @@ def _root(
     pass
 
 
+def _refuse_empty(arguments: list[str]) -> None:
+    """An option that is given nothing, as by an unset variable of a shell: as a path it would be the current folder."""
+    for i, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option.startswith("--") and not value and (equals or arguments[i + 1 : i + 2] == [""]):
+            fail(f"{option}: expected a value, got nothing")
+
+
 def main() -> None:
     """Entry point of the `hinting` command."""
+    _refuse_empty(sys.argv[1:])
     try:
         sys.exit(app(standalone_mode=False))
     except HintingError as error:

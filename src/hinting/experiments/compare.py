@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hinting.errors import StrategyError
 from hinting.experiments.result import ArmResult
 from hinting.experiments.run import launches, run
+from hinting.kinds import items_of, of_kind
 from hinting.metrics import metrics
 from hinting.scenarios import Scenario
 from hinting.scenarios.assign import strategy_table
@@ -76,7 +78,9 @@ def compare(
     document = plan.document()
     labels = None
     if strategies is not None:
-        choices = [parse_choice(choice) if isinstance(choice, str) else choice for choice in strategies]
+        choices = [parse_choice(choice) if isinstance(choice, str) else of_kind(
+            Choice, choice, "a strategy", "text or a Choice", StrategyError)
+            for choice in items_of(strategies, "strategies", "a list", StrategyError)]
         labels = [choice.label for choice in choices]
         document["strategy"] = [strategy_table(choice) for choice in choices]
     plan = Scenario.from_document(document, {**(changes or {}), **({} if seed is None else {"seed": seed})}, label=plan.name)

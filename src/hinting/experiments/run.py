@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hinting._core.costs import Costs
-from hinting.errors import AdmissionError, HostError
+from hinting.errors import AdmissionError, HostError, ScenarioError
 from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
 from hinting.guest import Guest
 from hinting.host import Host
+from hinting.kinds import items_of
 from hinting.scenarios import Scenario
 from hinting.scenarios.tables import GuestsTable
 from hinting.simulation import Simulation
@@ -48,7 +49,8 @@ def run(
     if not isinstance(scenario, Scenario):
         scenario = Scenario.load(scenario)
     if strategy is not None or seed is not None:
-        names = None if strategy is None else [strategy] if isinstance(strategy, str) else list(strategy)
+        names = None if strategy is None else [strategy] if isinstance(strategy, str) else items_of(
+            strategy, "strategy", "a name or a list of names", ScenarioError)
         scenario = scenario.changed({} if seed is None else {"seed": seed}, names)
     arms: list[ArmResult] = []
     for label in scenario.arms():

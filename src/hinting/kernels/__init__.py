@@ -19,23 +19,32 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: [int(part) for part in name.partition("-")[2].split(".")]))
 
 
-@cache
 def table(name: str) -> dict:
     """The parsed data file of a profile, by its name.
 
     Raises KernelError for an unknown one.
     """
-    if name not in names():
+    if not isinstance(name, str) or name not in names():
         raise KernelError(f"kernel: unknown profile {name!r}, expected one of {', '.join(names())}")
-    return tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text())
+    return _read(name)
 
 
 @cache
+def _read(name: str) -> dict:
+    return tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text())
+
+
 def load(name: str) -> Kernel:
     """The profile `name` for the cores, e.g. "linux-6.1".
 
     Raises KernelError for an unknown name.
     """
+    table(name)
+    return _made(name)
+
+
+@cache
+def _made(name: str) -> Kernel:
     return Kernel(name, table(name))
 
 
@@ -44,7 +53,7 @@ def for_release(release: str) -> str:
 
     Raises KernelError if no profile does.
     """
-    for name in names():
+    for name in names() if isinstance(release, str) else ():
         for prefix in table(name)["version_prefixes"]:
             if release == prefix or release.startswith((prefix + ".", prefix + "-", prefix + " ")):
                 return name

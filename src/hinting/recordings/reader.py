@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from hinting import kernels
 from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting.errors import RecordingError
+from hinting.kinds import path_of
 from hinting.recordings.meta import check_meta
 
 __all__ = ["EVENT_COLUMNS", "NO_MEMORY", "Recording", "is_recording"]
@@ -87,7 +88,7 @@ class Recording:
 
         Raises RecordingError naming the file and the key that is missing or wrong.
         """
-        folder = Path(path)
+        folder = path_of(path, "recording", RecordingError)
         if not folder.is_dir():
             raise RecordingError(f"{folder}: not a folder, expected a recording with meta.json and events.parquet")
         file = folder / "meta.json"

@@ -16,6 +16,7 @@ from hinting._core.engine.replay_state import StateReplay
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.check import check
 from hinting.errors import CheckError, HintingError, RecordingError
+from hinting.kinds import of_kind
 from hinting.recordings.explain import explain, explain_decision
 from hinting.recordings.hinting_kinds import KINDS, HintingKind, kind_of
 from hinting.recordings.reader import NO_MEMORY, Recording
@@ -190,7 +191,7 @@ def replay(recording: Recording, level: str = "request", *, check_every: int = 0
     """
     if level not in LEVELS:
         raise HintingError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")
-    columns = recording.events
+    columns = of_kind(Recording, recording, "recording", "a hinting.recordings.Recording", RecordingError).events
     events, order = Events(columns, recording.types), np.arange(len(columns["type"]))
     if level != "state":
         order = effect_order(events, recording.ncpus)

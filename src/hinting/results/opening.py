@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hinting.errors import ResultsError
+from hinting.kinds import path_of
 from hinting.results.files import PROVENANCE
 from hinting.results.folder import Results
 from hinting.results.reading import read_json
@@ -27,7 +28,7 @@ def open(path: str | Path) -> Results:
     >>> results.arrow("guests")["strategy"].unique().to_pylist()
     ['none']
     """
-    folder = Path(path)
+    folder = path_of(path, "output folder", ResultsError)
     about = read_json(folder / PROVENANCE, f"{folder}: no output folder of hinting run, compare, sweep, tune or reproduce")
     kind = about.get("kind")
     if kind == "sweep":  # pyarrow.dataset and sqlite3 are not loaded before they are needed

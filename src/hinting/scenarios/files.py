@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hinting.errors import ScenarioError
+from hinting.kinds import path_of
 
 __all__ = ["names", "read", "text"]
 
@@ -30,7 +31,7 @@ def text(name: str, package: str = __package__, kind: str = "scenario") -> str:
 
 def read(source: str | Path, package: str = __package__, kind: str = "scenario") -> tuple[str, str, dict[str, Any]]:
     """(what errors call it, name, document) of a file or of a built-in scenario."""
-    path = Path(source)
+    path = path_of(source, kind, ScenarioError)
     if isinstance(source, Path) or path.suffix == ".toml" or len(path.parts) > 1:
         try:
             content = path.read_bytes().decode()

@@ -13,6 +13,7 @@ from hinting import kernels
 from hinting.errors import HintingError, ScenarioError
 from hinting.guest import Guest
 from hinting.guests import memory_map
+from hinting.kinds import items_of, of_kind
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
 from hinting.scenarios.fleet import expanded
@@ -139,8 +140,11 @@ class Scenario(Table):
         and what is legal.
         """
         try:
-            changed, paths = apply(dict(document), changes or {}, cls.legal_keys())
-            changed = assign_strategies(changed, strategies, paths.pop("strategies", {}))
+            document = dict(of_kind(Mapping, document, "a scenario", "a table"))  # type: ignore[type-abstract]
+            changed, paths = apply(document, of_kind(Mapping, changes or {}, "changes", "a table"),  # type: ignore[type-abstract]
+                                   cls.legal_keys())
+            names = None if strategies is None else items_of(strategies, "strategies", "a list of names", ScenarioError)
+            changed = assign_strategies(changed, names, paths.pop("strategies", {}))
         except ScenarioError as error:
             raise ScenarioError(f"{label}: {error}") from None
         try:

@@ -14,6 +14,7 @@ from hinting._core.mm.allocator import Allocator
 from hinting.costs import CostProfile
 from hinting.errors import HintingError, SnapshotError, StrategyError
 from hinting.guests import MemoryMap
+from hinting.kinds import path_of
 from hinting.recordings.reader import Recording, is_recording
 from hinting.snapshots.file import read_file, write_file
 from hinting.snapshots.header import Header, header_of, parse_header
@@ -81,7 +82,7 @@ class Snapshot:
 
         The file appears whole or not at all. Raises SnapshotError if it cannot be written.
         """
-        write_file(Path(path), *self._parts())
+        write_file(path_of(path, "snapshot file", SnapshotError), *self._parts())
 
     @classmethod
     def load(cls, path: str | Path) -> Snapshot:
@@ -90,7 +91,7 @@ class Snapshot:
         Raises SnapshotError, naming file, field and reason, for a file that is damaged, truncated, contradictory or
         of a newer version.
         """
-        header, arrays = read_file(Path(path))
+        header, arrays = read_file(path_of(path, "snapshot file", SnapshotError))
         return cls._from_parts(header, arrays, str(path))
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hinting._core.strategies.hooks import Strategy
 from hinting.errors import HintingError, StrategyError
+from hinting.kinds import of_kind
 from hinting.parameters import Parameter, Parameters, parameter, read
 from hinting.strategies import plugins
 
@@ -94,7 +95,8 @@ def find(name: str, parameters: Mapping[str, Any] | None = None) -> StrategySpec
 
     None for "none". Text values are read as the parameter's type. Raises StrategyError naming what is unknown and what is legal.
     """
-    given = dict(parameters or {})
+    of_kind(str, name, "strategy", "a name", StrategyError)
+    given = dict(of_kind(Mapping, parameters or {}, f"strategy {name}: parameters", "a table", StrategyError))  # type: ignore[type-abstract]
     if name == "none":
         if given:
             raise StrategyError(f"strategy none has no parameters, got {', '.join(given)}")

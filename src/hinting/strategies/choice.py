@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hinting.errors import StrategyError
+from hinting.kinds import of_kind
 from hinting.strategies.base import StrategySpec, find
 
 __all__ = ["Choice", "parse_choice"]
@@ -42,7 +43,7 @@ def parse_choice(text: str) -> Choice:
     >>> parse_choice("v8:entries=500").parameters
     {'entries': '500'}
     """
-    match = _TEXT.fullmatch(text)
+    match = _TEXT.fullmatch(of_kind(str, text, "a strategy", "text such as 'v8:entries=500'", StrategyError))
     parameters: dict[str, str] = {}
     for part in match["parameters"].split(",") if match is not None and match["parameters"] else ():
         key, equals, value = part.partition("=")

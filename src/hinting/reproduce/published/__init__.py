@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hinting.errors import ReproduceError
+from hinting.kinds import items_of
 from hinting.reproduce.measures import MEASURES
 from hinting.scenarios.values import Table, refuse
 
@@ -125,8 +126,8 @@ def select(names: Sequence[str] = ()) -> tuple[Experiment, ...]:
     for table in experiments():
         for key in (table.name, table.number):
             legal.setdefault(key, []).append(table)
-    for name in names:
-        if name not in legal:
+    for name in items_of(names, "experiments", "a list of names", ReproduceError):
+        if not isinstance(name, str) or name not in legal:
             raise ReproduceError(f"unknown experiment {name!r}, expected one of {', '.join(legal)}")
     chosen = {table.name for name in names for table in legal[name]}
     return tuple(table for table in experiments() if not chosen or table.name in chosen)
