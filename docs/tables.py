@@ -13,12 +13,12 @@ from rich.console import Console
 
 from hinting import Guest, Host, Simulation, strategies
 from hinting.experiments import compare, run
-from hinting.experiments.published import resize_speed
 from hinting.metrics import metrics, sections, series
 from hinting.recordings import Recording, is_recording, replay
 from hinting.reports.compare_files import write_comparison
 from hinting.reports.compare_text import print_comparison
 from hinting.reports.files import write_result
+from hinting.reproduce import reproduce
 from hinting.results.files import prepare_folder
 from hinting.scenarios import Scenario
 from hinting.units import format_gib
@@ -55,10 +55,10 @@ def seed_table() -> str:
 
 def resize_speed_table() -> str:
     lines = ["| mechanism, step | published | emulated | deviation | within 15 % |", "|---|---|---|---|---|"]
-    for row in resize_speed.rows():
+    for row in reproduce(["resize-speed"]).rows:
         name = row.id.removeprefix("resize-speed/").replace("/", ", ")
-        good = "yes" if row.is_reproduced else "no"
-        lines.append(f"| {name} | {row.published:g} | {row.emulated:.3g} | {row.deviation:+.0%} | {good} |")
+        good = "yes" if row.within else "no"
+        lines.append(f"| {name} | {row.published:g} | {row.emulated:.3g} | {row.error:+.0%} | {good} |")
     return "\n".join(lines) + "\n"
 
 

@@ -7,10 +7,11 @@ memory back; and a KVM host that overcommits its memory.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hinting import gfp, kernels, strategies, workloads
+from hinting import gfp, kernels, policies, strategies, workloads
 from hinting.errors import HintingError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
+from hinting.policies import policy
 from hinting.simulation import Simulation
 from hinting.snapshots import Snapshot
 from hinting.strategies import parameter, strategy
@@ -37,6 +38,8 @@ __all__ = [
     "kernels",
     "open",
     "parameter",
+    "policies",
+    "policy",
     "run",
     "strategies",
     "strategy",

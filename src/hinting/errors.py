@@ -1,6 +1,7 @@
 """Every error that bad input can raise. All are `ValueError`s, so one `except ValueError` catches them."""
 
 __all__ = [
+    "AdmissionError",
     "CalibrationError",
     "CheckError",
     "CostError",
@@ -10,6 +11,7 @@ __all__ = [
     "KernelError",
     "OpError",
     "PageError",
+    "PolicyError",
     "RecordingError",
     "ReproduceError",
     "ResultsError",
@@ -41,6 +43,14 @@ class CostError(HintingError):
 
 class CalibrationError(HintingError):
     """A machine that cannot be measured, or a place where no profile can be written."""
+
+
+class PolicyError(HintingError):
+    """A policy of the host that is wrong, or that was stopped while it ran."""
+
+
+class AdmissionError(HintingError):
+    """A guest that the host's policy does not admit."""
 
 
 class PageError(HintingError):

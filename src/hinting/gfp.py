@@ -81,7 +81,11 @@ TRANSHUGE_LIGHT = _gfp("TRANSHUGE_LIGHT", "HARDWALL", "IO", "FS", "HIGHMEM", "MO
 
 
 def value(gfp: Gfp | int, kernel: Kernel) -> int:
-    """The number of a request in the numbering of a kernel."""
+    """The number of a request in the numbering of a kernel.
+
+    gfp: one of this module, or such a number, which is returned as it is. Raises PageError for anything else, and for
+    a name with a bit that the kernel has not.
+    """
     if isinstance(gfp, Gfp):
         unknown = gfp.bits - kernel.gfp.keys()
         if unknown:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hinting import gfp as gfp_module
 from hinting import kernels, procfs
+from hinting._core.limits import MAX_CPUS
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.boot import free_memory, zones_of
 from hinting._core.mm.check import isolated_pages
@@ -24,7 +25,7 @@ from hinting.guests import THP_LEAST_PAGES, THP_MODES, MemoryMap, memory_map
 from hinting.recordings.reader import Recording
 from hinting.snapshots.snapshot import Snapshot, attach, open_snapshot
 from hinting.strategies import StrategySpec, find
-from hinting.units import size_pages
+from hinting.units import PAGE_BYTES, size_pages
 
 __all__ = ["Guest"]
 
@@ -55,8 +56,8 @@ class Guest:
         thp: str = "always",
         costs: CostProfile | None = None,
     ) -> None:
-        if isinstance(vcpus, bool) or not isinstance(vcpus, int) or not 1 <= vcpus <= 256:
-            raise GuestError(f"guest vcpus must be between 1 and 256, got {vcpus!r}")
+        if isinstance(vcpus, bool) or not isinstance(vcpus, int) or not 1 <= vcpus <= MAX_CPUS:
+            raise GuestError(f"guest vcpus must be between 1 and {MAX_CPUS}, got {vcpus!r}")
         if thp not in THP_MODES:
             raise GuestError(f"guest thp must be one of {', '.join(THP_MODES)}, got {thp!r}")
         self._costs = costs if costs is not None else load_costs()
@@ -200,30 +201,36 @@ class Guest:
         return self._allocator.alloc(order, gfp_module.value(gfp, self._kernel), cpu)
 
     def alloc_bulk(self, n: int, gfp: Gfp | int = gfp_module.KERNEL, cpu: int = 0) -> list[int]:
-        """Up to n single pages by the bulk interface; KernelError for a kernel without it (5.0)."""
+        """pfns of up to n single pages by the bulk interface, all served by the page lists of one CPU.
+
+        gfp, cpu: as for alloc. Raises KernelError for a kernel without it (5.0).
+        """
         return self._allocator.bulk(gfp_module.value(gfp, self._kernel), n, cpu)
 
     def free(self, pfn: int, order: int = 0, cpu: int = 0) -> None:
-        """Free a block that alloc returned, with the same order."""
+        """Free a block that alloc returned, with the same order; it goes to the page lists of this CPU, or merges.
+
+        Raises PageError, with nothing changed, unless pfn is the first page of an allocated block of this order.
+        """
         self._allocator.free(pfn, order, cpu)
 
     def free_list(self, pfns: Iterable[int], cpu: int = 0) -> None:
-        """Free single pages as one list, as the exit of a process does."""
+        """Free single pages as one list, as the exit of a process does; all of them or, if one is wrong, none (PageError)."""
         self._allocator.free_list(pfns, cpu)
 
     def alloc_many(self, n: int, order: int = 0, gfp: Gfp | int = gfp_module.KERNEL, cpu: int = 0) -> np.ndarray:
-        """First pfns of up to n blocks as uint32, chosen one after the other as by alloc.
+        """First pfns of up to n blocks, uint32 of shape (n,), chosen one after the other as by alloc.
 
-        The array ends early at the first block for which the kernel would have to reclaim or fail.
+        order, gfp, cpu: as for alloc. The array ends early at the first block for which the kernel would have to reclaim or fail.
         """
         return alloc_many(self._allocator, n, order, gfp_module.value(gfp, self._kernel), cpu)
 
     def free_many(self, pfns: Sequence[int] | np.ndarray, order: int = 0, cpu: int = 0) -> None:
-        """Free blocks of one order, one after the other as by free; all of them or, if one is wrong, none."""
+        """Free blocks of one order, one after the other as by free; all of them or, if one is wrong, none (PageError)."""
         free_many(self._allocator, pfns, order, cpu)
 
     def split(self, pfn: int, order: int) -> None:
-        """Turn an allocated block into 2^order single pages that are freed one by one."""
+        """Turn an allocated block into 2^order single pages that are freed one by one; PageError if it is none."""
         self._allocator.split(pfn, order)
 
     def drain(self, cpu: int | None = None) -> None:
@@ -268,7 +275,7 @@ class Guest:
         return sum(self._allocator.zone_state(zone)["free"] for zone in self._allocator.zones())
 
     def page(self, pfn: int) -> str:
-        """What a page is, in words."""
+        """What a page is, in words: "free (a block of order 9)", "allocated (a block of order 0)", ..."""
         return self._allocator.page(pfn)
 
     def check(self) -> None:
@@ -287,10 +294,11 @@ class Guest:
     @property
     def memory_bytes(self) -> int:
         """Configured RAM as the firmware shows it; the first page is never RAM."""
-        return (self._map.pages + 1) * 4096
+        return (self._map.pages + 1) * PAGE_BYTES
 
     @property
     def vcpus(self) -> int:
+        """CPUs, each with page lists of its own."""
         return self._allocator.ncpus
 
     @property
@@ -300,10 +308,12 @@ class Guest:
 
     @property
     def thp(self) -> str:
+        """Transparent huge pages: "always" or "never"."""
         return self._thp
 
     @property
     def costs(self) -> CostProfile:
+        """The cost profile that the footprint of boot is from."""
         return self._costs
 
     @property

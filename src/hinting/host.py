@@ -11,6 +11,7 @@ from hinting._core.host.host import HostMemory
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HostError, SnapshotError
+from hinting.policies.host import HostPolicy, find_policy
 from hinting.units import PAGE_BYTES, parse_duration, parse_size, size_pages
 
 __all__ = ["DEFAULT_BASE", "EFFECTS", "HUGEPAGE_SIZES", "Effect", "Host", "Limits", "pool_pages"]
@@ -99,7 +100,8 @@ class Host:
     "hdd", timed by the cost profile. swap_tails: read latencies have a tail. swappiness: vm.swappiness, 0 to 200.
     page_cluster: vm.page-cluster, log2 of the most pages read at once. page_cache: clean page cache beside `base` that
     reclaim may drop; needs swap. effects: what swapping behind the guests' backs costs, see docs/host.md. lru, ksm,
-    zswap: what a kernel may also have and this host has not; anything but the default is refused.
+    zswap: what a kernel may also have and this host has not; anything but the default is refused. policy: what becomes of
+    reports and who gives memory, a policy or the name of one; see hinting.policy.
 
     Raises HostError or UnitError naming the argument.
 
@@ -137,10 +139,14 @@ class Host:
         lru: str = "two-list",
         ksm: bool = False,
         zswap: bool = False,
+        policy: HostPolicy | str | None = None,
     ) -> None:
         _refuse_unmodelled(lru, ksm, zswap, swap_device)
         self.costs = costs if costs is not None else load_costs()
         frames = size_pages(memory, "host memory")
+        self.policy = find_policy(policy) if isinstance(policy, str) else policy
+        if self.policy is not None and not isinstance(self.policy, HostPolicy):
+            raise HostError(f"host policy: expected a policy or the name of one, got {policy!r}")
         base_frames = -(-parse_size(base, "host base") // PAGE_BYTES)
         if base_frames >= frames:
             raise HostError(f"host memory: {memory!r} is smaller than the host's own needs (base {base!r})")
@@ -176,7 +182,10 @@ class Host:
         raise SnapshotError("a host cannot be copied, pickled or saved: make a new one with the same arguments")
 
     def add_group(self, limits: Limits) -> int:
-        """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches."""
+        """Make a memory cgroup: of a guest, or a slice that several guests share. Returns its number, for launches.
+
+        limits: what the cgroup may have. Raises HostError or UnitError naming the limit that contradicts itself.
+        """
         return self.memory.add_group(**limits.frames())  # type: ignore[arg-type]
 
     def used_bytes(self) -> int:
@@ -185,14 +194,17 @@ class Host:
 
     @property
     def memory_bytes(self) -> int:
+        """All memory of the host."""
         return self.memory.frames_total * PAGE_BYTES
 
     @property
     def base_bytes(self) -> int:
+        """What the host itself needs."""
         return self.memory.base_frames * PAGE_BYTES
 
     @property
     def swap_bytes(self) -> int:
+        """Size of the swap device, 0 for none."""
         return self.memory.swap[0] * PAGE_BYTES
 
     @property

@@ -24,12 +24,14 @@ _STOP, _DONE = 0, 1
 
 @dataclass(frozen=True)
 class Round:
-    """One round. to_send: pages in its bitmap at its begin. sent, zero, skipped: data pages sent, pages without a frame
-    (announced, not sent), data pages that hints spared. ended_s: emulated time of its end.
+    """One round. to_send: pages in its bitmap at its begin. sent, zero, skipped: data pages sent, pages that were never backed
+    (announced, not sent), data pages that hints spared. read: of those sent, pages that the host had swapped out and read
+    back. ended_s: emulated time of its end.
     """
 
     to_send: int
     sent: int
+    read: int
     zero: int
     skipped: int
     ended_s: float
@@ -40,6 +42,7 @@ class Migration:
 
     Every page of RAM is in the first round, what was written meanwhile in each further one. When what is left can be sent
     within the downtime, or after max_rounds, the guest stops and the rest is sent; here it only goes on, on this host.
+    Pages that the host has swapped out are read back one by one before they are sent, and stay in memory.
     Follows QEMU 8.2 (ram_save_iterate); post-copy, compression and throttling of the guest are not emulated.
     """
 
@@ -61,8 +64,9 @@ class Migration:
         self.done_s: float | None = None
         self.final_pages = 0
         self._carry = 0.0
+        self._late_ns = 0.0
         self._id = FIRST_ID - 1
-        self._before = {"sent": 0, "zero": 0, "skipped": 0}
+        self._before = {"sent": 0, "read": 0, "zero": 0, "skipped": 0}
         self._backing = vm.machine.backing
         self._backing.start_migration(vm.guest.memory_map.ram)
         self._begin_round()
@@ -70,6 +74,7 @@ class Migration:
 
     @property
     def is_done(self) -> bool:
+        """Whether the guest runs at its destination."""
         return self.done_s is not None
 
     @property
@@ -108,19 +113,37 @@ class Migration:
         self.rounds.append(Round(to_send=self._to_send, ended_s=self.simulation.now, **done))
         self._before = {name: now[name] for name in self._before}
 
+    def _send(self, pages: int) -> None:
+        """A tick's share; a read from swap that took longer is missing in the next ticks."""
+        within = TICK_NS - self._late_ns
+        took = self.vm.machine.send_pages(pages, within) if within > 0 else 0.0
+        self._late_ns = max(took - within, 0.0)
+
+    def _send_rest(self) -> None:
+        """The guest stands still: all that is left goes out at once."""
+        self._backing.begin_round()
+        self._backing.end_round()
+        while self.vm.is_running and self._backing.migration["left"]:
+            self.vm.machine.send_pages(1 << 40, float("inf"))
+        if self.vm.is_running:
+            self.final_pages = self._backing.migration["sent"] - self._before["sent"]
+
     def _tick(self) -> None:
         if not self.vm.is_running:
             self._finish()
             return
         budget = self.bandwidth * TICK_NS / 10**9 / PAGE_BYTES + self._carry
         self._carry = budget - int(budget)
-        self._backing.send_pages(int(budget))
+        self._send(int(budget))
+        if not self.vm.is_running:
+            self._finish()
+            return
         now = self._backing.migration
         if now["left"]:
             return
         self._end_round()
         if now["written"] * PAGE_BYTES <= self.bandwidth * self.downtime_ns / 10**9 or len(self.rounds) >= self.max_rounds:
-            self.final_pages = now["written"]
+            self._send_rest()
             self._finish()
         else:
             self._begin_round()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hinting import kernels
+from hinting._core.limits import NR_ORDERS, PAGEBLOCK_PAGES
+from hinting._core.mm.boot import SECTION_PAGES
 
 if TYPE_CHECKING:
     from hinting.guest import Guest
@@ -22,9 +24,6 @@ __all__ = ["MIGRATETYPES", "ZONES", "buddyinfo_text", "pagetypeinfo_text", "zone
 ZONES = ("DMA", "DMA32", "Normal", "Movable", "Device")
 MIGRATETYPES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
 
-_ORDERS = 11
-_BLOCK_PAGES = 512
-_SECTION_PAGES = 32768
 
 
 def _populated(guest: Guest) -> list[int]:
@@ -50,8 +49,8 @@ def pagetypeinfo_text(guest: Guest) -> str:
     def count(n: int) -> str:
         return f">{cap:6d} " if cap and n >= cap else f"{n:6d} "
 
-    lines = ["Page block order: 9", f"Pages per block:  {_BLOCK_PAGES}", ""]
-    lines.append(f"{'Free pages count per migrate type at order':<43} " + "".join(f"{o:6d} " for o in range(_ORDERS)))
+    lines = ["Page block order: 9", f"Pages per block:  {PAGEBLOCK_PAGES}", ""]
+    lines.append(f"{'Free pages count per migrate type at order':<43} " + "".join(f"{o:6d} " for o in range(NR_ORDERS)))
     for zone in _populated(guest):
         for mt, name in enumerate(MIGRATETYPES):
             counts = "".join(count(int(n)) for n in blocks[zone, mt])
@@ -65,14 +64,14 @@ def pagetypeinfo_text(guest: Guest) -> str:
 def _pageblocks(guest: Guest) -> Iterator[tuple[int, list[int]]]:
     """Pageblocks by migratetype of each zone; those of a 128 MiB section without RAM do not exist."""
     types = np.asarray(guest.allocator.block_types())
-    present = np.zeros(guest.allocator.npfn // _SECTION_PAGES + 1, bool)
+    present = np.zeros(guest.allocator.npfn // SECTION_PAGES + 1, bool)
     for first, end in guest.memory_map.ram:
-        present[first // _SECTION_PAGES : (end - 1) // _SECTION_PAGES + 1] = True
+        present[first // SECTION_PAGES : (end - 1) // SECTION_PAGES + 1] = True
     for zone in _populated(guest):
         state = guest.allocator.zone_state(zone)
-        pfns = np.arange(state["start"], state["end"], _BLOCK_PAGES)
-        pfns = pfns[present[pfns // _SECTION_PAGES]]
-        yield zone, np.bincount(types[pfns // _BLOCK_PAGES], minlength=len(MIGRATETYPES)).tolist()
+        pfns = np.arange(state["start"], state["end"], PAGEBLOCK_PAGES)
+        pfns = pfns[present[pfns // SECTION_PAGES]]
+        yield zone, np.bincount(types[pfns // PAGEBLOCK_PAGES], minlength=len(MIGRATETYPES)).tolist()
 
 
 def zoneinfo(guest: Guest) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,10 @@ from hinting import gfp, kernels
 from hinting._core.costs import Costs
 from hinting._core.engine.simulation import Engine
 from hinting.costs.cards import HOST, cards
-from hinting.errors import HintingError, HostError, SnapshotError
+from hinting.errors import AdmissionError, HintingError, HostError, SnapshotError
 from hinting.guest import Guest
 from hinting.host import Host, Limits
+from hinting.policies.serve import Served
 from hinting.survey import survey
 from hinting.units import parse_duration
 from hinting.vm import END_NS, VM
@@ -58,7 +59,7 @@ class Simulation:
     time between samples of the guests' memory, or "auto" for at most 256 of them, evenly spread; it changes nothing else.
     The run is deterministic: same arguments, same results.
 
-    vms: the guests, in the order of launch. policies: of the host, which set balloon targets (see hinting.policies).
+    vms: the guests, in the order of launch. policies: those that set balloon targets (see hinting.policies).
 
     >>> from hinting import Guest, Host, Simulation, workloads
     >>> sim = Simulation(Host("4GiB"), seed=1)
@@ -83,6 +84,7 @@ class Simulation:
         self._seed = int(seed)
         self._seeds = np.random.SeedSequence(self._seed)
         self._costs = Costs(host.costs)
+        self._served = Served(host.policy) if host.policy is not None else None
         self.engine = Engine(
             host.memory,
             slice_ns=SLICE_NS,
@@ -91,6 +93,7 @@ class Simulation:
             logs=spans,
             cards=cards(host.costs, self._seed, HOST),
             survey=survey(memory_map),
+            policy=self._served.core if self._served is not None else None,
         )
         self.vms: list[VM] = []
         self.policies: list[Policy] = []
@@ -99,6 +102,8 @@ class Simulation:
         self.used_bytes_at_start = host.used_bytes()
         #: Launches for which the host had no memory.
         self.failed_launches = 0
+        if self._served is not None:
+            self._served.begin(self)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SnapshotError("a simulation cannot be copied, pickled or saved: run it again with the same seed, or keep the "
@@ -134,8 +139,8 @@ class Simulation:
         sleeps. backing: what RAM is made of, "anonymous", "memfd" (shared), "hugetlb-2M" or "hugetlb-1G" (huge pages of the
         host's pool). prealloc: all of it is backed before the guest starts. locked: that, and it stays, as with locked memory
         or an assigned device: never evicted, and no balloon or report gives anything back. lock_contention: vCPUs wait for each
-        other's holds of the guest's zone lock. Raises HostError if the host has no
-        memory for the VMM.
+        other's holds of the guest's zone lock. Raises HostError if the host has no memory
+        for the VMM, AdmissionError if its policy does not admit the guest.
         """
         guest.check_launchable()
         poll_ns = check_transport(transport, poll)
@@ -145,6 +150,8 @@ class Simulation:
         frames = vmm_frames(self._costs, guest.vcpus, vmm, iothreads, graphics)
         self.host.memory.now_ns = self.now_ns
         try:
+            if self._served is not None:
+                self._served.admit(guest.memory_map.pages)
             ram = self.host.memory.add_guest(
                 guest.memory_map.npfn,
                 frames,
@@ -156,7 +163,7 @@ class Simulation:
                 locked=locked,
             )
             vmm_ns = populate(ram, guest.memory_map.ram) if prealloc or locked else 0.0
-        except HostError:
+        except (HostError, AdmissionError):
             self.failed_launches += 1
             raise
         kernel = guest.allocator.kernel

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
+from hinting._core.limits import PAGE_BYTES
 from hinting.errors import UnitError
 
 __all__ = ["PAGE_BYTES", "format_gib", "parse_duration", "parse_size", "size_pages"]
-
-#: Bytes of a page.
-PAGE_BYTES = 4096
 
 _SIZES = {"": 1, "b": 1}
 _SIZES |= {f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgtp", start=1)}
@@ -50,6 +48,8 @@ def size_pages(value: int | float | str, name: str = "size") -> int:
 
 def parse_duration(value: int | float | str, name: str = "duration") -> int:
     """Nanoseconds of a duration: a number of ns, or text with ns, us, ms, s, min, h.
+
+    Raises UnitError, naming `name`, for anything else and for negative durations.
 
     >>> parse_duration("2ms")
     2000000

@@ -56,6 +56,15 @@ def test_run_takes_parameters_with_a_strategy_as_compare_does():
     assert [arm["strategy"] for arm in two] == ["v8 entries=128", "v8 entries=64"]
 
 
+def test_run_and_compare_refuse_the_same_strategy_twice():
+    for twice in (["v8", "v8"], ["v8:entries=64", "none", "v8:entries=64"]):
+        arguments = [word for text in twice for word in ("--strategy", text)]
+        said = {command: hinting(command, "seed", *arguments, status=2).stderr for command in ("run", "compare")}
+        assert said["run"] == said["compare"]
+        assert f"strategy.{len(twice) - 1}" in said["run"]
+        assert "is there twice" in said["run"]
+
+
 @pytest.mark.parametrize("text", ["v99", "v8:entries", "v8:entries=1", "v8:entries=5,entries=6", "v8:nothing=1", "none:a=1"])
 def test_run_and_compare_refuse_a_strategy_with_the_same_words(text):
     said = {command: hinting(command, "seed", "--strategy", text, status=2).stderr for command in ("run", "compare")}

@@ -25,8 +25,8 @@ def members(name):
         yield f"{name}.{known}", value
         if inspect.isclass(value) and not issubclass(value, tuple):
             for attribute, member in vars(value).items():
-                callable_member = inspect.isfunction(member) or isinstance(member, (classmethod, staticmethod))
-                if not attribute.startswith("_") and callable_member:
+                documented = inspect.isfunction(member) or isinstance(member, (classmethod, staticmethod, property))
+                if not attribute.startswith("_") and documented:
                     yield f"{name}.{known}.{attribute}", member
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.test_cli import hinting
 from tests.report.browser import Browser
+from tests.sweeps.harness import hinting as in_folder
 
 SMALL = [
     *("--set", "host_memory=6GiB"),
@@ -59,6 +60,76 @@ def sweep_folder(tmp_path_factory) -> Path:
     hinting("sweep", base / "small.toml", "--out", base / "sweep", "--jobs", "2")
     hinting("report", base / "sweep")
     return base / "sweep"
+
+
+TINY = """
+scenario = "seed"
+
+[set]
+host_memory = "5GiB"
+guest_memory = "1GiB"
+program = "256MiB"
+max_guests = 1
+"""
+#: Sweeps whose pages have more or less than others: by name the rest of the file, and the exit status.
+ODD = {
+    "single": ("strategy = 'v8'\n[axes]\n'v8.entries' = [100, 1000]\n", 0),
+    "random": ("[[sample]]\npoints = 20\nmethod = 'random'\n[sample.axes]\nstrategy = ['none', 'v8']\n"
+               "'v8.entries' = { from = 100, to = 10000, log = true }\n'v8.isolate_min_order' = [0, 9]\n", 0),
+    "failing": ("[axes]\nstrategy = ['v8', 'broken.py:Broken']\n'*.entries' = [100, 1000]\n", 1),
+}
+BROKEN = """
+from hinting.strategies import V8
+
+class Broken(V8):
+    def core(self):
+        if self.entries == 1000:
+            raise RuntimeError("no <such> size")
+        return super().core()
+"""
+FRONT = """
+trials = 8
+generation = 4
+
+[axes]
+strategy = ["v8", "page-reporting"]
+"v8.entries" = { from = 100, to = 5000, log = true }
+"page-reporting.delay" = { from = "100ms", to = "10s", log = true }
+
+[objectives]
+memory_returned = "more"
+guest_cpu = "less"
+"""
+
+
+@pytest.fixture(scope="session")
+def odd_folders(tmp_path_factory) -> dict[str, Path]:
+    base = tmp_path_factory.mktemp("odd")
+    (base / "broken.py").write_text(BROKEN)
+    for name, (text, status) in ODD.items():
+        (base / f"{name}.toml").write_text(TINY + text)
+        in_folder("sweep", f"{name}.toml", "--out", name, "--jobs", "2", status=status, cwd=base)
+        in_folder("report", name, cwd=base)
+    return {name: base / name for name in ODD}
+
+
+@pytest.fixture(scope="session")
+def search_folder(tmp_path_factory) -> Path:
+    pytest.importorskip("optuna")
+    base = tmp_path_factory.mktemp("search")
+    head, _, values = TINY.partition("[set]")
+    (base / "front.toml").write_text(f"{head}{FRONT}\n[set]{values}".replace("\n\ntrials", "\ntrials"))
+    in_folder("tune", "front.toml", "--out", "front", "--jobs", "2", cwd=base)
+    in_folder("report", "front", cwd=base)
+    return base / "front"
+
+
+@pytest.fixture(scope="session")
+def reproduce_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "published"
+    hinting("reproduce", "reporting-speed", "memhog-swap", "--workers", "2", "--out", folder)
+    hinting("report", folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,13 @@ def test_the_answer_s_cases():
     b = arm("b", guests_fit=3.0, footprint=4.0, memory_returned=2.0)
     assert answer([a], one_by_one) == "3 guests held on this host; `a` gives nothing back."
     assert answer([a, b], one_by_one) == (
-        "Guests cost the host least with `b`: 4 GiB*min of memory over time, 5 with `a`; `b` gives back 2 GiB."
+        "3 guests held on this host with each strategy; they cost it least with `b`: 4 GiB*min of memory over time, "
+        "5 with `a`; `b` gives back 2 GiB."
+    )
+    slow = arm("slow", guests_fit=3.0, footprint=9.0, elasticity=1.5, memory_returned=8.0, guest_seconds=90.0)
+    soon = arm("soon", guests_fit=3.0, footprint=6.0, elasticity=1.8, memory_returned=0.0, guest_seconds=30.0)
+    assert answer([soon, slow], at_once) == (
+        "Guests cost the host least with `slow`: 1.5 times what they use, over time, 1.8 with `soon`; `slow` gives back 8 GiB."
     )
     more = arm("c", guests_fit=4.0, footprint=9.0, memory_returned=8.0, time_to_return_50=0.25)
     assert answer([a, b, more], one_by_one) == (

@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import hinting as h
 from tests.conftest import ROOT
 from tests.snapshots.test_commands import run
 
@@ -37,7 +38,10 @@ def test_recordings_as_guests(tmp_path, monkeypatch):
     exec(f"from hinting import Guest\nguest = {inline}", names)
     commands = [line[2:] for _, code in blocks("console") for line in code.splitlines()]
     assert all(command.startswith("hinting ") for command in commands)
-    written, shown, buddyinfo = (run(*shlex.split(command)[1:]) for command in commands)
+    (tmp_path / "buddyinfo").write_text(h.Guest("1GiB").buddyinfo_text())
+    written, shown, buddyinfo, kept, fragmented = (run(*shlex.split(command)[1:]) for command in commands)
     assert "written: guest.npz" in written.stderr
     assert "strategy  v8" in shown.stdout
     assert buddyinfo.stdout == names["guest"].buddyinfo_text()
+    assert "written: fragmented.npz" in kept.stderr
+    assert fragmented.stdout == h.Guest("1GiB").buddyinfo_text()

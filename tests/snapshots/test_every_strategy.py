@@ -60,7 +60,8 @@ def test_most_strategies_can_be_saved():
 def test_others_say_that_they_cannot():
     for name in set(ALL) - set(BUILT_IN):
         guest = Guest("2GiB", kernel="linux-6.1", strategy=ALL[name])
-        with pytest.raises(StrategyError, match=f"strategy {name}: the guest cannot be copied or saved"):
+        why = f"strategy {name}: the guest cannot be copied or saved: .*holds nothing of the host"
+        with pytest.raises(StrategyError, match=why):
             guest.snapshot()
 
 

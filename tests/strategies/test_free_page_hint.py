@@ -178,3 +178,100 @@ def test_bad_input():
         vm.migrate()
     with pytest.raises(StrategyError, match="order must be one of 10, 9"):
         strategies.FreePageHint(order=8)
+
+
+def overcommitted():
+    """A guest of which the host has swapped a part out, as another one needs the memory."""
+    sim = h.Simulation(h.Host("1500MiB", swap="2GiB", swap_device="nvme", fragmentation=0.0), seed=1)
+    vm = sim.launch(h.Guest("1GiB"), workload=h.workloads.memhog("700MiB", hold="600s"))
+    sim.run(until="5s")
+    sim.launch(h.Guest("1GiB"), workload=h.workloads.memhog("700MiB", hold="600s"))
+    sim.run(until="10s")
+    return sim, vm
+
+
+def test_pages_in_swap_are_read_back_and_sent():
+    sim, vm = overcommitted()
+    backing = vm.machine.backing
+    swapped = backing.swapped_pages
+    holding = backing.rss_pages + swapped
+    read_before, stalled = backing.counters["swapped_in"], vm.accounts()["guest_stall"]
+    assert swapped > 100 * MIB
+    migration = vm.migrate(bandwidth="4GiB").run()
+    first = migration.rounds[0]
+    assert holding - first.sent in (0, 1)               # page 0 of a huge page is no RAM
+    assert first.sent + first.zero == first.to_send
+    assert first.read >= swapped                        # what is read can push out what comes later
+    assert first.read <= backing.counters["swapped_in"] - read_before
+    sending = holding * 4096 / 2**32
+    assert migration.done_s - migration.started_s > 1.2 * sending     # it waits for the device
+    assert vm.accounts()["guest_stall"] == stalled      # the guest does not
+    sim.check()
+
+
+def test_hints_spare_the_reads_too():
+    """What is free in the guest and was swapped out is neither read nor sent."""
+    first = {}
+    for name in (None, "free-page-hint"):
+        sim = h.Simulation(h.Host("1500MiB", swap="2GiB", swap_device="nvme", fragmentation=0.0), seed=1)
+        vm = sim.launch(h.Guest("1GiB", strategy=name), workload=h.workloads.memhog("580MiB"))
+        sim.run(until="5s")
+        sim.launch(h.Guest("1GiB"), workload=h.workloads.memhog("900MiB", hold="600s"))
+        sim.run(until="10s")
+        swapped = vm.machine.backing.swapped_pages
+        first[name] = vm.migrate(bandwidth="200MiB").run().rounds[0]
+        sim.check()
+    assert first[None].read >= swapped
+    assert first["free-page-hint"].skipped > 500 * MIB
+    assert first["free-page-hint"].read < first[None].read - 50 * MIB
+
+
+def test_reclaim_asks_the_shrinker_before_the_guest_is_out_of_memory():
+    """kswapd takes blocks back while files are read; nothing is evicted for which there was memory before the run."""
+    sim, vm = launch("free-page-hint")
+    vm.migrate(bandwidth="100MiB")
+    sim.run(until=sim.now_ns + 10**8)
+    core = vm.guest.strategy_core
+    held = len(core.held())
+    vm.submit(h.workloads.file_scan("100MiB", files=1), vcpu=1)
+    sim.run(until=sim.now_ns + 2 * 10**9)
+    assert core.statistics()["shrunk_blocks"] > 10
+    assert len(core.held()) == held - core.statistics()["shrunk_blocks"]
+    assert vm.counts()["pgsteal_kswapd_pages"] > 10 * 1024    # pages of blocks
+    assert vm.counts()["guest_oom_kills"] == 0
+    sim.check()
+
+
+def test_the_shrinker_gives_whole_blocks():
+    guest, core = guest_with()
+    assert core.shrink(1) == 0
+    core.command(FIRST_ID)
+    run_to_rest(core)
+    held = core.held()
+    free = guest.free_pages()
+    assert core.shrink(0) == len(held) * 1024           # what there is
+    assert core.shrink(1) == 1024
+    assert core.shrink(1025) == 2048
+    assert core.held() == held[:-3]
+    assert guest.free_pages() - free == 3 * 1024
+    assert core.shrink(1 << 30) == (len(held) - 3) * 1024
+    guest.check()
+
+
+def test_allocations_that_fail_while_blocks_are_held_are_counted():
+    """A huge page is not to be had while the driver has all blocks; each such attempt counts, and none before or after."""
+    found = {}
+    for name in (None, "free-page-hint"):
+        sim, vm = launch(name, program="100MiB")
+        vm.migrate(bandwidth="100MiB")
+        sim.run(until=sim.now_ns + 10**8)
+        fallbacks = vm.counts()["thp_fallbacks"]
+        vm.submit(h.workloads.memhog("64MiB", process=1), vcpu=1)
+        sim.run(until=sim.now_ns + 10**8)
+        found[name] = vm.counts()["thp_fallbacks"] - fallbacks, sim.metrics().to_pylist()[1]
+        sim.check()
+    assert found[None][0] == found[None][1]["failed_while_isolated"] == 0
+    fallbacks, metrics = found["free-page-hint"]
+    assert fallbacks > 0
+    assert metrics["failed_while_isolated"] == fallbacks
+    assert metrics["isolated_peak"] == vm.guest.strategy_core.statistics()["most_held"] * 4     # MiB

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+import hinting as h
 from hinting import gfp, kernels, strategies
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.steps import mark_reported
@@ -276,3 +277,19 @@ def test_illegal_parameters():
         strategies.PageReporting57(order=8)
     with pytest.raises(StrategyError, match="return_position must be one of 'tail', 'head'"):
         strategies.find("page-reporting", {"return_position": "middle"})
+
+
+def test_a_guest_that_poisons_free_pages_reports_in_vain():
+    """The VMM ignores each report, and completes it: the guest's side is the same, to the same marks."""
+    found = {}
+    for poison in (False, True):
+        sim = h.Simulation(h.Host("4GiB"), seed=1)
+        vm = sim.launch(h.Guest("1GiB", strategy=strategies.PageReporting(page_poison=poison)),
+                        workload=h.workloads.memhog("500MiB"))
+        sim.run()
+        counts = vm.counts()
+        found[poison] = counts["reports"], counts["reported_pages"], vm.guest.strategy_core.statistics()
+        assert (counts["returned_frames"] == 0) == poison
+        sim.check()
+    assert found[False][0] > 10
+    assert found[True][1] == pytest.approx(found[False][1], rel=0.05)

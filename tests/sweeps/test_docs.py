@@ -8,9 +8,9 @@ from tests import docs_examples
 from tests.sweeps.harness import hinting
 
 
-@pytest.mark.parametrize(("page", "number"), [("sweeps.md", 3), ("tune.md", 2)])
+@pytest.mark.parametrize(("page", "number"), [("sweeps.md", 5), ("tune.md", 3)])
 def test_examples(tmp_path, monkeypatch, page, number):
-    for package in ("duckdb", "optuna", "pandas"):
+    for package in ("altair", "duckdb", "optuna", "pandas"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     docs_examples.write_files(page, "toml", tmp_path)

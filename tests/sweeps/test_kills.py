@@ -41,6 +41,7 @@ def kill_at_random(tmp_path, kills, rng):
                         pass
             _, errors = driver.communicate()
             finished = driver.returncode == 0
+            assert b"Traceback" not in errors, errors.decode()
             assert finished or driver.returncode == -signal.SIGKILL, errors.decode()
     return done, folders
 

@@ -93,7 +93,10 @@ def test_again_and_on_the_command_line(searched):
     assert (document["trials"], document["new"]) == (12, 0)
     assert document["trials_sha256"] == h.open(out).sha256("trials")
     assert 1 <= len(document["front"]) <= 12
-    assert f"of 12 trials are on the front; in {out}" in hinting("tune", file, "--out", out).stdout
+    printed = hinting("tune", file, "--out", out).stdout
+    assert f"of 12 trials are on the front; in {out}" in printed
+    assert {line.split()[1] for line in printed.splitlines()[1:-1]} <= {"v8", "page-reporting", "none"}
+    assert all("iB" in line for line in printed.splitlines()[1:-1])
 
 
 def test_killed_and_gone_on_with_it_is_the_same_search(searched, tmp_path):

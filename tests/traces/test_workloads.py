@@ -59,11 +59,11 @@ def test_linear_steps_lie_between_the_samples():
 
 
 def test_a_window_of_the_trace():
-    found = pages_over_time(demand_trace(GOOGLE, instance="380/0", size=GIB, policy="lifo", start="400s", duration="400s"))
+    found = pages_over_time(demand_trace(GOOGLE, instance="380/0", size=GIB, policy="lifo", skip="400s", duration="400s"))
     assert [round(t / 1e9) for t, _, _ in found] == [0, 200, 400]
     assert found[0][1] == pytest.approx(0.036 * GIB / 4096, abs=1)
     with pytest.raises(HintingError, match="after the guest's end"):
-        demand_trace(GOOGLE, instance="380/0", start="2h")
+        demand_trace(GOOGLE, instance="380/0", skip="2h")
 
 
 def test_without_an_instance_the_seed_chooses():

@@ -28,6 +28,11 @@ SMALL = {
     "demand_trace": ({"file": str(DATA / "traces" / "google-2019.csv"), "size": "2GiB", "speed": 100}, None),
     "kernel_trace": ({"file": str(DATA / "traces" / "ftrace.txt")}, None),
     "faas": ({"functions": 3, "rate": 30, "duration": "2min", "keep_alive": "10s"}, None),
+    "faas_trace": (
+        {"file": str(DATA / "traces" / "invocations_per_function_md.anon.d01.csv"),
+         "duration": "10min", "keep_alive": "30s"},
+        None,
+    ),
     "spec_phases": (
         {"phases": [["1s", "8MiB", "4MiB", "4MiB"], ["1s", "2MiB", "1MiB", "1MiB"]], "repeat": 2, "thp": False},
         14 * MIB,

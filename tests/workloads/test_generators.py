@@ -22,6 +22,7 @@ HASHES = {
     "demand_trace": "7667c2702c72d0cf",
     "kernel_trace": "850658edc8a4ec9e",
     "faas": "4b31d9cbb96cb95a",
+    "faas_trace": "c72a08be79e397e4",
     "file_scan": "83aa228864419119",
     "hackbench": "f7b3260202734b08",
     "kernel_build": "31bf32b49d04f58a",

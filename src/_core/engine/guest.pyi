@@ -55,6 +55,9 @@ class Machine:
     def host_work(self, ticket: int) -> None:
         """The VMM goes to work by itself for a strategy that lives there."""
 
+    def send_pages(self, most: int, within_ns: float) -> float:
+        """The thread of the guest's migration goes on: up to so many pages, or until it has worked for so long; returns ns."""
+
     def poll(self, ticket: int) -> None:
         """The device gives a buffer back to its driver, which fills it and sends it again."""
 

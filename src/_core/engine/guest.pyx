@@ -22,6 +22,7 @@ from hinting._core.engine.machine cimport (
 from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note
 from hinting._core.engine.ops cimport OP_RESIZE, op_t
 from hinting._core.engine.pagecache cimport cached_pages
+from hinting._core.engine.precopy cimport send_pages
 from hinting._core.engine.recount cimport check_counts
 from hinting._core.engine.rooms cimport drop_machine, room_for_file, room_for_numbers, room_for_slab_cache
 from hinting._core.engine.stepping cimport is_idle
@@ -116,6 +117,19 @@ cdef class Machine:
             raise StrategyError("the VMM has nothing to do by itself for the guest's strategy")
         if self.g.state == GUEST_FINE:
             host_work(&self.g, self.g.sim.now, ticket)
+
+    def send_pages(self, int64_t most, double within_ns):
+        """The thread of the guest's migration goes on: up to so many pages, or until it has worked for so long.
+
+        Returns its time, ns: pages in swap are read first. A host without a frame for one kills a guest.
+        """
+        cdef machine_t *g = &self.g
+        cdef double ns = 0
+        if g.state != GUEST_FINE or g.backing.migration == NULL:
+            raise HintingError(f"guest {g.number} is not being migrated")
+        with nogil:
+            send_pages(g, g.sim.now, most, within_ns, &ns)
+        return ns
 
     @property
     def number(self):

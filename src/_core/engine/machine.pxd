@@ -9,6 +9,7 @@ from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.costs cimport costs_t, deck_t
 from hinting._core.engine.ops cimport op_t
 from hinting._core.engine.pagecache cimport cache_t
+from hinting._core.engine.policy_state cimport policy_t, ranges_t
 from hinting._core.engine.process cimport gather_t, process_t
 from hinting._core.engine.sharing cimport split_queue_t
 from hinting._core.engine.slab cimport slab_cache_t
@@ -98,6 +99,9 @@ ctypedef struct vmm_t:                  # the VMM's main loop: one report at a t
     int64_t now
     int64_t at                          # block of the first report that comes next; -1: not started
     int64_t began                       # when it was started
+    int decision                        # DECIDE_*: what becomes of it
+    bint merged                         # it is handled by ranges of adjacent blocks
+    ranges_t ranges
     double carry
     int64_t polls_from                  # since when it polls the empty queue, -1: it does not
     request_t used[MAX_TICKETS]         # answered, but not delivered yet
@@ -171,7 +175,7 @@ ctypedef struct meter_t:                # what is measured of a guest; meter.pxd
     hist_t after_exit                   # from the end of the process exit that freed a page to its discard
     hist_t latency                      # of a guest's allocation, its first touch included
     psi_t psi
-    int64_t failed_while_isolated       # allocations that found nothing while reported blocks were isolated
+    int64_t failed_while_isolated       # allocations that found nothing while the strategy had free memory isolated
 
 ctypedef struct machine_t:
     int number
@@ -222,6 +226,7 @@ ctypedef struct machine_t:
     int64_t nr_marks
     int64_t marks_size
     int64_t touched_pages               # pages that processes faulted in
+    int64_t minor_faults                # page faults of its processes
     int64_t thp_faults
     int64_t thp_fallbacks
     int64_t thp_mapping_splits          # mappings of 2 MiB that became table entries
@@ -232,10 +237,14 @@ ctypedef struct machine_t:
     kill_t *kill
     int64_t guest_oom_kills
     int64_t failed_allocations
+    int64_t requests                    # requests to a rival's device
+    int64_t installs                    # calls to the VMM to have 2 MiB backed
     int64_t reports
     int64_t reported_blocks
     int64_t reported_pages
     int64_t returned_frames             # frames that the host got back through reports
+    int64_t deferred_pages              # reported pages that the host's policy deferred
+    int64_t ignored_pages               # that it ignored
     int spinning                        # submitted reports that a CPU spins for
     int64_t lost_answers                # reports whose answer the guest's driver threw away
     int64_t in_flight                   # pages isolated and reported, not yet answered
@@ -284,8 +293,10 @@ ctypedef struct simulation_t:
     int64_t nr_spans
     int64_t spans_size
     survey_t *survey                    # samples of guests' memory, NULL: none
+    policy_t *policy                    # of the host, NULL: none
     int error                           # SIM_*
 
 cdef enum:
     SIM_NO_MEMORY = 1
     SIM_GUEST = 2                       # a guest has something to raise
+    SIM_POLICY = 3                      # the host's policy has

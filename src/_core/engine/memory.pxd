@@ -70,6 +70,7 @@ cdef inline void populate(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """What an allocation reached into is backed first: a call to the VMM for each 2 MiB, which writes to it."""
     cdef int i, n = g.strategy.nr_populate
     g.strategy.nr_populate = 0
+    g.installs += n
     for i in range(n):
         g.account.guest_stall += g.costs.virt_exit_to_user
         advance(v, g.costs.virt_exit_to_user)
@@ -90,6 +91,13 @@ cdef inline bint reclaim_for(void *self, int cpu) noexcept nogil:
     cdef asker_t *a = <asker_t *>self
     return direct_reclaim(a.g, a.v, cpu)
 
+cdef inline void let_reclaim(reclaimer_t *by, asker_t *asker, machine_t *g, vcpu_t *v) noexcept nogil:
+    """Make a reclaimer for requests of a vCPU."""
+    asker.g = g
+    asker.v = v
+    by.reclaim = reclaim_for
+    by.self = asker
+
 cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_t gfp) noexcept nogil:
     """Allocate and charge, with kswapd woken and direct reclaim where the request may wait for it.
 
@@ -98,12 +106,9 @@ cdef inline pfn_t get_pages(machine_t *g, vcpu_t *v, int cpu, int order, uint32_
     cdef asker_t asker
     cdef reclaimer_t by
     cdef pfn_t pfn
-    asker.g = g
-    asker.v = v
-    by.reclaim = reclaim_for
-    by.self = &asker
+    let_reclaim(&by, &asker, g, v)
     pfn = alloc_reclaiming(g.mm, cpu, order, gfp, &by)
-    if pfn == NO_PFN and g.in_flight:
+    if pfn == NO_PFN and g.strategy != NULL and g.mm.isolated - g.strategy.gone + g.strategy.withheld > 0:
         g.meter.failed_while_isolated += 1
     if g.mm.kswapd_wanted:
         wake_kswapd(g, v, cpu)
@@ -167,6 +172,7 @@ cdef inline bint fault_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, regi
     p.tables += 1
     p.rss_pages += PAGEBLOCK_PAGES
     g.touched_pages += PAGEBLOCK_PAGES
+    g.minor_faults += 1
     charge_kernel(g, v, g.costs.guest_fault_path_2m + g.costs.mem_clear_2m + g.costs.mem_clear_4k)
     return True
 
@@ -177,6 +183,7 @@ cdef inline int own_huge(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t 
     """
     cdef int64_t base = index * TABLE_PAGES
     cdef pfn_t head = r.pte[base] & ~<uint32_t>PTE_SHARED, copy = NO_PFN
+    g.minor_faults += 1
     charge_kernel(g, v, g.costs.guest_fault_path_2m)
     if sole_whole(g.mm, head):
         r.pte[base] = head
@@ -198,11 +205,13 @@ cdef inline int own_page(machine_t *g, vcpu_t *v, int cpu, region_t *r, int64_t 
     if mappings(g.mm, pfn) == 1:
         if huge_head(g.mm, pfn) == NO_PFN:
             r.pte[page] = pfn
+            g.minor_faults += 1
             charge_kernel(g, v, g.costs.guest_fault_path_4k)
         return TOUCH_DONE
     copy = get_pages(g, v, cpu, 0, g.gfp_user)
     if copy == NO_PFN:
         return TOUCH_NO_PAGE
+    g.minor_faults += 1
     charge_kernel(g, v, g.costs.guest_fault_path_4k + g.costs.mem_copy_4k)
     unmap_counted(g.mm, &g.split_queue, pfn)
     r.pte[page] = copy
@@ -257,6 +266,7 @@ cdef inline int touch_page(
         flags |= TOUCH_WHOLE
         p.rss_pages += 1
         g.touched_pages += 1
+        g.minor_faults += 1
         charge_kernel(g, v, g.costs.guest_fault_path_4k)
         is_new = True
     elif r.pte[page] & PTE_SHARED:

@@ -34,7 +34,7 @@ from hinting._core.mm.times cimport STAMP_GIVEN, stamp_ns, stamp_of, times_t
 cdef enum:
     VMM_CLOCK = -1                      # clocks of a guest: its VMM's, else the number of a vCPU
     SEARCHED_EXITS = 64                 # how many exits back a freed page is looked for
-    SEEN_WORDS = 16                     # words of the largest block
+    SEEN_WORDS = 4096                   # words of the largest range that is discarded in one go
 
 cdef inline int64_t used_by_host(const simulation_t *s) noexcept nogil:
     return s.host.frames_total - s.host.frames_free
@@ -46,6 +46,10 @@ cdef inline int64_t held_by_guest(const machine_t *g) noexcept nogil:
 cdef inline int64_t rss_of_vmm(const machine_t *g) noexcept nogil:
     """Resident set of the VMM's process, as ps shows it: guest RAM that is mapped, and the VMM's own memory."""
     return g.backing.rss_pages + g.backing.vmm_frames
+
+cdef inline int64_t isolated_now(const machine_t *g) noexcept nogil:
+    """Pages of free memory that the guest's allocator lacks because of reports or hints under way."""
+    return g.in_flight + g.strategy.withheld if g.strategy != NULL else 0
 
 cdef inline double stalls_of(const machine_t *g) noexcept nogil:
     """ns that the guest has waited for memory so far: direct reclaim, reads from swap, memory.high."""
@@ -196,7 +200,7 @@ cdef inline void note_guest(simulation_t *s, machine_t *g, int64_t t, int clock)
     cdef int64_t rss = rss_of_vmm(g) - g.meter.rss
     cdef int64_t discarded = <int64_t>(g.backing.n.discarded_pages + g.backing.n.lazily_dropped) - g.meter.discarded
     cdef int64_t refaulted = <int64_t>g.backing.n.refaulted_pages - g.meter.refaulted
-    cdef int64_t isolated = g.in_flight - g.meter.isolated
+    cdef int64_t isolated = isolated_now(g) - g.meter.isolated
     cdef row_t *r
     if not (held or rss or discarded or refaulted or isolated):
         return

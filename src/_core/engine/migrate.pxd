@@ -8,7 +8,7 @@ no reverse map here. A huge page moves whole or not at all. The first page witho
 from libc.stdint cimport int64_t, uint32_t, uint8_t
 
 from hinting._core.common cimport NO_PFN, PAGEBLOCK_ORDER, pfn_t
-from hinting._core.engine.charge cimport charge_kernel
+from hinting._core.engine.charge cimport advance, next_costs
 from hinting._core.engine.machine cimport machine_t, slot_t, vcpu_t
 from hinting._core.engine.memory cimport get_pages, touch_pages
 from hinting._core.engine.pagecache cimport cache_move, is_cached
@@ -34,15 +34,23 @@ cdef inline pfn_t new_place(machine_t *g, vcpu_t *v, move_t *t, int order) noexc
         t.over = new == NO_PFN
     return new
 
+cdef inline void charge_copy(machine_t *g, vcpu_t *v, int order) noexcept nogil:
+    """Copying a block is the strategy's work."""
+    cdef double ns = g.costs.mem_copy_4k * (1 << order)
+    g.account.guest_report += ns
+    advance(v, ns)
+    next_costs(g)
+
 cdef inline void move_to(machine_t *g, vcpu_t *v, move_t *t, pfn_t pfn, int order, pfn_t new) noexcept nogil:
     """Copy a block to its new place, and isolate the old one."""
     tag_set(g.mm, new, order, tag_get(g.mm, pfn, order) & TAG_KIND)
-    charge_kernel(g, v, g.costs.mem_copy_4k * (1 << order))
+    charge_copy(g, v, order)
     touch_pages(g, v, t.cpu, pfn, <int64_t>1 << order, 0)
     touch_pages(g, v, t.cpu, new, <int64_t>1 << order, TOUCH_WRITES | TOUCH_WHOLE)
     if g.mm.times != NULL:
         note_freed(g.mm.times, pfn, order)
     tag_set(g.mm, pfn, order, TAG_ISOLATED)
+    g.mm.isolated += <int64_t>1 << order
     t.moved += <int64_t>1 << order
 
 cdef inline pfn_t moved_page(machine_t *g, vcpu_t *v, move_t *t, pfn_t pfn, int order, bint counted) noexcept nogil:

@@ -1,9 +1,9 @@
 """Reclaim in the guest: kswapd in the background, direct reclaim by whoever finds no page above the min watermark.
 
-Page cache, objects of reclaimable kernel caches and unmapped parts of huge pages are taken; the guest has no swap, so
-memory of processes stays. The lists are scanned from their old ends at a priority from 12 down, `pages >> priority` a
-round; the active list gives pages up while the inactive one is low. A page that is dirty is written to the disk first,
-and whoever reclaims waits.
+Page cache, objects of reclaimable kernel caches, unmapped parts of huge pages and what a strategy's shrinker gives back are
+taken; the guest has no swap, so memory of processes stays. The lists are scanned from their old ends at a priority from 12
+down, `pages >> priority` a round; the active list gives pages up while the inactive one is low. A page that is dirty is
+written to the disk first, and whoever reclaims waits.
 """
 
 from libc.stdint cimport int64_t, uint32_t
@@ -90,9 +90,15 @@ cdef inline int64_t slab_objects(const machine_t *g) noexcept nogil:
             n += g.slab_cache[i].object.n
     return n
 
+cdef inline int64_t shrinkable(const machine_t *g) noexcept nogil:
+    """Pages that the strategy could give back."""
+    if g.strategy == NULL or g.strategy.on_shrink == NULL:
+        return 0
+    return g.strategy.on_shrink(g.strategy.self, g.mm, 0, 0)
+
 cdef inline bint is_reclaimable(const machine_t *g) noexcept nogil:
-    """Whether reclaim could still take something: cached pages, huge pages in part, objects of kernel caches."""
-    return cached_pages(&g.cache) or g.split_queue.n or slab_objects(g)
+    """Whether reclaim could still take something: cached pages, huge pages in part, objects of kernel caches, a strategy's."""
+    return cached_pages(&g.cache) or g.split_queue.n or slab_objects(g) or shrinkable(g)
 
 cdef inline int64_t shrink_cache(mm_t *m, int cpu, slab_cache_t *c, int64_t n) noexcept nogil:
     """Free the n oldest objects of a kernel cache; returns the pages that went."""
@@ -136,6 +142,13 @@ cdef inline void shrink_huge(machine_t *g, int cpu, int priority, scan_t *s) noe
         g.thp_page_splits += 1
         n -= 1
 
+cdef inline void shrink_strategy(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
+    """Ask the strategy's shrinker for the same share as a kernel cache; its work is charged as the strategy's."""
+    cdef int64_t pages = shrinkable(g)
+    if pages:
+        pages = pages * 2 >> priority
+        s.reclaimed += g.strategy.on_shrink(g.strategy.self, g.mm, cpu, pages if pages else 1)
+
 cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept nogil:
     """One round over both lists."""
     cdef cache_t *c = &g.cache
@@ -146,6 +159,7 @@ cdef inline void shrink(machine_t *g, int cpu, int priority, scan_t *s) noexcept
     shrink_inactive(g, cpu, inactive, s)
     shrink_slab(g, cpu, priority, s)
     shrink_huge(g, cpu, priority, s)
+    shrink_strategy(g, cpu, priority, s)
 
 cdef inline bint is_balanced(mm_t *m) noexcept nogil:
     """Some zone passes its high watermark."""
@@ -253,6 +267,8 @@ cdef inline bint direct_reclaim(machine_t *g, vcpu_t *v, int cpu) noexcept nogil
     """Reclaim 32 pages before the request goes on; False if there was nothing to reclaim."""
     cdef scan_t s
     cdef int priority = DEF_PRIORITY
+    if g.strategy != NULL and g.strategy.submit_waits and g.strategy.nr_submitted:
+        return False                    # pages are on their way, the request waits for them
     memset(&s, 0, sizeof(s))
     while priority >= 0 and s.reclaimed < CLUSTER and is_reclaimable(g):
         shrink(g, cpu, priority, &s)

@@ -191,7 +191,7 @@ cdef inline void pressed_alloc(mm_t *m, events_t *e, tally_t *t, pressure_t *p, 
     m.nr_claims = p.fallbacks[cpu].n = 0
     for order in range(NR_ORDERS):
         p.taken[cpu][order] = 0
-    compare(m, e, t, actual, i, pfn)
+    compare(e, t, actual, i, pfn)
 
 cdef inline void pressed_put(mm_t *m, events_t *e, pressure_t *p, int64_t i, pfn_t pfn) noexcept nogil:
     """A prepared page reaches its list; what overflows waits for the recorded drain."""
@@ -259,7 +259,7 @@ cdef inline void reorder(mm_t *m, zone_t *z, pfn_t pfn, int order, int ahead) no
     for k in range(ahead):
         node = links[node].next
         first[k] = node
-    rotate_to_front(m, z, pfn, order)
+    rotate_to_front(m, pfn, order)
     for k in range(ahead - 1, -1, -1):
         node = first[k]
         links[links[node].prev].next = links[node].next

@@ -204,6 +204,8 @@ cdef bint give_back(mm_t *m, events_t *e, int64_t i, bint reported) noexcept nog
     cdef int fpi = FPI_TO_TAIL | FPI_SKIP_REPORT_NOTIFY if e.kind[i] == ROW_PUTBACK else FPI_NONE
     if tag != (TAG_ISOLATED | e.order[i]) and not (tag_is_used(tag) and (tag & TAG_ORDER) == e.order[i]):
         return False
+    if not tag_is_used(tag):
+        m.isolated -= <int64_t>1 << e.order[i]
     free_block(m, zone_of(m, pfn), e.cpu[i], pfn, e.order[i], e.mt[i], fpi)
     if reported:
         mark_reported(m, pfn, e.order[i])
@@ -231,6 +233,8 @@ cdef bint leave(mm_t *m, events_t *e, int64_t i, uint8_t kind) noexcept nogil:
     account_list(m, z, e.cpu[i], -(<int64_t>1 << order), list_type(m, pfn, order, &is_first))
     list_del(m, z, pfn, order)
     tag_set(m, pfn, order, kind)
+    if kind == TAG_ISOLATED:
+        m.isolated += <int64_t>1 << order
     return True
 
 
@@ -270,7 +274,7 @@ cdef bint one_row(mm_t *m, events_t *e, forced_t *t, int64_t i) noexcept nogil:
     if kind == ROW_ROTATE:
         tag = head_tag(m, pfn)
         if tag:
-            rotate_to_front(m, zone_of(m, pfn), pfn, tag & TAG_ORDER)
+            rotate_to_front(m, pfn, tag & TAG_ORDER)
         return tag != 0
     t.rows -= 1
     return True

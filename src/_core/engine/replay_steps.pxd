@@ -102,7 +102,7 @@ cdef inline pfn_t mapped(const uint32_t *actual, pfn_t pfn) noexcept nogil:
     """The emulated page that stands for a recorded one since a choice differed."""
     return pfn if actual == NULL or actual[pfn] == 0 else actual[pfn] - 1
 
-cdef inline void compare(mm_t *m, events_t *e, tally_t *t, uint32_t *actual, int64_t i, pfn_t chosen) noexcept nogil:
+cdef inline void compare(events_t *e, tally_t *t, uint32_t *actual, int64_t i, pfn_t chosen) noexcept nogil:
     cdef pfn_t expected = <pfn_t>e.pfn[i]
     cdef int order = e.order[i]
     cdef pfn_t k
@@ -335,7 +335,7 @@ cdef inline bint rotate_row(mm_t *m, pfn_t pfn) noexcept nogil:
     cdef uint8_t tag = covering(m, pfn, &head)
     if not tag_is_buddy(tag) or head != pfn:
         return False
-    rotate_to_front(m, zone_of(m, pfn), pfn, tag & TAG_ORDER)
+    rotate_to_front(m, pfn, tag & TAG_ORDER)
     return True
 
 cdef inline void outside_drain(mm_t *m, events_t *e, tally_t *t, int64_t i) noexcept nogil:
@@ -356,7 +356,7 @@ cdef inline void request_row(mm_t *m, events_t *e, tally_t *t, uint32_t *actual,
     cdef bint fine = True
     if kind == ROW_ALLOC:
         t.failing[cpu] = False
-        compare(m, e, t, actual, i, alloc_row(m, e, t, i))
+        compare(e, t, actual, i, alloc_row(m, e, t, i))
     elif kind == ROW_DRAIN:
         outside_drain(m, e, t, i)
     elif kind == ROW_FREE:

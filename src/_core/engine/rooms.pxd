@@ -85,3 +85,5 @@ cdef inline void drop_machine(machine_t *g) noexcept:
     free(g.mark)
     free(g.kill)
     free(g.meter.exit)
+    free(g.vmm.ranges.range)
+    free(g.vmm.ranges.seen)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from hinting._core.costs import Costs
 from hinting._core.engine.guest import Machine
+from hinting._core.engine.host_policy import HostPolicy
 from hinting._core.engine.survey import Survey
 from hinting._core.host.host import HostMemory
 from hinting._core.host.ram import Backing
@@ -20,6 +21,8 @@ class Engine:
     def host(self) -> HostMemory: ...
     @property
     def machines(self) -> list[Machine]: ...
+    @property
+    def policy(self) -> HostPolicy | None: ...
     def __init__(
         self,
         host: HostMemory,
@@ -30,6 +33,7 @@ class Engine:
         logs: bool = False,
         cards: NDArray[np.float64] | None = None,
         survey: Survey | None = None,
+        policy: HostPolicy | None = None,
     ) -> None: ...
     def add(
         self,

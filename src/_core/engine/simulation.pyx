@@ -22,12 +22,14 @@ from hinting._core.engine.machine cimport (
     SECOND,
     SIM_GUEST,
     SIM_NO_MEMORY,
+    SIM_POLICY,
     machine_t,
     row_t,
     simulation_t,
     span_t,
     vcpu_t,
 )
+from hinting._core.engine.host_policy cimport HostPolicy
 from hinting._core.engine.meter cimport VMM_CLOCK, note, used_by_host
 from hinting._core.engine.ops cimport KIND_ATOMIC, KIND_KERNEL, KIND_RECLAIMABLE, KIND_USER
 from hinting._core.engine.pagecache cimport cache_init
@@ -80,17 +82,18 @@ cdef class Engine:
     kswapd_ns: from a wake-up of a guest's kswapd to the end of its watermark boost. resolution_ns: changes of one clock
     that are closer share a row of the time line, 0: each has its own. logs: keep spans of what ran when. survey: takes
     samples of the guests' memory. cards: costs of
-    the host's kernel threads that vary, see hinting.costs.cards.
+    the host's kernel threads that vary, see hinting.costs.cards. policy: of the host.
     """
 
     cdef simulation_t s
     cdef readonly HostMemory host
     cdef readonly list machines
     cdef readonly Survey survey
+    cdef readonly HostPolicy policy
     cdef object cards
 
     def __init__(self, HostMemory host not None, *, int64_t slice_ns, int64_t kswapd_ns, int64_t resolution_ns,
-                 bint logs=False, cards=None, Survey survey=None):
+                 bint logs=False, cards=None, Survey survey=None, HostPolicy policy=None):
         if slice_ns < 1 or kswapd_ns < 0 or resolution_ns < 0:
             raise HintingError("slice_ns must be positive, kswapd_ns and resolution_ns must not be negative, "
                                f"got {slice_ns}, {kswapd_ns} and {resolution_ns}")
@@ -107,6 +110,9 @@ cdef class Engine:
         self.s.used_noted = used_by_host(&self.s)
         self.survey = survey
         self.s.survey = &survey.s if survey is not None else NULL
+        self.policy = policy
+        if policy is not None:
+            policy.attach(&self.s)
 
     def __dealloc__(self):
         free(self.s.machine)
@@ -130,6 +136,8 @@ cdef class Engine:
         cdef int cpu
         if strategy is not None and strategy.allocator is not allocator:
             raise StrategyError("the strategy must be attached to the guest's allocator")
+        if self.policy is not None:
+            self.policy.room(self.s.nr_machines + 1)
         grown = <machine_t **>realloc(self.s.machine, (self.s.nr_machines + 1) * sizeof(machine_t *))
         if grown == NULL:
             raise MemoryError()
@@ -273,6 +281,8 @@ cdef class Engine:
         if error == SIM_GUEST:
             for machine in self.machines:
                 machine.allocator.raise_errors()
+        if error == SIM_POLICY:
+            raise self.policy.fault
         if error == SIM_NO_MEMORY:
             raise MemoryError("the emulation ran out of memory")
 

@@ -26,6 +26,7 @@ from hinting._core.engine.machine cimport (
     vcpu_t,
 )
 from hinting._core.engine.meter cimport VMM_CLOCK, last_change, note, note_guest, note_stall
+from hinting._core.engine.policy_state cimport KERNELS_CHOICE
 from hinting._core.engine.program cimport run_program
 from hinting._core.engine.reclaim cimport guest_kswapd_slice
 from hinting._core.engine.schedule cimport note_wake, thread_due
@@ -35,6 +36,7 @@ from hinting._core.host.backing cimport (
     backing_t,
     dying_until,
     host_end_guest,
+    host_kill,
     host_oom_kill,
     host_reap,
     kswapd_step,
@@ -162,20 +164,28 @@ cdef inline void wait_for_reaper(machine_t *g, vcpu_t *v, int64_t until) noexcep
     note_stall(g, v, ns)
     v.now = until
 
-cdef inline void settle_oom(simulation_t *s, machine_t *g, vcpu_t *v) noexcept nogil:
-    """Somebody has to die: the VMM with the highest score, often not the one that asked; not while a victim still exits."""
+cdef inline int64_t settle_oom(simulation_t *s, machine_t *g, int64_t t) noexcept nogil:
+    """Somebody has to die: whom a policy of the host names, or who scores highest; but not while a victim still exits.
+
+    Returns until when the allocation has to wait for that, 0 if it need not.
+    """
     cdef backing_t *victim
-    cdef int64_t t = v.now, until = dying_until(s.host)
-    cdef int i
+    cdef int64_t until = dying_until(s.host)
+    cdef int i = KERNELS_CHOICE
     g.host_oom = False
     if g.backing.no_page:
         victim = g.backing
         host_end_guest(s.host, victim, t)
     elif until:
-        wait_for_reaper(g, v, until)
-        return
+        return until
     else:
-        victim = host_oom_kill(s.host, t)
+        if s.policy != NULL and s.policy.on_oom != NULL:
+            i = s.policy.on_oom(s.policy.self)
+        if i == KERNELS_CHOICE:
+            victim = host_oom_kill(s.host, t)
+        else:
+            victim = s.machine[i].backing
+            host_kill(s.host, victim, t)
         if victim == NULL:
             victim = g.backing
             host_end_guest(s.host, victim, t)
@@ -185,7 +195,8 @@ cdef inline void settle_oom(simulation_t *s, machine_t *g, vcpu_t *v) noexcept n
             s.machine[i].ended_at = t
             s.oom_kills += 1
             note(s.machine[i], last_change(s, s.machine[i], t), VMM_CLOCK)
-            return
+            break
+    return 0
 
 cdef inline void note_reclaimed(simulation_t *s, int64_t t) noexcept nogil:
     """Note what a kernel thread of the host has changed of any guest."""
@@ -294,7 +305,7 @@ cdef inline bint step(simulation_t *s, int64_t until) noexcept nogil:
     else:
         vcpu_slice(chosen, &chosen.vcpu[who], who, limit)
         if chosen.host_oom:
-            settle_oom(s, chosen, &chosen.vcpu[who])
+            wait_for_reaper(chosen, &chosen.vcpu[who], settle_oom(s, chosen, chosen.vcpu[who].now))
     if chosen.mm.error:
         s.error = SIM_GUEST
     return True

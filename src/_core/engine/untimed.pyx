@@ -99,7 +99,7 @@ cdef class Untimed:
         cdef int64_t done = 0, end = 0, next
         cdef int result = HOST_OK
         while done < n and done == end and result == HOST_OK:
-            end += alloc_several(m, cpu, order, gfp, CHUNK if n - done > CHUNK else n - done, out + done)
+            end += alloc_several(m, cpu, order, gfp, NULL, CHUNK if n - done > CHUNK else n - done, out + done)
             if end == done:
                 break
             while done < end and result == HOST_OK:

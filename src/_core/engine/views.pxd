@@ -14,12 +14,15 @@ cdef inline dict counts_of(machine_t *g):
     for i in range(g.nr_slab_caches):
         slab_pages += g.slab_cache[i].live << g.slab_cache[i].order
         slab_objects += g.slab_cache[i].object.n
-    return {
+    cdef dict counts = {
         "slab_pages": slab_pages, "slab_objects": slab_objects, "reclaimed_slab_pages": g.reclaim.slab,
-        "touched_pages": g.touched_pages, "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
+        "touched_pages": g.touched_pages, "minor_faults": g.minor_faults,
+        "thp_faults": g.thp_faults, "thp_fallbacks": g.thp_fallbacks,
         "thp_mapping_splits": g.thp_mapping_splits, "thp_page_splits": g.thp_page_splits,
         "thp_split_queue": g.split_queue.n, "forks": g.forks, "cow_pages": g.cow_pages,
         "passed_over_rows": g.passed_over, "guest_oom_kills": g.guest_oom_kills, "failed_allocations": g.failed_allocations,
+        "device_requests": g.requests, "installs": g.installs,
+        "config_writes": g.strategy.work.config_writes if g.strategy != NULL else 0,
         "reports": g.reports, "reported_blocks": g.reported_blocks, "reported_pages": g.reported_pages,
         "returned_frames": g.returned_frames + g.backing.n.lazily_dropped, "max_isolated_pages": g.max_isolated,
         "lost_answers": g.lost_answers, "lazy_pages": g.backing.lazy_pages if g.state == GUEST_FINE else 0,
@@ -33,6 +36,9 @@ cdef inline dict counts_of(machine_t *g):
         "held_frames": held_by_guest(g) if g.state == GUEST_FINE else 0,
         "rss_pages": rss_of_vmm(g) if g.state == GUEST_FINE else 0,
     }
+    if g.sim.policy != NULL:
+        counts |= {"deferred_pages": g.deferred_pages, "ignored_pages": g.ignored_pages}
+    return counts
 
 cdef inline dict processes_of(machine_t *g):
     """{process: (rss_pages, table_pages)} of the processes that live."""

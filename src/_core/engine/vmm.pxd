@@ -1,8 +1,8 @@
 """A report's way to the host: the strategy's thread, the virtqueue, the VMM's main loop, and the answer."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from hinting._core.common cimport MAX_ORDER
+from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.engine.charge cimport advance, charge_lists, charge_strategy, is_busy, next_costs
 from hinting._core.engine.log cimport LOG_REPORT, LOG_THREAD, LOG_VMM, LOG_WAIT, log_span
 from hinting._core.engine.machine cimport (
@@ -12,6 +12,7 @@ from hinting._core.engine.machine cimport (
     THREAD_TRIES,
     THREAD_WAITS,
     THREAD_WOKEN,
+    SIM_NO_MEMORY,
     WAITER_CPU,
     WAITER_IRQ,
     WAITER_NONE,
@@ -20,12 +21,20 @@ from hinting._core.engine.machine cimport (
     request_t,
     vcpu_t,
 )
-from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, look_before_discard, note, note_discarded
+from hinting._core.engine.memory cimport asker_t, let_reclaim
+from hinting._core.engine.meter cimport SEEN_WORDS, VMM_CLOCK, isolated_now, look_before_discard, note, note_discarded
 from hinting._core.engine.migrate cimport move_range
+from hinting._core.engine.ops cimport KIND_RECLAIMABLE
+from hinting._core.engine.pagecache cimport cached_pages
+from hinting._core.engine.policy cimport decide, is_about_free_memory, merge_blocks
+from hinting._core.engine.policy_state cimport DECIDE_DEFER, DECIDE_DISCARD, DECIDE_IGNORE, range_t
+from hinting._core.engine.reclaim cimport wake_kswapd
 from hinting._core.engine.transport cimport VIA_HYPERCALL, VIA_VHOST, back_end_rests, kick_ns, pickup_ns, pop_ns, push_ns
 from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.lazy cimport backing_free_lazily
+from hinting._core.host.postponed cimport begin_deferral, end_deferral
 from hinting._core.host.vmm_text cimport wake_vmm
+from hinting._core.mm.slowpath cimport reclaimer_t
 from hinting._core.strategies.hooks cimport (
     HOST_DONTNEED,
     HOST_FREE,
@@ -34,15 +43,15 @@ from hinting._core.strategies.hooks cimport (
     THREAD_REPORTS,
     THREAD_RETRIES,
     block_t,
+    seen_t,
 )
 
 cdef inline void count_isolated(machine_t *g, int64_t pages) noexcept nogil:
     """Pages leave for the host, or are answered (negative). Blocks that a device handles are not free ones."""
-    if g.strategy.device != NULL:
-        return
-    g.in_flight += pages
-    if g.in_flight > g.max_isolated:
-        g.max_isolated = g.in_flight
+    if g.strategy.device == NULL:
+        g.in_flight += pages
+    if isolated_now(g) > g.max_isolated:
+        g.max_isolated = isolated_now(g)
 
 cdef inline void enqueue(machine_t *g, int64_t t, int cpu, int ticket, int waiter) noexcept nogil:
     """A request reaches the VMM at the time t."""
@@ -72,6 +81,8 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) 
         g.reports += 1
         g.reported_blocks += n
         g.reported_pages += pages
+    else:
+        g.requests += 1
     ns = kick_ns(g, v.now, g.strategy.descriptors if g.strategy.descriptors else n)
     g.account.guest_report += ns
     advance(v, ns)
@@ -81,13 +92,22 @@ cdef inline void kick(machine_t *g, vcpu_t *v, int cpu, int ticket, int waiter) 
 cdef inline void run_thread(machine_t *g, vcpu_t *v, int cpu) noexcept nogil:
     """Run the strategy's thread on this CPU; if it reports, hand the blocks to the VMM."""
     cdef int state
-    cdef int64_t begin = v.now
+    cdef int64_t begin = v.now, stalls = g.reclaim.stalls
+    cdef asker_t asker
+    cdef reclaimer_t by
     g.strategy.wake[cpu] = 0
     v.thread = THREAD_IDLE
+    let_reclaim(&by, &asker, g, v)
+    g.strategy.reclaimer = &by
     state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
     while state == THREAD_MOVES:
         g.strategy.moved = move_range(g, v, cpu, g.strategy.move_first, g.strategy.move_pages)
         state = g.strategy.on_thread(g.strategy.self, g.mm, cpu)
+    g.strategy.reclaimer = NULL
+    if g.mm.kswapd_wanted:
+        wake_kswapd(g, v, cpu)
+    if state == THREAD_RETRIES and (g.reclaim.stalls != stalls or g.kswapd.now != NEVER):
+        state = THREAD_PAUSES           # reclaim gets on
     charge_lists(g, v)
     charge_strategy(g, v)
     log_span(g, LOG_THREAD, cpu, begin, v.now, 0, 0)
@@ -121,6 +141,16 @@ cdef inline void resize(machine_t *g, int64_t t, int64_t pages) noexcept nogil:
     else:
         config_interrupt(g, t)
 
+cdef inline void look_at_guest(const machine_t *g, seen_t *s) noexcept nogil:
+    """What a driver knows from its kernel."""
+    cdef uint32_t i
+    s.cached = cached_pages(&g.cache)
+    s.minor_faults = g.minor_faults
+    s.reclaimable = 0
+    for i in range(g.nr_slab_caches):
+        if g.slab_cache[i].kind == KIND_RECLAIMABLE:
+            s.reclaimable += g.slab_cache[i].live << g.slab_cache[i].order
+
 cdef inline void poll(machine_t *g, int64_t t, int ticket) noexcept nogil:
     """The device gives a buffer back at the time t; the driver fills it again and sends it."""
     cdef vcpu_t *v = &g.vcpu[0]
@@ -130,6 +160,7 @@ cdef inline void poll(machine_t *g, int64_t t, int ticket) noexcept nogil:
     g.account.guest_report += ns
     advance(v, ns)
     next_costs(g)
+    look_at_guest(g, &g.strategy.seen)
     g.strategy.on_poll(g.strategy.self, g.mm, 0, ticket)
     charge_strategy(g, v)
     kick(g, v, 0, ticket, WAITER_NONE)
@@ -257,30 +288,90 @@ cdef inline void answer(machine_t *g, const request_t *r) noexcept nogil:
         if v.interrupt_at == NEVER:
             v.interrupt_at = g.vmm.now + <int64_t>g.costs.virt_irq_inject
 
+cdef inline void handle_range(
+    machine_t *g, pfn_t pfn, int64_t pages, int64_t call_pages, double *host_ns, double *stolen_ns
+) noexcept nogil:
+    """Give a range of a report back, in the way that the strategy or the host's policy says."""
+    cdef int action = g.strategy.host_action if g.vmm.decision == DECIDE_DISCARD else HOST_FREE
+    if not g.backing.locked:            # else the device answers without a look at the range
+        host_ns[0] += g.costs.host_ramblock_lookup
+    if action == HOST_DONTNEED:
+        backing_discard(g.sim.host, g.backing, g.costs, pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+    elif action == HOST_FREE:
+        if g.vmm.decision == DECIDE_DEFER:
+            begin_deferral(g.backing, pfn, pages)
+        backing_free_lazily(g.sim.host, g.backing, g.costs, pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+        if g.vmm.decision == DECIDE_DEFER:
+            end_deferral(g.backing, pfn, pages, g.vmm.now)
+
 cdef inline void handle_block(
     machine_t *g, int ticket, const block_t *block, double *host_ns, double *stolen_ns
 ) noexcept nogil:
     """What the VMM does with one block of a report."""
-    cdef int64_t pages, call_pages
+    cdef int64_t pages
     if g.strategy.device != NULL:
         g.strategy.device(g.strategy.self, ticket, g.sim.host, g.backing, g.costs, block, running_vcpus(g), host_ns, stolen_ns)
         return
     pages = <int64_t>1 << block.order
-    call_pages = g.strategy.call_pages if g.strategy.call_pages else pages
-    if not g.backing.locked:            # else the device answers without a look at the range
-        host_ns[0] += g.costs.host_ramblock_lookup
     if g.strategy.on_discard != NULL:
         g.strategy.on_discard(g.strategy.self, g.mm, block.pfn, block.order)
-    if g.strategy.host_action == HOST_DONTNEED:
-        backing_discard(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
-    elif g.strategy.host_action == HOST_FREE:
-        backing_free_lazily(g.sim.host, g.backing, g.costs, block.pfn, pages, call_pages, running_vcpus(g), host_ns, stolen_ns)
+    handle_range(g, block.pfn, pages, g.strategy.call_pages if g.strategy.call_pages else pages, host_ns, stolen_ns)
+
+cdef inline void ask_policy(machine_t *g, const block_t *blocks, int64_t n) noexcept nogil:
+    """What becomes of the report that the VMM takes up now."""
+    cdef int64_t i, pages = 0
+    g.vmm.decision = DECIDE_DISCARD
+    g.vmm.merged = False
+    if g.sim.policy == NULL or not is_about_free_memory(g, blocks, n):
+        return
+    g.vmm.decision = decide(g, blocks, n, g.vmm.now)
+    if g.vmm.decision == DECIDE_DEFER or g.vmm.decision == DECIDE_IGNORE:
+        for i in range(n):
+            pages += <int64_t>1 << blocks[i].order
+        if g.vmm.decision == DECIDE_DEFER:
+            g.deferred_pages += pages
+        else:
+            g.ignored_pages += pages
+    g.vmm.merged = g.sim.policy.merges and g.vmm.decision != DECIDE_IGNORE
+    if g.vmm.merged:
+        if not merge_blocks(&g.vmm.ranges, blocks, n):
+            g.sim.error = SIM_NO_MEMORY
+            g.vmm.merged = False
+        elif g.strategy.on_discard != NULL:
+            for i in range(n):
+                g.strategy.on_discard(g.strategy.self, g.mm, blocks[i].pfn, blocks[i].order)
+
+cdef inline void handle_merged(machine_t *g, int64_t until) noexcept nogil:
+    """Give the ranges of a report back, one call each, until the time is over."""
+    cdef double host_ns, stolen_ns
+    cdef int64_t before
+    cdef uint64_t discarded
+    cdef range_t *r
+    while g.vmm.at < g.vmm.ranges.n and g.vmm.now < until:
+        r = &g.vmm.ranges.range[g.vmm.at]
+        host_ns = stolen_ns = 0
+        before = g.backing.held_frames
+        discarded = g.backing.n.discarded_pages
+        g.sim.host.now = g.vmm.now
+        look_before_discard(g, r.pfn, r.pages, g.vmm.ranges.seen)
+        handle_range(g, r.pfn, r.pages, r.pages, &host_ns, &stolen_ns)
+        g.returned_frames += before - g.backing.held_frames
+        g.account.stolen += stolen_ns
+        vmm_charge(g, host_ns)
+        if discarded != g.backing.n.discarded_pages:
+            note_discarded(g, r.pfn, r.pages, g.vmm.ranges.seen, g.vmm.now)
+        else:
+            note(g, g.vmm.now, VMM_CLOCK)
+        g.vmm.at += 1
+
+cdef inline int64_t pages_of(const machine_t *g, const block_t *block) noexcept nogil:
+    """Pages of a block, or of a run of blocks."""
+    return <int64_t>block.order << g.strategy.run_order if g.strategy.run_order else <int64_t>1 << block.order
 
 cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
     """Work on the first report of the queue until it is answered or the time is over."""
     cdef int64_t n = 0, i, pages, before, all_pages = 0
     cdef uint64_t discarded
-    cdef bint is_short
     cdef request_t r = g.vmm.queue[0]
     cdef const block_t *blocks = g.strategy.report(g.strategy.self, r.ticket, &n)
     cdef double host_ns, stolen_ns
@@ -291,22 +382,28 @@ cdef inline void vmm_slice(machine_t *g, int64_t until) noexcept nogil:
             vmm_charge(g, pop_ns(g, g.strategy.descriptors if g.strategy.descriptors else n))
         g.vmm.at = 0
         g.vmm.began = began
+        ask_policy(g, blocks, n)
+    if g.vmm.merged:
+        handle_merged(g, until)
+        if g.vmm.at < g.vmm.ranges.n:
+            return
+        g.vmm.at = n
+    elif g.vmm.decision == DECIDE_IGNORE:
+        g.vmm.at = n
     while g.vmm.at < n:
         if g.vmm.now >= until:
             return
         host_ns = stolen_ns = 0
         before = g.backing.held_frames
         g.sim.host.now = g.vmm.now
-        is_short = not g.strategy.by_host and blocks[g.vmm.at].order <= MAX_ORDER
-        pages = <int64_t>1 << blocks[g.vmm.at].order if is_short else 0
+        pages = pages_of(g, &blocks[g.vmm.at])
         discarded = g.backing.n.discarded_pages
-        if is_short:
-            look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
+        look_before_discard(g, blocks[g.vmm.at].pfn, pages, seen)
         handle_block(g, r.ticket, &blocks[g.vmm.at], &host_ns, &stolen_ns)
         g.returned_frames += before - g.backing.held_frames
         g.account.stolen += stolen_ns
         vmm_charge(g, host_ns)
-        if is_short and discarded != g.backing.n.discarded_pages:
+        if discarded != g.backing.n.discarded_pages:
             note_discarded(g, blocks[g.vmm.at].pfn, pages, seen, g.vmm.now)
         else:
             note(g, g.vmm.now, VMM_CLOCK)

@@ -21,7 +21,17 @@ from hinting._core.host.guest cimport (
     vmm_frames_of,
 )
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
-from hinting._core.host.oom cimport dying_until, host_admits, host_end_guest, host_oom_kill, host_reap, next_reaped
+from hinting._core.host.oom cimport (
+    dying_until,
+    host_admits,
+    host_end_guest,
+    host_kill,
+    host_oom_kill,
+    host_oom_victim,
+    host_reap,
+    next_reaped,
+    oom_badness,
+)
 from hinting._core.host.kswapd cimport kswapd_step, wake_host_kswapd
 from hinting._core.host.reclaim cimport reclaim_for, reclaim_until
 from hinting._core.host.state cimport (

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint64_t
 from hinting._core.common cimport pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.discard cimport backing_discard
+from hinting._core.host.swapin cimport backing_will_need
 from hinting._core.host.state cimport BLOCK_ORDER, BLOCK_PAGES, BLOCK_WORDS, backing_t, host_t
 from hinting._core.host.words cimport fill_block, popcount_block
 
@@ -64,10 +65,16 @@ cdef inline void balloon_inflate(
         return
     backing_discard(h, b, c, pfn, pages, pages, running_vcpus, host_ns, stolen_ns)
 
-cdef inline void balloon_deflate(const costs_t *c, balloon_device_t *d, int order, double *host_ns) noexcept nogil:
-    """One PFN of a deflate request: MADV_WILLNEED, which backs nothing. A piece noted of any backing page is forgotten."""
+cdef inline void balloon_deflate(
+    host_t *h, backing_t *b, const costs_t *c, balloon_device_t *d, pfn_t pfn, int order, double *host_ns,
+) noexcept nogil:
+    """One PFN or block of a deflate request: MADV_WILLNEED, which backs nothing that was discarded.
+
+    A piece noted of any backing page is forgotten.
+    """
     d.deflated += <int64_t>1 << order
     drop_partial(d)
     host_ns[0] += c.host_balloon_pfn_overhead
     if not d.inhibited:
         host_ns[0] += c.host_madvise_call_empty
+        backing_will_need(h, b, pfn, <int64_t>1 << order)

@@ -39,7 +39,7 @@ from hinting._core.host.state cimport (
     block_t,
     host_t,
 )
-from hinting._core.host.swapin cimport is_cached, is_swapped, swap_in
+from hinting._core.host.swapin cimport is_cached, is_swapped, swap_fault_ns, swap_in
 from hinting._core.host.swapcache cimport drop_copies, forget_swapped, settle_writes, time_of
 from hinting._core.host.words cimport fill_block, first_bit, popcount, popcount_block, span
 
@@ -240,6 +240,7 @@ cdef inline int fault_swap(
     """The page is in swap: read it, or find it in the swap cache."""
     cdef block_t *block = &b.blocks[pfn >> BLOCK_ORDER]
     cdef int64_t need
+    cdef double waited
     while True:
         settle_writes(h, time_of(h, ns))
         need = directories_missing(b, pfn, DIRECTORY_EPT) + (not block.ept_table) + (not is_cached(b, pfn))
@@ -248,9 +249,22 @@ cdef inline int fault_swap(
         if frames_for(h, b, c, need, ns) != HOST_OK:
             return HOST_NOMEM
     take(h, need - (not is_cached(b, pfn)))
-    swap_in(h, b, c, pfn, flags, ns)
+    waited = h.reclaim.waited
+    swap_in(h, b, pfn, flags, swap_fault_ns(c), ns)
+    b.swap_stall += h.reclaim.waited - waited
     add_directories(b, pfn, DIRECTORY_EPT)
     map_4k(b, block, pfn)
+    return HOST_OK
+
+cdef inline int vmm_read(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, double *ns) noexcept nogil:
+    """The VMM reads a page that is in swap: it has a frame again, and no second-level entry."""
+    while True:
+        settle_writes(h, time_of(h, ns))
+        if is_cached(b, pfn) or can_have(h, b, 1):
+            break
+        if frames_for(h, b, c, 1, ns) != HOST_OK:
+            return HOST_NOMEM
+    swap_in(h, b, pfn, 0, c.swap_in_cpu_4k, ns)
     return HOST_OK
 
 cdef inline int backing_fault(host_t *h, backing_t *b, const costs_t *c, pfn_t pfn, int flags, double *ns) noexcept nogil:

@@ -26,7 +26,7 @@ from hinting._core.host.state cimport (
     host_t,
 )
 from hinting._core.host.swapcache cimport drop_copies
-from hinting._core.host.swapin cimport swap_in
+from hinting._core.host.swapin cimport swap_fault_ns, swap_in
 from hinting._core.host.words cimport fill_block, first_bit, popcount, popcount_block
 
 cdef enum:
@@ -65,7 +65,7 @@ cdef inline bint collapse(host_t *h, backing_t *b, const costs_t *c, uint64_t i,
     for w in range(BLOCK_WORDS):
         pages = b.aged[i].swapped[w] if b.aged != NULL else 0
         while pages:
-            swap_in(h, b, c, <unsigned int>((i << BLOCK_ORDER) + w * 64 + first_bit(pages)), 0, ns)
+            swap_in(h, b, <unsigned int>((i << BLOCK_ORDER) + w * 64 + first_bit(pages)), 0, swap_fault_ns(c), ns)
             pages &= pages - 1
     if not can_have(h, b, BLOCK_PAGES):
         return False

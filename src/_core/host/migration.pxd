@@ -2,16 +2,19 @@
 
 Follows ram_save_iterate, migration_bitmap_sync and qemu_guest_free_page_hint (QEMU 8.2). Every page of RAM is sent in the
 first round, untouched ones too; each further round sends what was written since the last synchronisation. A hint of a
-free page takes it out of the present round; written once more, it is sent in the next. Pages without a frame are zero:
-they are announced, not sent.
+free page takes it out of the present round; written once more, it is sent in the next. Pages in swap are read back to be
+sent, one after the other, as the migration's thread comes to them. Pages that were never backed are zero: they are
+announced, not sent.
 """
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from hinting._core.common cimport pfn_t
-from hinting._core.host.state cimport BLOCK_WORDS, WORD_PAGES, backing_t, migration_t
-from hinting._core.host.words cimport popcount, span
+from hinting._core.costs cimport costs_t
+from hinting._core.host.fault cimport vmm_read
+from hinting._core.host.state cimport BLOCK_WORDS, HOST_NOMEM, HOST_OK, WORD_PAGES, backing_t, host_t, migration_t
+from hinting._core.host.words cimport first_bit, popcount, span
 
 cdef inline void migration_free(migration_t *m) noexcept nogil:
     if m == NULL:
@@ -72,32 +75,51 @@ cdef inline int64_t written(const migration_t *m) noexcept nogil:
         n += popcount(m.dirty[w] & m.ram[w])
     return n
 
-cdef inline uint64_t backed(const backing_t *b, int64_t w) noexcept nogil:
-    """Pages of a word that have a frame; the others are zero."""
-    return b.blocks[w // BLOCK_WORDS].present[w % BLOCK_WORDS]
+cdef inline uint64_t holding(const backing_t *b, int64_t w) noexcept nogil:
+    """Pages of a word that hold something, in a frame or in swap; the others are zero."""
+    cdef uint64_t pages = b.blocks[w // BLOCK_WORDS].present[w % BLOCK_WORDS]
+    return pages | b.aged[w // BLOCK_WORDS].swapped[w % BLOCK_WORDS] if b.aged != NULL else pages
 
-cdef inline int64_t send(migration_t *m, const backing_t *b, int64_t most) noexcept nogil:
-    """Send up to so many pages of this round, in address order, and announce the zero ones between; how many were sent."""
-    cdef int64_t n = 0
-    cdef uint64_t word, zero
-    while m.at < m.words and (n < most or m.todo[m.at] == 0):
-        zero = m.todo[m.at] & ~backed(b, m.at)
-        word = m.todo[m.at] & ~zero
+cdef inline int send_word(
+    migration_t *m, host_t *h, backing_t *b, const costs_t *c, int64_t most, double within, double *ns, int64_t *sent,
+) noexcept nogil:
+    """Send pages of the word m.at, up to `most` in all or until `ns` is `within`; HOST_NOMEM at a page without a frame."""
+    cdef int64_t w = m.at
+    cdef uint64_t bit
+    while m.todo[w] and sent[0] < most and ns[0] < within:
+        bit = m.todo[w] & (~m.todo[w] + 1)
+        if b.aged != NULL and b.aged[w // BLOCK_WORDS].swapped[w % BLOCK_WORDS] & bit:
+            if vmm_read(h, b, c, <pfn_t>(w * WORD_PAGES + first_bit(bit)), ns) != HOST_OK:
+                return HOST_NOMEM
+            m.read += 1
+        m.todo[w] &= ~bit
+        sent[0] += 1
+        m.sent += 1
+    return HOST_OK
+
+cdef inline int send(
+    migration_t *m, host_t *h, backing_t *b, const costs_t *c, int64_t most, double within, double *ns, int64_t *sent,
+) noexcept nogil:
+    """Send pages of this round in address order, and announce the zero ones between: up to `most`, or until `ns` is `within`.
+
+    ns: time of the thread, to which reads from swap add. sent: how many. HOST_NOMEM: somebody has to be killed first.
+    """
+    cdef uint64_t zero
+    while m.at < m.words and (m.todo[m.at] == 0 or sent[0] < most and ns[0] < within):
+        zero = m.todo[m.at] & ~holding(b, m.at)
         m.zero += popcount(zero)
-        while word and n < most:
-            word &= word - 1
-            n += 1
-        m.todo[m.at] = word
-        if word == 0:
+        m.todo[m.at] &= ~zero
+        if send_word(m, h, b, c, most, within, ns, sent) != HOST_OK:
+            return HOST_NOMEM
+        if m.todo[m.at] == 0:
             m.at += 1
-    m.sent += n
-    return n
+    return HOST_OK
 
 cdef inline int64_t skip_hinted(migration_t *m, const backing_t *b, pfn_t pfn, int64_t pages) noexcept nogil:
-    """A hint: pages that need not be sent in this round; how many with a frame it spares."""
+    """A hint: pages that need not be sent in this round; how many that hold something it spares."""
     cdef int64_t w, spared = 0
     for w in range(pfn // WORD_PAGES, (pfn + pages) // WORD_PAGES):
-        spared += popcount(m.todo[w] & backed(b, w))
+        spared += popcount(m.todo[w] & holding(b, w))
         m.todo[w] = 0
     m.skipped += spared
     return spared

@@ -81,18 +81,22 @@ cdef inline backing_t *host_reap(host_t *h, int64_t now) noexcept nogil:
             return b
     return NULL
 
-cdef inline backing_t *host_oom_kill(host_t *h, int64_t now) noexcept nogil:
-    """Kill the victim and count it; returns its backing, which is detached once the reaper is done, or NULL."""
-    cdef int i = host_oom_victim(h)
-    cdef backing_t *b
-    if i < 0:
-        return NULL
-    b = h.guests[i]
+cdef inline void host_kill(host_t *h, backing_t *b, int64_t now) noexcept nogil:
+    """Kill a guest and count it; its backing is detached once the reaper is done."""
     h.vm.oom_kill += 1
     if h.oom_group != NO_GROUP:
         h.groups[h.oom_group].oom_kill += 1
     h.oom_group = NO_GROUP
     host_end_guest(h, b, now)
+
+cdef inline backing_t *host_oom_kill(host_t *h, int64_t now) noexcept nogil:
+    """Kill the victim; returns its backing, or NULL if nobody may be killed."""
+    cdef int i = host_oom_victim(h)
+    cdef backing_t *b
+    if i < 0:
+        return NULL
+    b = h.guests[i]
+    host_kill(h, b, now)
     return b
 
 cdef inline int64_t committed_frames(const host_t *h) noexcept nogil:

@@ -51,12 +51,9 @@ class Backing:
     def end_round(self) -> None:
         """The bitmap is about to be synchronised: hints count no more until the next round has begun."""
 
-    def send_pages(self, most: int) -> int:
-        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
-
     @property
     def migration(self) -> dict[str, int]:
-        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
+        """Pages of the migration under way: sent, read from swap, zero, skipped by hints, left in this round, written since."""
 
     def end_migration(self) -> None:
         """Stop tracking writes."""

@@ -12,7 +12,7 @@ from hinting._core.host.discard cimport backing_discard
 from hinting._core.host.fault cimport backing_is_mapped, backing_is_present, backing_touch
 from hinting._core.host.guest cimport backing_free, host_remove_guest
 from hinting._core.host.lazy cimport backing_free_lazily, lazy_init
-from hinting._core.host.migration cimport begin_round, left, migration_free, migration_new, send, set_range, written
+from hinting._core.host.migration cimport begin_round, left, migration_free, migration_new, set_range, written
 from hinting._core.host.oom cimport oom_badness
 from hinting._core.host.populate cimport backing_populate
 from hinting._core.host.reclaim cimport reclaim_pages
@@ -170,20 +170,16 @@ cdef class Backing:
         self._migrates()
         self.b.migration.hints = False
 
-    def send_pages(self, int64_t most):
-        """Send up to so many pages with a frame of the round, and announce those without; how many were sent."""
-        cdef int64_t n
-        self._migrates()
-        with nogil:
-            n = send(self.b.migration, &self.b, most)
-        return n
-
     @property
     def migration(self):
-        """Pages of the migration under way: rounds begun, sent, zero, skipped by hints, left in this round, written since."""
+        """Pages of the migration under way: sent, read from swap, zero, skipped by hints, left in this round, written since.
+
+        rounds: begun.
+        """
         self._migrates()
         m = self.b.migration
-        return {"rounds": m.rounds, "sent": m.sent, "zero": m.zero, "skipped": m.skipped, "left": left(m), "written": written(m)}
+        return {"rounds": m.rounds, "sent": m.sent, "read": m.read, "zero": m.zero, "skipped": m.skipped, "left": left(m),
+                "written": written(m)}
 
     def end_migration(self):
         """Stop tracking writes."""

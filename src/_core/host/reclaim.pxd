@@ -394,6 +394,26 @@ cdef inline int64_t reclaim_pages(
         retries -= s.reclaimed == 0
     return total
 
+cdef inline int64_t reclaim_guest(host_t *h, backing_t *b, const costs_t *c, int64_t pages, double *ns) noexcept nogil:
+    """Evict `pages` of one guest, as memory.reclaim of a cgroup of its own would; returns how many went."""
+    cdef int64_t scan[NR_LISTS]
+    cdef scan_t s
+    cdef int64_t before
+    cdef int priority, retries = KSWAPD_RETRIES
+    s.kswapd = False
+    s.scanned = s.reclaimed = 0
+    while h.reclaim != NULL and s.reclaimed < pages and retries and swap_room(h, b) > 0 and anon_share(h) > 0:
+        settle_writes(h, time_of(h, ns))
+        before = s.reclaimed
+        priority = DEF_PRIORITY
+        while priority >= 0 and s.reclaimed < pages:
+            scan_targets(b, priority, 1, scan)
+            while s.reclaimed < pages and shrink_step(h, b, c, scan, &s, ns):
+                pass
+            priority -= 1
+        retries -= s.reclaimed == before
+    return s.reclaimed
+
 cdef inline void look_at_high(host_t *h, backing_t *b, const costs_t *c, double *ns) noexcept nogil:
     """memory.high: after 64 charges above it the guest's thread reclaims as much, then sleeps by the square of the excess."""
     cdef int64_t usage = usage_of(b), charged = usage - b.usage_seen

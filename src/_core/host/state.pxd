@@ -78,6 +78,7 @@ ctypedef struct lazy_t:                 # of a block
     uint32_t next_dropped               # blocks that reclaim took such pages of and that were not looked at yet
     bint queued
     bint dropped
+    int64_t since                       # when the first of them was deferred, ns + 1; 0: none was
 
 ctypedef struct counters_t:             # of one guest, since its start
     uint64_t faults_4k                  # second-level faults that took a frame
@@ -116,9 +117,10 @@ ctypedef struct migration_t:            # pre-copy of a guest that runs on; bitm
     int64_t words
     int64_t at                          # next word to look at in this round
     int64_t rounds                      # begun
-    int64_t sent                        # pages with a frame, all rounds
-    int64_t zero                        # pages without one, announced
-    int64_t skipped                     # pages with a frame that hints took out of a round
+    int64_t sent                        # pages that hold something, all rounds
+    int64_t read                        # of these, read back from swap
+    int64_t zero                        # pages that were never backed, announced
+    int64_t skipped                     # pages that hold something that hints took out of a round
     bint hints                          # hints count now: the bitmap is unsynchronised
 
 ctypedef struct backing_t:              # RAM of one guest; all amounts in frames

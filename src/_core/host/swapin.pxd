@@ -109,6 +109,24 @@ cdef inline int64_t read_around(host_t *h, backing_t *b, uint32_t page, int64_t 
             mine = done
     return mine
 
+cdef inline void backing_will_need(host_t *h, backing_t *b, uint64_t page, int64_t pages) noexcept nogil:
+    """MADV_WILLNEED: what of a range is in swap is read ahead, one request for slots that follow each other; nobody waits."""
+    cdef uint64_t at = page, end = page + pages
+    cdef int64_t first = 0, next = -1
+    if b.aged == NULL or b.swapped_pages == 0:
+        return
+    while at < end:
+        if is_swapped(b, at) and not is_cached(b, at) and can_have(h, b, 1):
+            if b.slots[at] != next:
+                if next > first:
+                    request_io(&h.reclaim.device, DEVICE_READ, first, next - first, h.now)
+                first = b.slots[at]
+            next = <int64_t>b.slots[at] + 1
+            keep_ahead(h, b, <uint32_t>at)
+        at += 1
+    if next > first:
+        request_io(&h.reclaim.device, DEVICE_READ, first, next - first, h.now)
+
 cdef inline backing_t *owner_to_read(const host_t *h, int64_t slot) noexcept nogil:
     """The guest whose page lives in this slot and has no frame, or NULL."""
     cdef backing_t *b
@@ -165,8 +183,14 @@ cdef inline void note_read(backing_t *b, int flags) noexcept nogil:
     elif flags & TOUCH_WRITEBACK:
         b.n.double_paging += 1
 
-cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t page, int flags, double *ns) noexcept nogil:
-    """Give a swapped page a frame again. If it needs one it must be there to take."""
+cdef inline double swap_fault_ns(const costs_t *c) noexcept nogil:
+    """Fault of the guest on a swapped page, beside the wait for the device."""
+    return c.virt_vm_exit_entry + c.swap_in_cpu_4k + c.fault_tdp_map
+
+cdef inline void swap_in(
+    host_t *h, backing_t *b, uint32_t page, int flags, double cpu_ns, double *ns
+) noexcept nogil:
+    """Give a swapped page a frame again, at the CPU time of a fault. If it needs a frame it must be there to take."""
     cdef reclaim_t *r = h.reclaim
     cdef uint64_t i = page >> BLOCK_ORDER, bit = <uint64_t>1 << (page & 63)
     cdef int w = page >> 6 & 7
@@ -193,7 +217,6 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
         if done > now:
             r.waited += <double>(done - now)
             ns[0] += <double>(done - now)
-            b.swap_stall += <double>(done - now)
         b.n.swapped_in += 1
         b.n.major_faults += 1
         note_read(b, flags)
@@ -217,4 +240,4 @@ cdef inline void swap_in(host_t *h, backing_t *b, const costs_t *c, uint32_t pag
         free_slots(h, b, i, w, bit)
     else:
         a.copied[w] |= bit
-    ns[0] += c.virt_vm_exit_entry + c.swap_in_cpu_4k + c.fault_tdp_map
+    ns[0] += cpu_ns

@@ -100,13 +100,15 @@ cdef inline int64_t alloc_listed(
         note_used(m.times, n << r.order)
     return n
 
-cdef inline int64_t alloc_several(mm_t *m, int cpu, int order, uint32_t gfp, int64_t n, pfn_t *out) noexcept nogil:
-    """n calls of alloc_pages, up to the first that fails; returns how many blocks there are."""
+cdef inline int64_t alloc_several(
+    mm_t *m, int cpu, int order, uint32_t gfp, const reclaimer_t *by, int64_t n, pfn_t *out,
+) noexcept nogil:
+    """n calls of alloc_reclaiming, up to the first that fails; returns how many blocks there are. by: NULL for alloc_pages."""
     cdef request_t r = request(m, order, gfp)
     cdef uint32_t flags = fast_flags(m, &r)
     cdef int64_t got = 0
     while got < n:
-        out[got] = alloc_request(m, cpu, &r, flags, NULL)
+        out[got] = alloc_request(m, cpu, &r, flags, by)
         if out[got] == NO_PFN:
             break
         got += 1

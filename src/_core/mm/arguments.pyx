@@ -1,3 +1,5 @@
+"""Checks of the arguments that reach the allocator from Python, and pages in words."""
+
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from hinting.errors import PageError

@@ -297,10 +297,13 @@ cdef inline bint isolate(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order) noex
                 move_block(m, z, cpu, b << PAGEBLOCK_ORDER, MT_MOVABLE, &movable)
             m.pageblock[b] = MT_MOVABLE
     tag_set(m, pfn, order, TAG_ISOLATED)
+    m.isolated += <int64_t>1 << order
     return True
 
 cdef inline void put_back(mm_t *m, zone_t *z, int cpu, pfn_t pfn, int order, int fpi) noexcept nogil:
-    """Return an isolated block to the free lists of its pageblock's type."""
+    """Return an isolated block to the free lists of its pageblock's type; a replay also returns one that left otherwise."""
+    if tag_get(m, pfn, order) & TAG_KIND == TAG_ISOLATED:
+        m.isolated -= <int64_t>1 << order
     free_block(m, z, cpu, pfn, order, block_type(m, pfn), fpi)
 
 cdef inline bint mark_reported(mm_t *m, pfn_t pfn, int order) noexcept nogil:
@@ -311,7 +314,7 @@ cdef inline bint mark_reported(mm_t *m, pfn_t pfn, int order) noexcept nogil:
     tag_set(m, pfn, order, TAG_REPORTED)
     return True
 
-cdef inline void rotate_to_front(mm_t *m, zone_t *z, pfn_t pfn, int order) noexcept nogil:
+cdef inline void rotate_to_front(mm_t *m, pfn_t pfn, int order) noexcept nogil:
     """Make the block the first of its list; the part before it moves behind the end, in order."""
     cdef link_t *links = links_of(m, order)
     cdef uint32_t node = node_of(pfn, order)

@@ -185,6 +185,7 @@ def check(Allocator allocator not None, bint on_their_way=False):
     cdef mm_t *m = &allocator.m
     cdef census_t c
     cdef int i
+    cdef int64_t isolated
     with nogil:
         _census(m, &c)
     if c.bad_pfn >= 0:
@@ -198,6 +199,9 @@ def check(Allocator allocator not None, bint on_their_way=False):
         blocks += _check_zone(m, &m.zone[i], &c)
     if blocks != c.buddy_blocks:
         raise CheckError(f"{blocks} blocks on the free lists, {c.buddy_blocks} pages tagged as free blocks")
+    isolated = sum([c.isolated_pages[i] for i in range(NR_ZONES)])
+    if isolated != m.isolated:
+        raise CheckError(f"{isolated} pages are isolated, counted {m.isolated}")
 
 
 def isolated_pages(Allocator allocator not None):

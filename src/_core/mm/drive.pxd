@@ -58,7 +58,7 @@ cdef inline int64_t cycle_batch(
     """Allocate `burst` blocks and free them in that order, n times; returns the cycles done before a request fails."""
     cdef int64_t i, got
     for i in range(n):
-        got = alloc_several(m, cpu, order, gfp, burst, held)
+        got = alloc_several(m, cpu, order, gfp, NULL, burst, held)
         free_batch(m, cpu, held, got, order)
         if got < burst:
             return i

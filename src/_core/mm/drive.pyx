@@ -53,7 +53,7 @@ def alloc_many(Allocator allocator not None, n, order, gfp, cpu=0):
     if wanted == 0:
         return array
     with nogil:
-        got = alloc_several(&allocator.m, c, o, bits, wanted, &out[0])
+        got = alloc_several(&allocator.m, c, o, bits, NULL, wanted, &out[0])
     allocator.raise_errors()
     return array if got == wanted else array[:got].copy()
 

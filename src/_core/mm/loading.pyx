@@ -56,6 +56,7 @@ cdef class LoadableState(AllocatorState):
         cdef pfn_t first = block_of(&self.m, pfn, o)
         must_be_absent(&self.m, first, o)
         tag_set(&self.m, first, o, TAG_ISOLATED)
+        self.m.isolated += <int64_t>1 << o
 
     def load_pcp(self, zone, cpu, index, const pfn_t[::1] pfns, const uint8_t[::1] migratetypes):
         """Append pages to one per-CPU list in the order given, with their cached migratetypes (5.0, 6.1)."""

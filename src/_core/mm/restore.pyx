@@ -292,6 +292,7 @@ def from_state(Kernel kernel not None, state):
     kinds = TAG_USED | np.where(used["movable"], TAG_MOVABLE, 0) | np.where(used["compound"], TAG_COMPOUND, 0)
     _held(new, "used", used, kinds, used["blocks"], split)
     _held(new, "isolated", isolated, np.full(isolated.size, TAG_ISOLATED), np.ones(isolated.size), split)
+    new.m.isolated = int((np.int64(1) << isolated["order"].astype(np.int64)).sum())
     _pcp_fields(new, arrays)
     _zone_fields(new, arrays)
     counters = arrays["counters"][0]

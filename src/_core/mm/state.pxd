@@ -106,6 +106,7 @@ ctypedef struct mm_t:
     int64_t drained                     # entries that went from per-CPU lists to the buddy lists
     int64_t kswapd_wakeups
     int64_t allocstall                  # requests that would have had to reclaim
+    int64_t isolated                    # pages held outside the lists by isolation
     bint kswapd_wanted                  # a wake-up since the engine last looked
     int error                           # MM_*: to be raised by whoever called
     times_t *times                      # when pages were freed; NULL: not kept

@@ -17,7 +17,7 @@ from hinting._core.mm.buddy cimport mark_reported as mark
 from hinting._core.mm.buddy cimport rotate_to_front as rotate
 from hinting._core.mm.fallback cimport unreserve_highatomic as unreserve
 from hinting._core.mm.drive cimport fit_for_free
-from hinting._core.mm.pages cimport TAG_ORDER, tag_get, tag_is_buddy, zone_of
+from hinting._core.mm.pages cimport TAG_ORDER, tag_get, tag_is_buddy
 from hinting._core.mm.pcp cimport drain_cpu
 from hinting._core.mm.slowpath cimport reclaimer_t
 from hinting._core.mm.state cimport mm_t
@@ -76,7 +76,7 @@ def rotate_to_front(Allocator allocator not None, pfn, order):
     cdef int tag = tag_get(&allocator.m, first, o)
     if not tag_is_buddy(tag) or (tag & TAG_ORDER) != o:
         raise PageError(f"pfn {first} is not the first page of a free block of order {o}: nothing can be rotated to it")
-    rotate(&allocator.m, zone_of(&allocator.m, first), first, o)
+    rotate(&allocator.m, first, o)
 
 
 def unreserve_highatomic(Allocator allocator not None, zone, migratetype, force=False, cpu=0):

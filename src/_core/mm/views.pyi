@@ -41,6 +41,9 @@ class AllocatorState:
     def pcp_list_array(self, zone: int, cpu: int, index: int) -> NDArray[np.uint32]:
         """pfns of one per-CPU list from head to tail."""
 
+    def pcp_index(self, order: int, migratetype: int) -> int | None:
+        """Number of the per-CPU list that serves requests of this order and migratetype; None if the kernel has none."""
+
     def pcp_lists(self) -> dict[tuple[int, int, int], list[int]]:
         """{(zone, cpu, pindex): [pfn, ...] head first}, without empty lists."""
 

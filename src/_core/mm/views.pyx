@@ -7,14 +7,14 @@ from libc.stdint cimport int64_t, uint32_t
 
 import numpy as np
 
-from hinting._core.common cimport NR_MIGRATETYPES, NR_ORDERS, NR_RESERVES, NR_ZONES, PAGEBLOCK_PAGES, pfn_t
+from hinting._core.common cimport MT_PCPTYPES, NR_MIGRATETYPES, NR_ORDERS, NR_RESERVES, NR_ZONES, PAGEBLOCK_PAGES, pfn_t
 from hinting._core.kernel cimport Kernel
 from hinting._core.mm.arguments cimport (
     block_of, cpu_of, migratetype_of, order_of, page_in_words, pfn_of, pindex_of, zone_index_of)
 from hinting._core.mm.arrays cimport unmap_arrays
 from hinting._core.mm.counter cimport free_exact, pcp_of
 from hinting._core.mm.pages cimport TAG_KIND, TAG_REPORTED, links_of, list_head, pfn_of_node, tag_get
-from hinting._core.mm.pcp cimport ring_at
+from hinting._core.mm.pcp cimport pindex, ring_at
 from hinting._core.mm.state cimport (
     WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t, mm_t, pcp_t, ring_t,
     zone_t)
@@ -105,6 +105,11 @@ cdef class AllocatorState:
         for i in range(ring.len):
             out[i] = ring_at(ring, i)
         return array
+
+    def pcp_index(self, order, migratetype):
+        """Number of the per-CPU list that serves requests of this order and migratetype; None if the kernel has none."""
+        cdef int o = order_of(order), mt = migratetype_of(migratetype)
+        return pindex(mt, o) if mt < MT_PCPTYPES and self.m.k.pcp_orders >> o & 1 else None
 
     def pcp_lists(self):
         """{(zone, cpu, pindex): [pfn, ...] head first}, without empty lists."""

@@ -1,3 +1,5 @@
+"""A zone from its mapping."""
+
 from hinting.errors import PageError
 
 from hinting._core.common cimport MAX_BLOCK_PAGES, NR_RESERVES, NR_ZONES

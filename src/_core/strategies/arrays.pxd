@@ -1,15 +1,16 @@
 """Memory of the per-CPU arrays that v8 and its relatives keep."""
 
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
 
 from hinting._core.strategies.capture cimport capture_free, capture_init
 from hinting._core.strategies.hooks cimport block_t
 from hinting._core.strategies.v8_steps cimport cpu_state_t, v8_t
 
-cdef inline bint make_arrays(v8_t *v, int ncpus, bint isolated) noexcept nogil:
+cdef inline bint make_arrays(v8_t *v, uint32_t ncpus, bint isolated) noexcept nogil:
     """Captured and, if wanted, isolated arrays of all CPUs; False without memory."""
-    cdef int i
-    v.ncpus = ncpus
+    cdef uint32_t i
+    v.ncpus = <int>ncpus
     v.cpu = <cpu_state_t *>calloc(ncpus, sizeof(v.cpu[0]))
     if v.cpu == NULL:
         return False

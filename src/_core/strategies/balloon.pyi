@@ -18,9 +18,13 @@ class Balloon(Strategy):
         retry_ns: int,
         inhibited: bool,
         huge_backing: bool,
+        by_shrinker: bool = False,
     ) -> None: ...
     def resize(self, pages: int) -> None:
         """Set the target by hand: pages that shall be in the balloon."""
+
+    def shrink(self, pages: int, cpu: int = 0) -> int:
+        """Call the shrinker by hand; pages that it will free, or for 0 that it could."""
 
     def oom(self, cpu: int = 0) -> int:
         """Call the OOM notifier by hand; pages that it will free."""
@@ -41,4 +45,4 @@ class Balloon(Strategy):
         """Whether the statistics buffer is on its way to the host."""
 
     def guest_statistics(self) -> dict[str, int]:
-        """What the statistics queue last brought, bytes, by QEMU's names; empty before the first time."""
+        """What the statistics queue last brought, by QEMU's names: bytes, numbers of faults; empty before the first time."""

@@ -6,9 +6,10 @@ tells the device first and frees then (MUST_TELL_HOST). An allocation that fails
 and the device is told what there is.
 
 The newest pages leave the balloon first. With DEFLATE_ON_OOM the guest's OOM notifier releases up to 256 pages before
-anybody is killed, and the guest's total RAM is not lowered by the balloon.
+anybody is killed, and the guest's total RAM is not lowered by the balloon. Linux 5.0 to 5.6 released them by a shrinker
+instead, which reclaim asks whenever it takes page cache.
 
-Not emulated: reclaim by an inflation (it stops where the kernel would reclaim), compaction of balloon pages.
+Balloon pages are movable, but nothing moves them: the emulated kernel does not compact, and a guest has one strategy.
 """
 
 from libc.stdint cimport int64_t
@@ -20,8 +21,15 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.balloon_steps cimport (
     STAT_AVAIL,
+    STAT_CACHES,
+    STAT_HTLB_PGALLOC,
+    STAT_HTLB_PGFAIL,
+    STAT_MAJFLT,
     STAT_MEMFREE,
     STAT_MEMTOT,
+    STAT_MINFLT,
+    STAT_SWAP_IN,
+    STAT_SWAP_OUT,
     TICKET_DEFLATE,
     TICKET_INFLATE,
     TICKET_OOM,
@@ -50,8 +58,13 @@ from hinting._core.strategies.hooks cimport (
 #: Ticket of the statistics buffer, for Machine.poll.
 STATS_TICKET = TICKET_STATS
 
-#: Tags of the statistics buffer that are filled, by the names that QEMU gives them.
-STATS = {"stat-free-memory": STAT_MEMFREE, "stat-total-memory": STAT_MEMTOT, "stat-available-memory": STAT_AVAIL}
+#: Tags of the statistics buffer, by the names that QEMU gives them: bytes of memory, numbers of faults.
+STATS = {
+    "stat-swap-in": STAT_SWAP_IN, "stat-swap-out": STAT_SWAP_OUT, "stat-major-faults": STAT_MAJFLT,
+    "stat-minor-faults": STAT_MINFLT, "stat-free-memory": STAT_MEMFREE, "stat-total-memory": STAT_MEMTOT,
+    "stat-available-memory": STAT_AVAIL, "stat-disk-caches": STAT_CACHES, "stat-htlb-pgalloc": STAT_HTLB_PGALLOC,
+    "stat-htlb-pgfail": STAT_HTLB_PGFAIL,
+}
 
 
 cdef int on_thread(void *self, mm_t *m, int cpu) noexcept nogil:
@@ -93,17 +106,34 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     write_actual(b)
 
 
-cdef int64_t on_oom(void *self, mm_t *m, int cpu) noexcept nogil:
-    cdef balloon_t *b = <balloon_t *>self
+cdef int64_t take_out_for(balloon_t *b, int cpu) noexcept nogil:
+    """A request of this CPU's own that releases pages; how many, 0 if one is under way or there are none."""
     cdef int64_t n
-    if b.oom[cpu].n or b.n == 0:
-        return 0
-    if not submit(b.s, TICKET_OOM + cpu):
+    if b.oom[cpu].n or b.n == 0 or not submit(b.s, TICKET_OOM + cpu):
         return 0
     n = take_out(b, &b.oom[cpu], (b.oom_pages + (1 << b.order) - 1) >> b.order)
-    b.oom_notified += 1
-    b.oom_released += n << b.order
     return n << b.order
+
+
+cdef int64_t on_oom(void *self, mm_t *m, int cpu) noexcept nogil:
+    cdef balloon_t *b = <balloon_t *>self
+    cdef int64_t pages
+    if b.by_shrinker:                   # the CPU waits for what the shrinker has asked for
+        return b.oom[cpu].n << b.order
+    pages = take_out_for(b, cpu)
+    b.oom_notified += pages > 0
+    b.oom_released += pages
+    return pages
+
+
+cdef int64_t on_shrink(void *self, mm_t *m, int cpu, int64_t pages) noexcept nogil:
+    """One request, whatever is asked for; the pages are free once the device knows."""
+    cdef balloon_t *b = <balloon_t *>self
+    if pages == 0:
+        return pages_in(b)
+    pages = take_out_for(b, cpu)
+    b.shrunk += pages
+    return pages
 
 
 cdef void on_resize(void *self, mm_t *m, int64_t pages) noexcept nogil:
@@ -137,7 +167,7 @@ cdef void device(
     if ticket == TICKET_INFLATE:
         balloon_inflate(h, backing, c, &b.device, block.pfn, block.order, running_vcpus, host_ns, stolen_ns)
     else:
-        balloon_deflate(c, &b.device, block.order, host_ns)
+        balloon_deflate(h, backing, c, &b.device, block.pfn, block.order, host_ns)
 
 
 cdef class Balloon(Strategy):
@@ -147,7 +177,7 @@ cdef class Balloon(Strategy):
     """
 
     def __init__(self, *, gfp, int order, int64_t request_blocks, int64_t oom_pages, int64_t retry_ns, bint inhibited,
-                 bint huge_backing):
+                 bint huge_backing, bint by_shrinker=False):
         self.gfp = gfp
         self.b.s = &self.s
         self.b.order = order
@@ -165,8 +195,11 @@ cdef class Balloon(Strategy):
         self.s.on_host_done = on_host_done
         self.s.on_resize = on_resize
         self.s.on_poll = on_poll
+        self.b.by_shrinker = by_shrinker
         if oom_pages:
             self.s.on_oom = on_oom
+        if oom_pages and by_shrinker:
+            self.s.on_shrink = on_shrink
         self.s.report = report
         self.s.device = device
 
@@ -185,6 +218,11 @@ cdef class Balloon(Strategy):
         self._attached(0)
         on_resize(&self.b, &self.allocator.m, pages)
         self.s.wake[0] = 1
+
+    def shrink(self, int64_t pages, int cpu=0):
+        """Call the shrinker by hand; pages that it will free, or for 0 that it could."""
+        self._attached(cpu)
+        return on_shrink(&self.b, &self.allocator.m, cpu, pages) if self.s.on_shrink != NULL else 0
 
     def oom(self, int cpu=0):
         """Call the OOM notifier by hand; pages that it will free."""
@@ -211,10 +249,13 @@ cdef class Balloon(Strategy):
         return self.b.stats_out
 
     def guest_statistics(self):
-        """What the statistics queue last brought, bytes, by QEMU's names; empty before the first time."""
+        """What the statistics queue last brought, by QEMU's names: bytes, numbers of faults; empty before the first time."""
         if self.b.polls == 0:
             return {}
-        return {name: self.b.stats.pages[tag] << 12 for name, tag in STATS.items()}
+        return {name: self.b.stats.value[tag] for name, tag in STATS.items()}
+
+    def why_no_state(self):
+        return "the host has discarded the pages in the balloon, and a snapshot holds nothing of the host"
 
     def counters(self):
         """vmstat's counters of the balloon, and the device's configuration; all in pages."""
@@ -224,9 +265,11 @@ cdef class Balloon(Strategy):
     def statistics(self):
         """What neither driver nor device counts.
 
-        ignored_pages: told to the device and not discarded. in_balloon: pages in the balloon now.
+        ignored_pages: told to the device and not discarded. shrunk_pages: taken out by the guest's reclaim. in_balloon: pages
+        in the balloon now.
         """
         b = &self.b
         return {"requests": b.requests, "out_of_puff": b.out_of_puff, "oom_notified": b.oom_notified,
+                "shrunk_pages": b.shrunk,
                 "oom_released_pages": b.oom_released, "ignored_pages": b.device.ignored, "polls": b.polls,
                 "in_balloon": pages_in(b)}

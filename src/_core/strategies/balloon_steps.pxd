@@ -7,7 +7,7 @@ for each CPU. Pages are in the balloon from the moment of their request, in the 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 
-from hinting._core.common cimport NR_ZONES, pfn_t
+from hinting._core.common cimport NR_ZONES, PAGE_BYTES, pfn_t
 from hinting._core.host.balloon cimport balloon_device_t
 from hinting._core.mm.alloc cimport alloc_several, free_pages
 from hinting._core.mm.counter cimport free_exact
@@ -21,17 +21,24 @@ cdef enum:
     TICKET_STATS = 2
     TICKET_OOM = 3                      # + CPU
 
-    STAT_MEMFREE = 4                    # tags of the statistics buffer
+    STAT_SWAP_IN = 0                    # tags of the statistics buffer
+    STAT_SWAP_OUT = 1
+    STAT_MAJFLT = 2
+    STAT_MINFLT = 3
+    STAT_MEMFREE = 4
     STAT_MEMTOT = 5
     STAT_AVAIL = 6
-    NR_STATS = 7
+    STAT_CACHES = 7
+    STAT_HTLB_PGALLOC = 8
+    STAT_HTLB_PGFAIL = 9
+    NR_STATS = 10
 
 ctypedef struct request_t:              # blocks of one request, in the order of its array
     block_t *block
     int64_t n
 
 ctypedef struct stats_t:
-    int64_t pages[NR_STATS]             # by tag; those of the kernel's other tags stay 0
+    int64_t value[NR_STATS]             # by tag; bytes of memory, numbers of faults
 
 ctypedef struct balloon_t:
     strategy_t *s
@@ -40,12 +47,14 @@ ctypedef struct balloon_t:
     pfn_t *page                         # first pages of the blocks in the balloon, the newest last
     int64_t n
     int64_t room
+    pfn_t *fresh                        # [most] blocks that an inflation has allocated and not entered yet
     int order                           # of a block
     uint32_t gfp
     int64_t most                        # blocks of one request
     int64_t target                      # pages: num_pages of the configuration
     int64_t actual                      # pages: actual of the configuration, as the driver last wrote it
     bint keeps_total                    # DEFLATE_ON_OOM: the guest's total RAM stays as it is
+    bint by_shrinker                    # DEFLATE_ON_OOM by reclaim's shrinker, not by the OOM notifier
     int64_t oom_pages                   # pages that one call of the OOM notifier releases
     request_t work                      # of the work item
     request_t *oom                      # by CPU
@@ -58,6 +67,7 @@ ctypedef struct balloon_t:
     int64_t deflated
     int64_t requests
     int64_t out_of_puff
+    int64_t shrunk                      # pages that the guest's reclaim took out
     int64_t oom_notified                # calls of the notifier that released something
     int64_t oom_released                # pages
 
@@ -68,7 +78,8 @@ cdef inline bint balloon_init(balloon_t *b, int ncpus) noexcept nogil:
     cdef int cpu
     b.work.block = <block_t *>calloc(b.most, sizeof(block_t))
     b.oom = <request_t *>calloc(ncpus, sizeof(request_t))
-    if b.work.block == NULL or b.oom == NULL:
+    b.fresh = <pfn_t *>calloc(b.most, sizeof(pfn_t))
+    if b.work.block == NULL or b.oom == NULL or b.fresh == NULL:
         return False
     b.ncpus = ncpus
     for cpu in range(ncpus):
@@ -84,6 +95,7 @@ cdef inline void balloon_free(balloon_t *b) noexcept nogil:
             free(b.oom[cpu].block)
     free(b.oom)
     free(b.work.block)
+    free(b.fresh)
     free(b.page)
 
 cdef inline bint make_room(balloon_t *b, mm_t *m) noexcept nogil:
@@ -105,16 +117,16 @@ cdef inline void adjust_total(balloon_t *b, mm_t *m, pfn_t pfn, int64_t pages) n
 
 cdef inline int64_t fill(balloon_t *b, mm_t *m, int cpu, int64_t wanted) noexcept nogil:
     """Allocate up to one request's blocks, and enter them in its array newest first; returns how many."""
-    cdef pfn_t *got
+    cdef pfn_t *got = b.fresh
     cdef int64_t i, n
-    if not make_room(b, m):
+    n = alloc_several(m, cpu, b.order, b.gfp, b.s.reclaimer, wanted if wanted < b.most else b.most, got)
+    if not make_room(b, m):             # reclaim may have deflated meanwhile
+        for i in range(n):
+            free_pages(m, cpu, got[i], b.order)
         return 0
-    got = b.page + b.n
-    n = alloc_several(m, cpu, b.order, b.gfp, wanted if wanted < b.most else b.most, got)
-    for i in range(n // 2):
-        got[i], got[n - 1 - i] = got[n - 1 - i], got[i]
     for i in range(n):
-        b.work.block[i].pfn = got[i]
+        b.page[b.n + i] = got[n - 1 - i]
+        b.work.block[i].pfn = got[n - 1 - i]
         b.work.block[i].order = b.order
         adjust_total(b, m, got[i], -(<int64_t>1 << b.order))
     b.n += n
@@ -160,17 +172,29 @@ cdef inline int64_t missing(const balloon_t *b) noexcept nogil:
     cdef int64_t pages = b.target - pages_in(b)
     return pages >> b.order if pages >= 0 else -((-pages + (1 << b.order) - 1) >> b.order)
 
+cdef inline int64_t kept_back(int64_t pages, int64_t low) noexcept nogil:
+    """What of the page cache, or of kernel caches, is not counted available: half of it, at most the low watermarks."""
+    return pages // 2 if pages // 2 < low else low
+
 cdef inline void fill_stats(balloon_t *b, mm_t *m) noexcept nogil:
-    """What the driver writes into the statistics buffer; page cache and reclaimable slab are not counted available."""
+    """What the driver writes into the statistics buffer. The guest has no swap, no mapped files and no hugetlb pages: 0."""
     cdef int i
-    cdef int64_t free_now, low
-    for i in range(NR_STATS):
-        b.filled.pages[i] = 0
+    cdef int64_t free_now, low, all_low = 0, all_free = 0, total = 0, available = 0
     for i in range(NR_ZONES):
         if not m.zone[i].populated:
             continue
         free_now = free_exact(m, &m.zone[i])
         low = m.zone[i].watermark[WM_LOW]
-        b.filled.pages[STAT_MEMFREE] += free_now
-        b.filled.pages[STAT_MEMTOT] += m.zone[i].managed
-        b.filled.pages[STAT_AVAIL] += free_now - low if free_now > low else 0
+        all_low += low
+        all_free += free_now
+        total += m.zone[i].managed
+        available += free_now - low if free_now > low else 0
+    available += b.s.seen.cached - kept_back(b.s.seen.cached, all_low)
+    available += b.s.seen.reclaimable - kept_back(b.s.seen.reclaimable, all_low)
+    for i in range(NR_STATS):
+        b.filled.value[i] = 0
+    b.filled.value[STAT_MINFLT] = b.s.seen.minor_faults
+    b.filled.value[STAT_MEMFREE] = all_free * PAGE_BYTES
+    b.filled.value[STAT_MEMTOT] = total * PAGE_BYTES
+    b.filled.value[STAT_AVAIL] = available * PAGE_BYTES
+    b.filled.value[STAT_CACHES] = b.s.seen.cached * PAGE_BYTES

@@ -8,6 +8,12 @@ import numpy as np
 from hinting._core.strategies.hooks import Strategy
 
 STEP_BUDGET: int
+STOPPED: int
+PAGE_OTHER: int
+PAGE_FREE: int
+PAGE_USED: int
+PAGE_COMPOUND: int
+ACTIONS: dict[str, int]
 
 def raised_address() -> int:
     """Address of the function that a compiled hook calls with its guest after an exception."""

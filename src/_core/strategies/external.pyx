@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 
 from hinting.errors import StrategyError
 
+from hinting._core cimport api
 from hinting._core.api cimport ACTION_DONTNEED, ACTION_IGNORE, guest_t, hooks_t
 from hinting._core.common cimport MAX_ORDER, pfn_t
 from hinting._core.mm.allocator cimport Allocator
@@ -70,6 +71,11 @@ _ASKS = {
 
 #: Requests that one call of a hook may make: a pass over the blocks of a big guest fits, a loop without end does not.
 STEP_BUDGET = 1 << 24
+
+#: Words of api.pxd for Python.
+STOPPED = api.STOPPED
+PAGE_OTHER, PAGE_FREE, PAGE_USED, PAGE_COMPOUND = api.PAGE_OTHER, api.PAGE_FREE, api.PAGE_USED, api.PAGE_COMPOUND
+ACTIONS = {"dontneed": ACTION_DONTNEED, "ignore": ACTION_IGNORE}
 
 
 cdef void on_free(void *self, mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:

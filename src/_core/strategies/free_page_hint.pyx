@@ -5,10 +5,9 @@ until an allocation fails, hands each to the device, which takes its pages out o
 and keeps it. STOP ends a round: the blocks stay with the driver. DONE gives them all back; a new run begins with
 giving back what the last one kept. Host memory is not freed.
 
-While a run lasts, the guest's free memory is the driver's. On memory pressure it gives blocks back, whether the device
-has seen them or not; the migration's log of written pages makes up for that. The emulated driver is asked where the
-kernel's OOM killer would be, as there is no reclaim that would ask it earlier. A driver that finds the ring full frees its block
-and tries again; here it waits a moment.
+While a run lasts, the guest's free memory is the driver's. When the guest reclaims, its shrinker gives blocks back, whether
+the device has seen them or not; the migration's log of written pages makes up for that. A driver that finds the ring
+full frees its block and tries again; here it waits a moment.
 """
 
 from libc.stdint cimport int64_t
@@ -33,6 +32,7 @@ cdef void give_back(hint_t *t, mm_t *m, int cpu, int64_t most) noexcept nogil:
     while t.n and most:
         t.n -= 1
         most -= 1
+        t.s.withheld -= <int64_t>1 << t.order
         free_pages(m, cpu, t.held[t.n], t.order)
         t.s.work.freed += 1
         t.returned += 1
@@ -49,6 +49,7 @@ cdef bint keep(hint_t *t, mm_t *m, pfn_t pfn) noexcept nogil:
         t.room = t.room * 2 + 64
     t.held[t.n] = pfn
     t.n += 1
+    t.s.withheld += <int64_t>1 << t.order
     if t.n > t.most_held:
         t.most_held = t.n
     return True
@@ -105,14 +106,17 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
     t.used += ticket < RING
 
 
-cdef int64_t on_oom(void *self, mm_t *m, int cpu) noexcept nogil:
-    """The shrinker: one block."""
+cdef int64_t on_shrink(void *self, mm_t *m, int cpu, int64_t pages) noexcept nogil:
+    """The shrinker: whole blocks, the newest first."""
     cdef hint_t *t = <hint_t *>self
-    if t.n == 0:
-        return 0
-    give_back(t, m, cpu, 1)
-    t.shrunk += 1
-    return <int64_t>1 << t.order
+    cdef int64_t blocks = (pages + (1 << t.order) - 1) >> t.order
+    if pages == 0:
+        return t.n << t.order
+    if blocks > t.n:
+        blocks = t.n
+    give_back(t, m, cpu, blocks)
+    t.shrunk += blocks
+    return blocks << t.order
 
 
 cdef const block_t *report(void *self, int ticket, int64_t *n) noexcept nogil:
@@ -149,7 +153,7 @@ cdef class FreePageHint(Strategy):
         self.s.on_thread = on_thread
         self.s.on_host_done = on_host_done
         if shrinker:
-            self.s.on_oom = on_oom
+            self.s.on_shrink = on_shrink
         self.s.report = report
         self.s.device = device
 
@@ -167,9 +171,17 @@ cdef class FreePageHint(Strategy):
         self.t.cmd = cmd
         self.s.wake[0] = 1
 
+    def shrink(self, int64_t pages, int cpu=0):
+        """Call the shrinker by hand; pages that it gave back, or for 0 that it could."""
+        self._attached(cpu)
+        return on_shrink(&self.t, &self.allocator.m, cpu, pages)
+
     def held(self):
         """First pages of the blocks that the driver keeps, oldest first."""
         return [self.t.held[i] for i in range(self.t.n)]
+
+    def why_no_state(self):
+        return "its driver acts during a migration only, which is the host's, and a snapshot holds nothing of the host"
 
     def counters(self):
         """The device's configuration and the driver's count of blocks."""

@@ -20,6 +20,7 @@ from hinting._core.common cimport MAX_CPUS, pfn_t
 from hinting._core.costs cimport costs_t
 from hinting._core.host.state cimport backing_t, host_t
 from hinting._core.mm.allocator cimport Allocator
+from hinting._core.mm.slowpath cimport reclaimer_t
 from hinting._core.mm.state cimport cpu_hook_t, mm_t, page_hook_t
 
 cdef enum:
@@ -63,6 +64,11 @@ ctypedef struct work_t:                 # what the strategy's own code did, for 
     int64_t cleared                     # 2 MiB of new struct pages that were cleared
     int64_t config_writes               # writes to the device's configuration, each an exit to the VMM
 
+ctypedef struct seen_t:                 # of the guest's state, for on_poll; set by whoever runs the guest
+    int64_t cached                      # pages of files
+    int64_t reclaimable                 # pages of kernel caches that can be shrunk
+    int64_t minor_faults
+
 ctypedef int (*thread_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
 ctypedef void (*done_hook_t)(void *self, mm_t *m, int cpu, int ticket) noexcept nogil
 ctypedef bint (*timer_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
@@ -70,6 +76,7 @@ ctypedef void (*discard_hook_t)(void *self, mm_t *m, pfn_t pfn, int order) noexc
 ctypedef const block_t *(*report_hook_t)(void *self, int ticket, int64_t *n) noexcept nogil
 ctypedef void (*resize_hook_t)(void *self, mm_t *m, int64_t pages) noexcept nogil
 ctypedef int64_t (*oom_hook_t)(void *self, mm_t *m, int cpu) noexcept nogil
+ctypedef int64_t (*shrink_hook_t)(void *self, mm_t *m, int cpu, int64_t pages) noexcept nogil
 ctypedef void (*device_hook_t)(
     void *self, int ticket, host_t *h, backing_t *b, const costs_t *c, const block_t *block, int running_vcpus,
     double *host_ns, double *stolen_ns,
@@ -90,13 +97,20 @@ ctypedef struct strategy_t:
     device_hook_t device                # the VMM's device handles one block of a ticket; NULL: host_action
     resize_hook_t on_resize             # the host wants the guest to do without so many pages
     oom_hook_t on_oom                   # no page for this CPU: pages that a report submitted here will free, 0 none
+    shrink_hook_t on_shrink             # the guest reclaims so many pages: pages given back; asked for 0: pages that could be
     done_hook_t on_poll                 # the host wants a ticket's buffer back: fill it; on_host_done: it has arrived
     int64_t timer_ns                    # 0: no timer
     int64_t wake_latency_ns             # from a wake-up to the thread's first step: a latency, or a work item's delay
+    bint delayed                        # wake_latency_ns is the delay of a work item, as long as a period
     int64_t pause_ns                    # of a thread that pauses or retries
     pfn_t move_first                    # range of a thread that moves pages: what is free in it is isolated already
     int64_t move_pages
     int64_t moved                       # of these: pages that moved, whose old places are isolated now
+    const reclaimer_t *reclaimer        # on_thread: who reclaims for its allocations, NULL: nobody
+    seen_t seen
+    int64_t withheld                    # pages of free memory that it has allocated and will give back by itself
+    int64_t gone                        # isolated pages that come back only if the guest is resized
+    int run_order                       # `order` of its blocks counts adjoining blocks of this order; 0: it is an order
     bint by_host                        # on_resize is followed by work of the VMM, not of the guest's thread
     pfn_t populate[MAX_POPULATE]        # on_alloc: 2 MiB that the host must back before the guest goes on
     int nr_populate

@@ -49,6 +49,9 @@ class Strategy:
     def state(self) -> dict[str, NDArray[np.int64]]:
         """What the strategy knows, for `set_state`; StrategyError for a strategy that cannot say it."""
 
+    def why_no_state(self) -> str:
+        """Why a guest with this strategy cannot be part of a snapshot."""
+
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""
 

@@ -200,7 +200,11 @@ cdef class Strategy:
 
     def state(self):
         """What the strategy knows, as {name: NumPy array}, for `set_state` of another one with the same parameters."""
-        raise StrategyError(f"the guest cannot be copied or saved: {type(self).__name__} has no state()")
+        raise StrategyError(f"the guest cannot be copied or saved: {self.why_no_state()}")
+
+    def why_no_state(self):
+        """Why a guest with this strategy cannot be part of a snapshot."""
+        return f"{type(self).__name__} has no state()"
 
     def set_state(self, state):
         """Take over a state; StrategyError, with nothing changed, if it contradicts itself or the guest's memory."""

@@ -6,7 +6,7 @@ SCAN: int
 class HyperAlloc(Strategy):
     """The compiled HyperAlloc of one guest; the parameters are those of hinting.strategies.HyperAlloc."""
 
-    def __init__(self, *, order: int) -> None: ...
+    def __init__(self, *, order: int, trees: int) -> None: ...
     @property
     def is_short(self) -> bool:
         """Whether a resize has not got all frames that it wants."""

@@ -21,6 +21,7 @@ from hinting._core.strategies.hyperalloc_steps cimport (
     FRAME_EVICTED,
     FRAME_HARD,
     FRAME_INSTALLED,
+    TREE_FRAMES,
     hyperalloc_free,
     hyperalloc_init,
     hyperalloc_t,
@@ -71,11 +72,13 @@ cdef void on_host_done(void *self, mm_t *m, int cpu, int ticket) noexcept nogil:
 cdef class HyperAlloc(Strategy):
     """The compiled HyperAlloc of one guest; the parameters are those of hinting.strategies.HyperAlloc."""
 
-    def __init__(self, *, int order):
+    def __init__(self, *, int order, int trees):
         self.t.s = &self.s
         self.t.order = order
+        self.t.run_frames = trees * TREE_FRAMES
         self.s.self = &self.t
         self.s.by_host = True
+        self.s.run_order = order
         self.s.on_alloc = on_alloc
         self.s.on_resize = on_resize
         self.s.on_poll = on_poll
@@ -107,6 +110,9 @@ cdef class HyperAlloc(Strategy):
         for f in range(self.t.nframes):
             found[names[self.t.frame[f]]].append(f << self.t.order)
         return found
+
+    def why_no_state(self):
+        return "which frames the host backs is its state, and a snapshot holds nothing of the host"
 
     def counters(self):
         """What the VMM counts, in frames."""

@@ -24,13 +24,14 @@ cdef enum:
     FRAME_EVICTED = 1                   # soft-reclaimed: not backed, the guest may take it and installs it then
     FRAME_HARD = 2                      # hard-reclaimed: not backed, taken away from the guest
 
-    RUN_FRAMES = 64                     # most frames of a run, which the VMM works off without looking up
+    TREE_FRAMES = 8                     # huge frames of a tree of the allocator
 
 ctypedef struct hyperalloc_t:
     strategy_t *s
     mm_t *m
     int order                           # of a frame
     int64_t nframes
+    int64_t run_frames                  # most frames of a run, which the VMM works off without looking up
     uint8_t *frame                      # FRAME_*
     block_t *run[2]                     # by ticket: first page, and number of frames
     int64_t nr_runs[2]
@@ -112,7 +113,7 @@ cdef inline void list_runs(hyperalloc_t *t, int ticket) noexcept nogil:
         if not is_due(t, ticket, f):
             continue
         most -= 1
-        if n and run[n - 1].order < RUN_FRAMES and f == (run[n - 1].pfn >> t.order) + run[n - 1].order:
+        if n and run[n - 1].order < t.run_frames and f == (run[n - 1].pfn >> t.order) + run[n - 1].order:
             run[n - 1].order += 1
             continue
         run[n].pfn = <pfn_t>f << t.order
@@ -148,12 +149,14 @@ cdef inline bint work_frame(hyperalloc_t *t, int ticket, int64_t f, const costs_
         give_back(t.m, 0, <pfn_t>f << t.order, t.order)
         t.frame[f] = FRAME_EVICTED
         t.taken -= 1
+        t.s.gone -= <int64_t>1 << t.order
         t.returned += 1
         host_ns[0] += c.guest_putback_page
         return False
     take_free(t.m, 0, <pfn_t>f << t.order, t.order)
     t.frame[f] = FRAME_HARD
     t.taken += 1
+    t.s.gone += <int64_t>1 << t.order
     t.hard_reclaimed += 1
     host_ns[0] += c.guest_isolate_page
     return is_backed

@@ -104,6 +104,7 @@ cdef class PageReporting(Strategy):
         self.r.state = REPORTING_IDLE
         self.wire(&self.r, host_action, 0, on_host_done, report, NULL)
         self.s.wake_latency_ns = delay_ns
+        self.s.delayed = True
         self.s.synchronous = False
         self.s.on_merged = on_merged
         self.s.on_thread = on_thread

@@ -160,7 +160,7 @@ cdef inline bint bring_to_front(reporting_t *r, mm_t *m) noexcept nogil:
     """Rotate the list so that the block at hand is the first; False if it is already."""
     if list_first(m, r.zone, r.mt, r.order) == r.block:
         return False
-    rotate_to_front(m, &m.zone[r.zone], r.block, r.order)
+    rotate_to_front(m, r.block, r.order)
     r.n.rotations += 1
     return True
 

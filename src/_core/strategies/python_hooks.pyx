@@ -4,11 +4,8 @@ What was noted on a CPU is delivered before any other hook of that CPU runs. Wit
 get each page as numbers when it comes. A hook that does not return is ended by a watchdog, as far as it runs Python code.
 """
 
-import time
-
 import numpy as np
 
-from cpython.ref cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport int8_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
@@ -18,6 +15,7 @@ from hinting.errors import StrategyError
 
 from hinting._core.api cimport NO_ROOM, NONE, STOPPED, guest_t, hooks_t, packed_order, packed_page, packed_pfn
 from hinting._core cimport api
+from hinting._core.guard cimport Guard
 from hinting._core.strategies.border cimport (
     FAULT_NONE,
     FAULT_TIME,
@@ -31,10 +29,6 @@ from hinting._core.strategies.border cimport (
 from hinting._core.strategies.external cimport External, take_settings, user_raised
 
 from hinting._core.strategies.faults import StrategyStopped
-
-cdef extern from "Python.h":
-    int PyThreadState_SetAsyncExc(unsigned long thread, PyObject *error)
-    unsigned long PyThread_get_thread_ident()
 
 cdef enum:
     NR_BATCHED = 3                      # HOOK_FREE, HOOK_ALLOC, HOOK_MERGED
@@ -111,7 +105,7 @@ cdef void on_host_done(void *state, guest_t *guest, int cpu, int ticket) noexcep
     h.call(h.policy.on_host_done, (h.guest, cpu, ticket))
 
 
-cdef class PythonHooks:
+cdef class PythonHooks(Guard):
     """The hooks of one guest's policy object. batch: pages a call; time_limit_s: wall-clock time of one call."""
 
     cdef batches_t q
@@ -119,17 +113,9 @@ cdef class PythonHooks:
     cdef readonly HookGuest guest
     cdef border_t *b                    # of the core, which owns this object and calls it
     cdef int64_t batch
-    cdef readonly double time_limit_s
     cdef tuple page_hooks               # methods by HOOK_FREE, HOOK_ALLOC, HOOK_MERGED
-    cdef int64_t calls                  # outermost calls so far
-    cdef int64_t seen                   # of them, when the watchdog first saw the one that runs
-    cdef double seen_at
-    cdef int depth
-    cdef unsigned long thread
-    cdef bint interrupted
     cdef object settings
     cdef object locate
-    cdef object __weakref__
 
     def __init__(self, policy, int64_t batch, double time_limit_s, settings, locate):
         self.policy = policy
@@ -228,11 +214,8 @@ cdef class PythonHooks:
 
     cdef inline void begin(self) noexcept:
         if self.depth == 0:
-            self.thread = PyThread_get_thread_ident()
-            self.interrupted = False
-            self.calls += 1
             self.guest.b = self.b
-        self.depth += 1
+        self.enter_call()
 
     cdef raised(self, error):
         if self.interrupted:
@@ -240,23 +223,10 @@ cdef class PythonHooks:
         user_raised(<guest_t *>self.b, error)
 
     cdef inline void end(self) noexcept:
-        if self.interrupted:            # it caught what was to end it
+        if self.leave_call():           # it caught what was to end it
             stop(self.b, FAULT_TIME, 0, 0, 0)
-        self.depth -= 1
         if self.depth == 0:
             self.guest.b = NULL
-            if self.interrupted:
-                PyThreadState_SetAsyncExc(self.thread, NULL)
-
-    def interrupt_if_late(self):
-        """End the hook that runs if it runs for longer than its limit. Called by the watchdog, now and then."""
-        now = time.monotonic()
-        if self.depth == 0 or self.seen != self.calls:
-            self.seen = self.calls
-            self.seen_at = now
-        elif now - self.seen_at > self.time_limit_s:
-            self.interrupted = True
-            PyThreadState_SetAsyncExc(self.thread, <PyObject *>StrategyStopped)
 
     def where(self, fault):
         """The line of the policy that a fault comes from."""

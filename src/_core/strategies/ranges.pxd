@@ -6,7 +6,7 @@ No watermark is looked at: who takes a range by its address does not ask whether
 from libc.stdint cimport int64_t, uint8_t
 
 from hinting._core.common cimport MAX_ORDER, MT_HIGHATOMIC, MT_MOVABLE, NO_PFN, PAGEBLOCK_ORDER, pfn_t
-from hinting._core.mm.buddy cimport FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, account_list, free_block, list_del
+from hinting._core.mm.buddy cimport FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, account_list, free_block, list_del, put_back
 from hinting._core.mm.pages cimport (
     TAG_ISOLATED,
     TAG_KIND,
@@ -39,6 +39,7 @@ cdef inline void take_free(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogi
     list_del(m, z, head, have)
     account_list(m, z, cpu, -(<int64_t>1 << have), block_type(m, head))
     tag_set(m, pfn, order, TAG_ISOLATED)
+    m.isolated += <int64_t>1 << order
     while have > order:
         have -= 1
         at = head
@@ -50,7 +51,7 @@ cdef inline void take_free(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogi
 
 cdef inline void give_back(mm_t *m, int cpu, pfn_t pfn, int order) noexcept nogil:
     """Return an isolated block to the tail of its list."""
-    free_block(m, zone_of(m, pfn), cpu, pfn, order, block_type(m, pfn), FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL)
+    put_back(m, zone_of(m, pfn), cpu, pfn, order, FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL)
 
 cdef inline int64_t look_over(const mm_t *m, pfn_t first, pfn_t end, int64_t *looked) noexcept nogil:
     """Pages in use that would have to move, RANGE_BUSY if the range cannot be taken. looked: blocks and pages seen."""
@@ -117,14 +118,17 @@ cdef inline void join_isolated(mm_t *m, pfn_t first, pfn_t end, int order) noexc
     for at in range(first >> PAGEBLOCK_ORDER, end >> PAGEBLOCK_ORDER):
         m.pageblock[at] = MT_MOVABLE
 
-cdef inline void undo(mm_t *m, int cpu, pfn_t first, pfn_t end) noexcept nogil:
-    """Give back what is isolated in a range."""
+cdef inline int64_t undo(mm_t *m, int cpu, pfn_t first, pfn_t end) noexcept nogil:
+    """Give back what is isolated in a range; how many blocks."""
     cdef pfn_t at = first, head
     cdef uint8_t tag
     cdef int order
+    cdef int64_t n = 0
     while at < end:
         tag = covering(m, at, &head)
         order = tag & TAG_ORDER
         at = head + (<pfn_t>1 << order)
         if tag & TAG_KIND == TAG_ISOLATED:
             give_back(m, cpu, head, order)
+            n += 1
+    return n

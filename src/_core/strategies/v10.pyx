@@ -115,6 +115,7 @@ cdef class V10(Strategy):
         self.t.b.to_tail = return_position == "tail"
         self.wire(&self.t, host_action, call_pages, on_host_done, report, on_discard)
         self.s.wake_latency_ns = delay_ns
+        self.s.delayed = True
         self.s.synchronous = wait == "busy"
         self.s.descriptors = 0 if is_v12 else 1     # v12 sends one for each block, v10 one for the array
         if counted:

@@ -31,6 +31,7 @@ cdef void return_first_page(v8_t *v, mm_t *m, int cpu, const block_t *b) noexcep
     """Free the first page of an isolated block; the others stay outside the allocator."""
     cdef int order
     tag_clear(m, b.pfn, b.order)
+    m.isolated -= 1
     for order in range(b.order):
         tag_set(m, b.pfn + (<pfn_t>1 << order), order, TAG_ISOLATED)
     free_pages(m, cpu, b.pfn, 0)

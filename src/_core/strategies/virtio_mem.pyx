@@ -166,6 +166,9 @@ cdef class VirtioMem(Strategy):
         return {(block * self.t.nsb + i) << self.t.sb_order: bool(self.t.plugged[block * self.t.nsb + i])
                 for block in range(self.t.nblocks) if self.t.of_device[block] for i in range(self.t.nsb)}
 
+    def why_no_state(self):
+        return "the host has discarded the memory that is unplugged, and a snapshot holds nothing of the host"
+
     def counters(self):
         """The device's configuration, bytes; region_size counts the memory blocks that can be unplugged."""
         size = PAGE_BYTES << self.t.sb_order

@@ -1,4 +1,7 @@
-"""The virtio-mem driver of one guest: memory blocks and their sub-blocks, taking and giving back ranges."""
+"""The virtio-mem driver of one guest: memory blocks and their sub-blocks, taking and giving back ranges.
+
+Each free block is taken and given back under a hold of the zone lock of its own.
+"""
 
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
@@ -7,7 +10,7 @@ from hinting._core.common cimport MAX_ORDER, NO_PFN, pfn_t
 from hinting._core.mm.pages cimport TAG_ORDER, covering, zone_of
 from hinting._core.mm.pcp cimport drain_all
 from hinting._core.mm.state cimport mm_t
-from hinting._core.strategies.hooks cimport block_t, strategy_t
+from hinting._core.strategies.hooks cimport block_t, note_holds, strategy_t
 from hinting._core.strategies.ranges cimport (
     RANGE_BUSY,
     give_back,
@@ -153,11 +156,12 @@ cdef inline int finish_take(virtio_mem_t *t, mm_t *m, int cpu) noexcept nogil:
     cdef pfn_t first = t.range.pfn
     cdef int64_t pages = <int64_t>1 << t.range.order
     if not is_isolated(m, first, first + <pfn_t>pages):
-        undo(m, cpu, first, first + <pfn_t>pages)
+        note_holds(t.s, undo(m, cpu, first, first + <pfn_t>pages), 0, 0, 1)
         t.undone += 1
         return TAKE_BUSY
     join_isolated(m, first, first + <pfn_t>pages, t.sb_order if t.sb_order < MAX_ORDER else MAX_ORDER)
     zone_of(m, first).managed -= pages
+    t.s.gone += pages
     t.s.work.probes += PASSES_TAKE * pages
     return TAKE_DONE
 
@@ -165,14 +169,16 @@ cdef inline int take_range(virtio_mem_t *t, mm_t *m, int cpu) noexcept nogil:
     """Take the chosen range away from the allocator, as alloc_contig_range does."""
     cdef pfn_t first = t.range.pfn
     cdef pfn_t end = first + (<pfn_t>1 << t.range.order)
-    cdef int64_t used
+    cdef int64_t used, isolated
     drain_all(m, cpu)
     t.s.work.locks += m.ncpus
     used = look_over(m, first, end, &t.s.work.probes)
     if used == RANGE_BUSY:
         t.busy += 1
         return TAKE_BUSY
-    t.s.work.isolated += isolate_free(m, cpu, first, end)
+    isolated = isolate_free(m, cpu, first, end)
+    t.s.work.isolated += isolated
+    note_holds(t.s, isolated, 0, 1, 0)
     if used:
         t.s.move_first = first
         t.s.move_pages = end - first
@@ -206,8 +212,10 @@ cdef inline void plug_done(virtio_mem_t *t, mm_t *m, int cpu) noexcept nogil:
         t.s.work.cleared += 1
     t.s.work.probes += PASSES_GIVE << t.range.order
     zone_of(m, at).managed += end - at
+    t.s.gone -= end - at
     set_plugged(t, 1)
     while at < end:
         give_back(m, cpu, at, order)
         t.s.work.returned += 1
+        note_holds(t.s, 1, 0, 0, 1)
         at += <pfn_t>1 << order

@@ -1,4 +1,4 @@
-"""`hinting strategies`, `scenarios`, `workloads`, `kernels`: what there is, one line each."""
+"""`hinting strategies`, `policies`, `scenarios`, `workloads`, `kernels`: what there is, one line each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from hinting.cli.output import result_console
+from hinting.parameters import Parameters
 
-__all__ = ["kernels", "metrics", "scenarios", "strategies", "workloads"]
+__all__ = ["kernels", "metrics", "policies", "scenarios", "strategies", "workloads"]
 
 
 def strategies(
@@ -35,12 +36,34 @@ def strategies(
     spec = known.find(name)
     if spec is None:
         raise StrategyError("strategy none has nothing to explain: the guest keeps what it has freed")
+    _explain(spec)
+
+
+def _explain(spec: Parameters) -> None:
+    """Print what one is, with its parameters."""
+    console = result_console()
     console.print(f"[bold]{spec.name}[/bold]\n\n{inspect.getdoc(type(spec))}\n\nSource: {escape(spec.source)}\n")
     table = Table("parameter", "default", "legal", "meaning", box=None, pad_edge=False)
     for field in dataclasses.fields(spec):
         rule = spec.parameters()[field.name]
         table.add_row(field.name, str(field.default), rule.legal, rule.text)
     console.print(table)
+
+
+def policies(
+    name: Annotated[str | None, typer.Argument(help="Explain one policy with its parameters.")] = None,
+) -> None:
+    """List the policies of the host, or explain one."""
+    from hinting import policies as known
+
+    if name is not None:
+        _explain(known.find_policy(name))
+        return
+    table = Table("policy", "what it does", box=None, pad_edge=False)
+    table.add_row("none", "Every report is discarded when it comes.")
+    for other in known.policy_names():
+        table.add_row(other, (inspect.getdoc(type(known.find_policy(other))) or "").split("\n\n")[0].replace("\n", " "))
+    result_console().print(table)
 
 
 def scenarios(

@@ -17,7 +17,7 @@ __all__ = ["print_table", "query"]
 
 
 def query(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of run, compare, sweep or tune.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of run, compare, sweep, tune or reproduce.")],
     sql: Annotated[str | None, typer.Argument(help="A query over its tables; without it the tables are listed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as one JSON document.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,

@@ -37,7 +37,7 @@ def repeat(
         else:
             from hinting.reports.repeat import repeat as again
 
-            same = again(path, out, progress=lambda arm, n: status.update(f"{arm}: {n} guests"))
+            same = again(path, out, progress=lambda what, n: status.update(f"{what}: {n}"))
             differs = {name: "" if fine else "other bytes" for name, fine in same.items()}
     if json:
         print_json({"path": str(path), "identical": {name: not words for name, words in differs.items()}, "differs": differs})

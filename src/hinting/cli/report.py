@@ -1,4 +1,4 @@
-"""`hinting report`: one page of what a run, a comparison, a sweep or a search wrote."""
+"""`hinting report`: one page of what a run, a comparison, a sweep, a search or a reproduction wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["report"]
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that --out of run, compare, sweep or tune wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of run, compare, sweep, tune or reproduce.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; by default report.html in the folder.")] = None,
     metric: Annotated[
         str | None, typer.Option(help="Of a sweep or search: the metric that says which setting is best (see hinting metrics).")
@@ -23,7 +23,7 @@ def report(
         bool, typer.Option("--pictures/--no-pictures", help="Also write each figure as PNG and SVG, to a folder beside the page.")
     ] = True,
 ) -> None:
-    """Write one self-contained HTML page of a run, a comparison, a sweep or a search."""
+    """Write one self-contained HTML page of a run, a comparison, a sweep, a search or a reproduction."""
     from hinting.reports.page import write_report
 
     with status_console().status("drawing"):

@@ -35,14 +35,23 @@ _At = Annotated[Moment | None, typer.Option(help="Moment of a recording: its sta
 
 
 def snapshot(
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording.")],
+    source: Annotated[Path, typer.Argument(
+        metavar="DIR|FILE", help="Folder of a recording; or kpageflags, pagetypeinfo or buddyinfo of a machine's /proc.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Snapshot file to write.")],
     at: _At = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="RAM of the guest, with pagetypeinfo or buddyinfo.")] = None,
+    kernel: Annotated[str, typer.Option(help="Kernel profile of the guest, with files of /proc.")] = "linux-6.1",
+    vcpus: Annotated[int, typer.Option(min=1, max=256, help="CPUs of the guest, with files of /proc.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the places of free blocks, with pagetypeinfo or buddyinfo.")] = 0,
 ) -> None:
-    """Keep a moment of a recording as one snapshot file."""
-    from hinting.snapshots import open_snapshot
+    """Keep a moment of a recording, or memory as fragmented as a machine's /proc says, as one snapshot file."""
+    from hinting.snapshots import Snapshot, open_snapshot
+    from hinting.snapshots.proc import is_proc
 
-    moment = open_snapshot(source, at.value if at is not None else None)
+    if is_proc(source):
+        moment = Snapshot.from_proc(source, memory=memory, kernel=kernel, vcpus=vcpus, seed=seed)
+    else:
+        moment = open_snapshot(source, at.value if at is not None else None)
     moment.save(out)
     status_console().print(f"written: {out}", markup=False, soft_wrap=True)
 

@@ -111,9 +111,10 @@ def report(summary: Summary, out: Path, as_json: bool) -> None:
         )
     else:
         console = result_console()
-        new = f", {summary.new} of them now ({rate:.1f} points/s)" if summary.new else ""
+        new = f", {summary.new} run now ({rate:.1f} points/s)" if summary.new else ""
         console.print(f"{summary.done} of {summary.points} points done{new}; in {out}", markup=False)
         if errors:
             console.print(f"{summary.failed} failed; the first, point {errors[0]['number']}: {errors[0]['error']}", markup=False)
+            console.print(f'all of them: hinting query {out} "select * from errors"; again: --retry-failed', markup=False)
     if summary.failed:
         raise typer.Exit(1)

@@ -97,7 +97,7 @@ def compare_arms(
 def _alone(plan: Scenario) -> list[float]:
     """guest_time of a guest of each group that has the host to itself and no strategy, by the number of the guest."""
     times = {}
-    for group in plan.guests:
+    for group in plan.groups:
         document = plan.document() | {"strategy": "none", "keys": {}, "metrics": {}}
         document["guests"] = [group.model_dump(mode="json", exclude_none=True) | {"count": 1, "start": 0}]
         result = run(Scenario.from_document(document)).arms[0]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hinting._core.costs import Costs
-from hinting.errors import HostError
+from hinting.errors import AdmissionError, HostError
 from hinting.experiments.programs import submit_workloads
 from hinting.experiments.result import ArmResult, GuestResult, Result
 from hinting.guest import Guest
@@ -64,45 +64,23 @@ class Arm:
     def __init__(self, scenario: Scenario, label: str, progress: Progress | None, spans: bool = False) -> None:
         self.scenario, self.label, self.progress = scenario, label, progress
         self.strategy = scenario.arms()[label]
-        host = scenario.host
         self.costs = scenario.costs.load()
         self.simulation = Simulation(
-            Host(
-                host.memory,
-                base=host.base,
-                thp=host.thp,
-                fragmentation=host.fragmentation,
-                fragmentation_growth=host.fragmentation_growth,
-                thp_defrag=host.thp_defrag,
-                init_on_free=host.init_on_free,
-                pt_reclaim=host.pt_reclaim,
-                khugepaged=host.khugepaged,
-                swap=host.swap,
-                swap_device=host.swap_device,
-                swap_tails=host.swap_tails,
-                swappiness=host.swappiness,
-                page_cluster=host.page_cluster,
-                effects=host.effects,
-                hugepages=host.hugepages,
-                hugepage_size=host.hugepage_size,
-                oom_reap=host.oom_reap,
-                cpus=host.cpus,
-                seed=scenario.seed,
-                costs=self.costs,
-            ),
+            Host(**scenario.host.arguments(), seed=scenario.seed, costs=self.costs),
             seed=scenario.seed,
             spans=spans,
             memory_map=scenario.metrics.survey,
         )
-        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in host.slices.items()}
+        self.slices = {name: self.simulation.host.add_group(limits.limits()) for name, limits in scenario.host.slices.items()}
         self.guests: list[GuestResult] = []
         self.launched: list[tuple[VM, float]] = []
         self.stopped_by = "all guests were launched"
         self.alone_ns: dict[int, int] = {}
 
-    def launch(self, group: GuestsTable) -> VM | None:
-        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
-        guest = Guest(
+    def _guest(self, group: GuestsTable) -> Guest:
+        if group.snapshot is not None:
+            return Guest.from_snapshot(group.snapshot, strategy=self.strategy.spec())
+        return Guest(
             group.memory,
             vcpus=group.vcpus,
             kernel=group.kernel or self.scenario.kernel,
@@ -110,11 +88,15 @@ class Arm:
             strategy=self.strategy.spec(),
             costs=self.costs,
         )
+
+    def launch(self, group: GuestsTable) -> VM | None:
+        """Start a guest of a group with its workloads now; None if the host has no memory for another VMM."""
+        guest = self._guest(group)
         now = self.simulation.now
         try:
             vm = self.simulation.launch(
                 guest,
-                boot=group.boot,
+                boot=group.boot and group.snapshot is None,
                 transport=group.transport,
                 poll=group.poll,
                 backing=group.backing,
@@ -127,6 +109,9 @@ class Arm:
             )
         except HostError:
             self.stopped_by = "the host has no memory for another VMM"
+            return None
+        except AdmissionError as error:
+            self.stopped_by = str(error)
             return None
         submit_workloads(vm, group.workloads, self.scenario.seed)
         self.launched.append((vm, now))
@@ -225,7 +210,7 @@ def _run_arm(scenario: Scenario, label: str, progress: Progress | None, spans: b
 def launches(scenario: Scenario) -> list[tuple[int, GuestsTable]]:
     """(time, group) of each guest in the order of launch: one by one in the order of the file, else by time."""
     found = []
-    for group in scenario.guests:
+    for group in scenario.groups:
         start, stagger = parse_duration(group.start), parse_duration(group.stagger)
         found += [(start + i * stagger, group) for i in range(group.count)]
     return found if scenario.schedule.launch == "one-by-one" else sorted(found, key=lambda launch: launch[0])

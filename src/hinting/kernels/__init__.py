@@ -21,7 +21,10 @@ def names() -> tuple[str, ...]:
 
 @cache
 def table(name: str) -> dict:
-    """The parsed data file of a profile."""
+    """The parsed data file of a profile, by its name.
+
+    Raises KernelError for an unknown one.
+    """
     if name not in names():
         raise KernelError(f"kernel: unknown profile {name!r}, expected one of {', '.join(names())}")
     return tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text())

@@ -60,8 +60,10 @@ class Measures:
 
 def _counted(machine: Machine) -> dict[str, float]:
     counts, backing = machine.counts(), machine.backing.counters
-    names = ("touched_pages", "thp_fallbacks", "guest_oom_kills", "failed_allocations", "reports", "returned_frames")
+    names = ("touched_pages", "thp_fallbacks", "guest_oom_kills", "failed_allocations", "returned_frames")
     sums: dict[str, float] = {name: counts[name] for name in names}
+    sums["reports"] = counts["reports"] + counts["device_requests"]
+    sums["calls"] = counts["config_writes"] + counts["installs"]
     sums["faults"] = backing["faults_4k"] + backing["faults_2m"] + backing["faults_pool"] + backing["map_faults"]
     sums["flush_exits"] = backing["flush_exits"]
     sums["discards"] = backing["discard_calls"]

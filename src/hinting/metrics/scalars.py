@@ -115,7 +115,7 @@ def _guest(m: Measures, slow_ns: int) -> Values:
 
 def _host(m: Measures) -> Values:
     cpu = m["cpu_vmm"] + m.sums.get("cpu_host_kernel_async", 0) + m["cpu_stolen"]
-    exits = m["reports"] + m["faults"] + m["flush_exits"]
+    exits = m["reports"] + m["calls"] + m["faults"] + m["flush_exits"]
     seconds = m.window / SECOND
     return {
         "discards": m["discards"],

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hinting._core.mm.allocator import Allocator
+from hinting.procfs import ZONES
 from hinting.recordings.reader import Recording
 
 __all__ = ["explain", "explain_decision"]
 
-_ZONES = ("DMA", "DMA32", "Normal", "Movable")
 _TYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
-_PCP_ORDERS = (0, 1, 2, 3, 9)
 _PATHS = {0: "from the per-CPU list", 1: "straight from the free lists", 3: "captured by compaction", 4: "by the bulk interface"}
 #: Rows by which the kernel shows how it served a request.
 _STEPS = ("ALLOC_FAIL", "REFILL", "STEAL", "EXTFRAG", "RMQ")
@@ -27,13 +26,6 @@ def _name(names: tuple[str, ...], number: int) -> str:
 def _row(recording: Recording, row: int) -> dict[str, Any]:
     values = {name: int(column[row]) for name, column in recording.events.items()}
     return values | {"type": recording.types[values["type"]], "row": row}
-
-
-def _index(order: int, mt: int) -> int | None:
-    """Number of the per-CPU list that serves a request, None if there is none."""
-    if order not in _PCP_ORDERS or mt > 2:
-        return None
-    return 12 + (mt == 1) if order == 9 else 3 * order + mt
 
 
 def _zone_of(allocator: Allocator, pfn: int) -> int | None:
@@ -65,7 +57,7 @@ def _kernel(recording: Recording, asked: dict[str, Any]) -> list[str]:
         if step["type"] == "RMQ":
             taken.append(step["pfn"])
         elif step["type"] == "REFILL":
-            lines.append(f"wants {step['a']} blocks of order {step['order']} from zone {_name(_ZONES, step['zone'])}")
+            lines.append(f"wants {step['a']} blocks of order {step['order']} from zone {_name(ZONES, step['zone'])}")
         elif step["type"] == "EXTFRAG":
             claimed = "claims the pageblock" if step["aux"] == 1 else "leaves the pageblock its type"
             lines.append(f"falls back to type {_name(_TYPES, step['b'])} at order {step['a']} and {claimed}")
@@ -75,7 +67,7 @@ def _kernel(recording: Recording, asked: dict[str, Any]) -> list[str]:
         more = f", ... ({len(taken)} blocks)" if len(taken) > _SHOWN else ""
         lines.append(f"takes {', '.join(map(str, taken[:_SHOWN]))}{more} off the free lists")
     path = _PATHS.get(asked["aux"], "in another way")
-    return [*lines, f"hands out pfn {asked['pfn']} of zone {_ZONES[asked['zone']]} {path}"]
+    return [*lines, f"hands out pfn {asked['pfn']} of zone {ZONES[asked['zone']]} {path}"]
 
 
 def _position(allocator: Allocator, pfn: int) -> tuple[int, int, int, int, int] | None:
@@ -95,7 +87,7 @@ def _reordered(recording: Recording, allocator: Allocator, asked: dict[str, Any]
         return ""
     zone, order, mt, at, length = found
     text = (f"; the kernel took the block {first['pfn']}, which is number {at + 1} of {length} here in the list of zone "
-            f"{_ZONES[zone]}, order {order}, type {_TYPES[mt]}")
+            f"{ZONES[zone]}, order {order}, type {_TYPES[mt]}")
     compactions = [name for name in ("COMPACT_BEGIN", "COMPACT_END") if name in recording.types]
     numbers = [recording.types.index(name) for name in compactions]
     rows = [row for row in range(asked["row"]) if recording.events["type"][row] in numbers] if numbers else []
@@ -109,7 +101,7 @@ def explain(recording: Recording, allocator: Allocator, row: int, chosen: int) -
     asked = _row(recording, row)
     if asked["type"] != "ALLOC":
         return _impossible(allocator, asked)
-    cpu, zone, index = asked["cpu"], asked["zone"], _index(asked["order"], asked["mt"])
+    cpu, zone, index = asked["cpu"], asked["zone"], allocator.pcp_index(asked["order"], asked["mt"])
     ours = _zone_of(allocator, chosen) if chosen >= 0 else None
     head = allocator.pcp_list_array(zone, cpu, index)[:1].tolist() if index is not None and zone >= 0 else []
     if chosen < 0:
@@ -117,7 +109,7 @@ def explain(recording: Recording, allocator: Allocator, row: int, chosen: int) -
     elif ours is None:
         rule = "the page chosen is in no zone"
     elif ours != zone:
-        rule = f"zone {_ZONES[ours]} was chosen, the kernel took zone {_ZONES[zone]}: a watermark test decided otherwise"
+        rule = f"zone {ZONES[ours]} was chosen, the kernel took zone {ZONES[zone]}: a watermark test decided otherwise"
     elif head:
         rule = f"per-CPU list {index} of cpu {cpu} was not empty and begins with pfn {head[0]}"
     elif index is not None:
@@ -126,7 +118,7 @@ def explain(recording: Recording, allocator: Allocator, row: int, chosen: int) -
         rule = "straight from the free lists: the first block of the smallest sufficient order"
     why = f"{rule}; the kernel's page {asked['pfn']} is {allocator.page(asked['pfn'])} here"
     why += _reordered(recording, allocator, asked)
-    highest = _name(_ZONES, asked["a"] & 15) if asked["a"] >= 0 else "unknown"
+    highest = _name(ZONES, asked["a"] & 15) if asked["a"] >= 0 else "unknown"
     request = (f"row {row}: {asked['type']} on cpu {cpu}: order {asked['order']}, type {_TYPES[asked['mt']]}, gfp "
                f"{asked['gfp']:#x}, alloc flags {asked['aflags']:#x}, highest zone {highest}")
     kernel = [f"  the kernel: {line}" for line in _kernel(recording, asked)]
@@ -165,7 +157,7 @@ def _state(allocator: Allocator, cpu: int, asked: dict[str, Any]) -> list[str]:
         reserve = state["lowmem_reserve"][min(hz, len(state["lowmem_reserve"]) - 1)]
         free = state["counter"] - ((1 << min(max(asked["order"], 0), 10)) - 1)
         lines += [
-            f"  zone {_ZONES[zone]}: free counter {state['counter']}, watermarks {state['watermark']}, boost {boost}, "
+            f"  zone {ZONES[zone]}: free counter {state['counter']}, watermarks {state['watermark']}, boost {boost}, "
             f"reserve {reserve}, highatomic {state['nr_reserved_highatomic']}",
             f"    low watermark: {free} {'>' if free > low + boost + reserve else '<='} {low} + {boost} + {reserve}",
             f"    cpu {cpu}: {allocator.pcp_state(zone, cpu)}",

@@ -7,6 +7,7 @@ from typing import Any
 
 from hinting import kernels
 from hinting._core.kernel import Kernel
+from hinting._core.limits import MAX_CPUS
 from hinting.errors import KernelError, RecordingError
 
 __all__ = ["check_meta"]
@@ -133,7 +134,7 @@ def check_meta(meta: Any, file: Path) -> None:
     where = f"{file}: meta"
     for key, kind in {"kernel": str, "cpus": int, "types": list, "npfn": int, "t0": dict, "t1": dict}.items():
         _get(where, meta, key, kind)
-    _whole(where, meta, "cpus", 1, 256)
+    _whole(where, meta, "cpus", 1, MAX_CPUS)
     _whole(where, meta, "npfn", 1, 1 << 31)
     if meta.get("rows_total") is not None:
         _whole(where, meta, "rows_total", *_ANY)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hinting import kernels
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting.errors import RecordingError
 from hinting.recordings.meta import check_meta
 
@@ -48,8 +49,6 @@ _TABLES = {
 #: Type of a pageblock that has no memory.
 NO_MEMORY = 255
 
-_SECTION_PAGES = 32768
-
 #: Rows of hinting v8 that are not its thread's.
 _CAPTURE_ROWS = (
     "HINT_FREE", "HINT_DRAIN", "HINT_DRAIN_END", "HINT_SCAN", "HINT_DROP", "HINT_REPLACE", "HINT_SCAN_END", "HINT_WAKE",
@@ -84,7 +83,10 @@ class Recording:
 
     @classmethod
     def open(cls, path: str | Path) -> Recording:
-        """Open a recording folder and check its description."""
+        """Open a recording's folder and check its description.
+
+        Raises RecordingError naming the file and the key that is missing or wrong.
+        """
         folder = Path(path)
         if not folder.is_dir():
             raise RecordingError(f"{folder}: not a folder, expected a recording with meta.json and events.parquet")
@@ -100,6 +102,7 @@ class Recording:
 
     @property
     def name(self) -> str:
+        """Name of its folder."""
         return self.path.resolve().name
 
     @property
@@ -109,6 +112,7 @@ class Recording:
 
     @property
     def ncpus(self) -> int:
+        """CPUs of the recorded guest."""
         return int(self.meta["cpus"])
 
     @property
@@ -284,7 +288,7 @@ class Recording:
         return named[: starts[0]] if starts else named
 
     def v8_out_at_start(self, cpu: int) -> list[tuple[int, int]]:
-        """Blocks (pfn, order) in the isolated array of a CPU at the start, in order."""
+        """Blocks (pfn, order) in the isolated array of a CPU at the start, in order. RecordingError if rows contradict."""
         file = self.path / "meta.json"
         try:
             count = sum(int(known["hyp_idx"]) for known in self.meta["t0"]["hinting"]["cpus"] if known["cpu"] == cpu)
@@ -302,7 +306,7 @@ class Recording:
     def pageblocks(self) -> dict[str, np.ndarray]:
         """Type and skip bit of every pageblock at both moments, indexed by pageblock; 255: no memory."""
         table = self.table("pageblocks.parquet")
-        count = (self.npfn + 511) // 512
+        count = -(-self.npfn // PAGEBLOCK_PAGES)
         out = {name: np.full(count, NO_MEMORY, np.uint8) for name in ("mt_t0", "mt_t1")}
         out |= {name: np.zeros(count, bool) for name in ("skip_t0", "skip_t1")}
         index = table["pageblock"]
@@ -324,11 +328,14 @@ class Recording:
         return out
 
     def memory(self) -> np.ndarray:
-        """For each page frame: 1 if it may be in use by the guest, 2 if it counts as movable at the start, else 0."""
+        """For each page frame: 1 if it may be in use by the guest, 2 if it counts as movable at the start, else 0.
+
+        uint8 of shape (npfn,). Raises RecordingError for a page that lies outside.
+        """
         pages = np.zeros(self.npfn, np.uint8)
         for zone in self.meta["t0"]["zones"]:
             pages[int(zone["zone_start_pfn"]) : int(zone["zone_start_pfn"]) + int(zone["spanned_pages"])] = 1
-        pages[np.repeat(self.pageblocks["mt_t0"] == NO_MEMORY, 512)[: self.npfn]] = 0
+        pages[np.repeat(self.pageblocks["mt_t0"] == NO_MEMORY, PAGEBLOCK_PAGES)[: self.npfn]] = 0
         movable = self.table("movable_t0.parquet")["pfn"]
         if movable.size and not (int(movable.min()) >= 0 and int(movable.max()) < self.npfn):
             row = int(np.argmax((movable < 0) | (movable >= self.npfn)))

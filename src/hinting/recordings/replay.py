@@ -79,10 +79,12 @@ class ReplayResult:
 
     @property
     def free_lists_identical(self) -> bool:
+        """Every free list at the end, in order."""
         return self.free_lists == self.free_lists_same
 
     @property
     def pcp_lists_identical(self) -> bool:
+        """Every per-CPU list at the end, in order."""
         return self.pcp_lists == self.pcp_lists_same
 
     @property

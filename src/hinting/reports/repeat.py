@@ -17,8 +17,14 @@ __all__ = ["repeat", "repeat_into"]
 
 def repeat_into(about: dict[str, Any], folder: Path, progress: Callable[[str, int], None] | None = None) -> list[Path]:
     """Run what a provenance describes and write its files to a folder; returns them."""
-    scenario = Scenario.from_document(about["scenario"])
     prepare_folder(folder)
+    if about["kind"] == "reproduce":
+        from hinting.reports.reproduce_files import write_reproduction
+        from hinting.reproduce import reproduce
+
+        found = reproduce(list(about["experiments"]), progress=None if progress is None else lambda n, _, what: progress(what, n))
+        return write_reproduction(found, folder)
+    scenario = Scenario.from_document(about["scenario"])
     if about["kind"] == "run":
         from hinting.experiments import run
         from hinting.reports.files import write_result
@@ -33,7 +39,7 @@ def repeat_into(about: dict[str, Any], folder: Path, progress: Callable[[str, in
 def repeat(path: Path, out: Path | None = None, progress: Callable[[str, int], None] | None = None) -> dict[str, bool]:
     """Run a result again; returns whether each of its files has come out with the same bytes.
 
-    path: output folder of `hinting run` or `compare`, or one of its Parquet files. out: where the new files go, by
+    path: output folder of `hinting run`, `compare` or `reproduce`, or one of its Parquet files. out: where the new files go, by
     default nowhere. Raises ResultsError if it was made with another version, or a file that it used has changed.
     """
     about = provenance_of(path)

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 import hinting
 from hinting.reports.plots import load_pyplot
-from hinting.reproduce import Reproduction, Row, experiments
+from hinting.reproduce import Reproduction, Row, Run, experiments
 from hinting.results.files import write_files
 from hinting.results.provenance import FORMAT, execution
+from hinting.scenarios import Scenario
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +79,15 @@ def ratios_figure(result: Reproduction) -> Figure:
     return figure
 
 
+def _run(entry: Run) -> dict[str, Any]:
+    """A run as its file has it, with the hash of the costs of a scenario."""
+    about = entry.model_dump(mode="json")
+    if entry.scenario is not None:
+        costs = Scenario.load(entry.scenario, entry.changes).costs.load()
+        about["costs"] = {"profile": costs.name, "sha256": costs.hash}
+    return about
+
+
 def _about(result: Reproduction) -> dict[str, Any]:
     """What the rows follow from. Nothing that differs between two equal runs."""
     names = {row.experiment for row in result.rows}
@@ -85,7 +95,7 @@ def _about(result: Reproduction) -> dict[str, Any]:
         "format": FORMAT,
         "kind": "reproduce",
         "experiments": {
-            entry.name: {name: run.model_dump(mode="json") for name, run in entry.runs.items()}
+            entry.name: {name: _run(run) for name, run in entry.runs.items()}
             for entry in experiments() if entry.name in names
         },
         "hinting": hinting.__version__,

@@ -10,19 +10,25 @@ from rich.table import Table
 from hinting.reports.text import counted
 from hinting.reproduce import Reproduction, Row
 
-__all__ = ["print_reproduction"]
+__all__ = ["digits", "emulated_text", "print_reproduction"]
 
 _SIGNS = {True: "right", False: "[red]wrong[/]", None: ""}
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
+    """A published or emulated value with as many digits as it is worth.
+
+    >>> digits(12345.6), digits(123.45), digits(7.0), digits(0.8631)
+    ('12,346', '123.5', '7', '0.863')
+    """
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
-def _emulated(row: Row) -> str:
-    return _digits(row.emulated) + (f" ({_digits(row.low)} to {_digits(row.high)})" if row.low < row.high else "")
+def emulated_text(row: Row) -> str:
+    """The emulated value of a row, with the least and the most of its seeds."""
+    return digits(row.emulated) + (f" ({digits(row.low)} to {digits(row.high)})" if row.low < row.high else "")
 
 
 def _table(rows: list[Row]) -> Table:
@@ -34,8 +40,8 @@ def _table(rows: list[Row]) -> Table:
     for row in rows:
         table.add_row(
             row.setting + (f" [dim]({row.chosen} chosen)[/]" if row.chosen else ""),
-            ("at least " if row.bound else "") + _digits(row.published),
-            _emulated(row),
+            ("at least " if row.bound else "") + digits(row.published),
+            emulated_text(row),
             row.unit,
             f"{100 * row.error:+.0f} %",
             _SIGNS[row.sign],

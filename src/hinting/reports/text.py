@@ -88,6 +88,12 @@ def _group(group: GuestsTable, kernel: str) -> str:
     runs = " and ".join(
         " ".join([entry.name, *(f"{key}={value}" for key, value in entry.parameters.items())]) for entry in group.workloads
     )
+    if group.fleet is not None:
+        most = f"at most {counted(group.fleet.most, 'guest')}" if group.fleet.most else "guests"
+        return (
+            f"{most} of up to {group.memory} that come and go as {group.fleet.file} says, {group.kernel or kernel}, guest THP "
+            f"{group.thp}, each running its demand{f' and {runs}' if runs else ''}"
+        )
     return (
         f"{counted(group.count, 'guest')} of {group.memory} with {counted(group.vcpus, 'vCPU')}, "
         f"{group.kernel or kernel}, guest THP {group.thp}, each running {runs or 'nothing'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,4 +58,6 @@ class Reproduction:
         """The rows as an Arrow table, one column a field of Row."""
         import pyarrow as pa
 
-        return pa.Table.from_pylist([row.to_json() for row in self.rows])
+        types = {"str": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "bool | None": pa.bool_()}
+        schema = pa.schema([(field.name, types[str(field.type)]) for field in fields(Row)])
+        return pa.Table.from_pylist([row.to_json() for row in self.rows], schema=schema)

@@ -50,7 +50,7 @@ class _Task:
 
     def __call__(self) -> list[float]:
         if self.module is not None:
-            values = importlib.import_module(f"hinting.experiments.published.{self.module}").run(**self.document)
+            values = importlib.import_module(f"hinting.reproduce.modules.{self.module}").run(**self.document)
             return [float(values[name]) for name, _ in self.measures]
         (arm,) = run(Scenario.from_document(self.document)).arms
         return [float(MEASURES[name](arm, **dict(arguments))) for name, arguments in self.measures]

@@ -16,8 +16,8 @@ from hinting.metrics.catalogue import EXPERIMENT
 from hinting.metrics.tables import SERIES_SCHEMA, metric_field
 from hinting.results.columns import TYPES
 from hinting.results.files import WRITING, replace_file, stamped, write_table
-from hinting.results.folder import read_parquet
 from hinting.results.ledger import Stamps
+from hinting.results.reading import read_parquet
 
 __all__ = ["POINTS", "RUN_COLUMNS", "SERIES", "SERIES_OF_POINTS", "Parts", "points_schema"]
 

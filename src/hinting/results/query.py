@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from hinting.errors import ResultsError
-from hinting.results.folder import Results, extra
+from hinting.results.folder import Results
+from hinting.results.reading import extra
 
 __all__ = ["plain_rows", "query"]
 

@@ -105,7 +105,7 @@ def assign_strategies(document: dict[str, Any], texts: Sequence[str] | None,
     present = document.get("strategy", "none")
     arms = [{"name": arm} if isinstance(arm, str) else arm for arm in (present if isinstance(present, list) else [present])]
     if texts is not None:
-        tables = [strategy_table(parse_choice(text)) for text in dict.fromkeys(texts)]
+        tables = [strategy_table(parse_choice(text)) for text in texts]
         arms = [
             arm | table
             for table in tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hinting import kernels
 from hinting.errors import HintingError, ScenarioError
+from hinting.guest import Guest
 from hinting.guests import memory_map
 from hinting.scenarios import files
 from hinting.scenarios.assign import apply, assign_strategies
+from hinting.scenarios.fleet import expanded
 from hinting.scenarios.tables import CostsTable, GuestsTable, HostTable, MetricsTable, ScheduleTable, StrategyTable
-from hinting.scenarios.values import Duration, Table, explain, refuse
+from hinting.scenarios.values import Duration, Table, default_of, explain, refuse
 from hinting.units import parse_duration, parse_size, size_pages
 
 __all__ = ["Scenario"]
@@ -23,8 +26,9 @@ __all__ = ["Scenario"]
 class Scenario(Table):
     """One experiment: a host, groups of guests with what they run, a schedule, strategies, a kernel, costs, a seed.
 
-    strategy: one or more; each is an arm of the experiment, with all else equal. until: when the run ends; without it
-    when all guests are idle. keys: short names of dotted paths, for changes.
+    name: of letters, digits and ._-, for folders. text: what it is about, for lists. strategy: one or more; each is an arm
+    of the experiment, with all else equal. until: when the run ends; without it when all guests are idle. metrics: what is
+    measured beside them. keys: short names of dotted paths, for changes.
 
     >>> scenario = Scenario.load("seed")
     >>> scenario.guests[0].memory
@@ -34,7 +38,7 @@ class Scenario(Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     text: str = ""
     strategy: Annotated[tuple[StrategyTable, ...], Field(min_length=1)] = (StrategyTable(name="none"),)
-    kernel: str = "linux-5.0"
+    kernel: str = default_of(Guest, "kernel")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     until: Duration | None = None
     host: HostTable
@@ -76,6 +80,8 @@ class Scenario(Table):
                 errors["guests", i, "slice"] = ScenarioError(f"expected one of host.slices ({known}), got {group.slice!r}")
             if self.schedule.launch == "one-by-one" and parse_duration(group.lifetime):
                 errors["guests", i, "lifetime"] = ScenarioError("guests that are launched one by one stay: expected 0")
+            if self.schedule.launch == "one-by-one" and group.fleet is not None:
+                errors["guests", i, "fleet"] = ScenarioError("a trace says when guests come: expected launch = 'staggered'")
         for key, path in self.keys.items():
             try:
                 self._value(path)
@@ -83,6 +89,11 @@ class Scenario(Table):
                 errors["keys", key] = ScenarioError(f"{path!r} is no path here, expected one such as 'guests.0.memory'")
         refuse(errors)
         return self
+
+    @cached_property
+    def groups(self) -> tuple[GuestsTable, ...]:
+        """The groups of guests, with one for each guest of a fleet."""
+        return tuple(group for each in self.guests for group in expanded(each))
 
     def _backed(self, i: int, group: GuestsTable) -> dict[tuple[str | int, ...], HintingError]:
         """What is wrong with the RAM of a group of guests."""
@@ -122,7 +133,11 @@ class Scenario(Table):
     @classmethod
     def from_document(cls, document: Mapping[str, Any], changes: Mapping[str, Any] | None = None,
                       strategies: Sequence[str] | None = None, *, label: str = "scenario") -> Scenario:
-        """A scenario from plain values as a file holds them. label: what errors call it."""
+        """A scenario from plain values as a file holds them.
+
+        changes, strategies: as for `load`. label: what errors call it. Raises ScenarioError naming the key, what was given
+        and what is legal.
+        """
         try:
             changed, paths = apply(dict(document), changes or {}, cls.legal_keys())
             changed = assign_strategies(changed, strategies, paths.pop("strategies", {}))
@@ -134,7 +149,7 @@ class Scenario(Table):
             raise ScenarioError(explain(error, label, paths["fields"])) from None
 
     def changed(self, changes: Mapping[str, Any], strategies: Sequence[str] | None = None) -> Scenario:
-        """A copy with other values, checked as `load` does."""
+        """A copy with other values, changes and strategies given and checked as for `load`."""
         return self.from_document(self.document(), changes, strategies, label=self.name)
 
     def arms(self) -> dict[str, StrategyTable]:

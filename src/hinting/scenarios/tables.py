@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_serializer, model_validator
 
 from hinting import kernels
+from hinting._core.limits import MAX_CPUS
 from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
-from hinting.host import DEFAULT_BASE, EFFECTS, Effect, Limits, pool_pages
-from hinting.scenarios.values import Duration, Pages, Size, Table, refuse
+from hinting.guest import Guest
+from hinting.host import Effect, Host, Limits, pool_pages
+from hinting.policies import find_policy
+from hinting.scenarios.fleet import fleet
+from hinting.scenarios.values import Duration, Pages, Size, Table, default_of, refuse
+from hinting.simulation import Simulation
+from hinting.snapshots import open_snapshot
 from hinting.strategies import StrategySpec, find
 from hinting.survey import survey
+from hinting.traces import FORMATS
 from hinting.units import PAGE_BYTES, parse_duration, parse_size
 from hinting.workloads import registry
 
 __all__ = [
     "CostsTable",
+    "FleetTable",
     "GuestsTable",
     "HostTable",
     "LimitsTable",
     "MetricsTable",
+    "PolicyTable",
     "ScheduleTable",
     "StrategyTable",
     "WorkloadTable",
@@ -52,50 +61,6 @@ class LimitsTable(Table):
         return Limits(**dict(self))
 
 
-class HostTable(Table):
-    """The host: arguments of hinting.Host."""
-
-    memory: Pages
-    base: Size = DEFAULT_BASE
-    thp: bool = True
-    fragmentation: Annotated[float, Field(ge=0, le=1)] = 0.1
-    fragmentation_growth: Annotated[float, Field(ge=0, le=1e6)] = 0.0
-    thp_defrag: Literal["madvise", "defer"] = "madvise"
-    init_on_free: bool = False
-    pt_reclaim: bool = False
-    khugepaged: bool = False
-    swap: Pages = 0
-    swap_device: Literal["nvme", "sata", "hdd"] | None = None
-    swap_tails: bool = False
-    swappiness: Annotated[int, Field(ge=0, le=200)] = 60
-    page_cluster: Annotated[int, Field(ge=0, le=5)] = 3
-    effects: tuple[Effect, ...] = EFFECTS
-    hugepages: Size = 0
-    hugepage_size: Literal["2MiB", "1GiB"] = "2MiB"
-    oom_reap: Duration = "50ms"
-    cpus: Annotated[int, Field(ge=1, le=65536)] | None = None
-    slices: dict[str, LimitsTable] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _device(self) -> HostTable:
-        if self.swap_device is not None and parse_size(self.swap) == 0:
-            refuse({("swap_device",): f"{self.swap_device} has no slots: give the size of swap too"})
-        if self.swap_tails and self.swap_device == "hdd":
-            refuse({("swap_tails",): "tails are known for nvme and sata, not for hdd"})
-        return self
-
-    @model_validator(mode="after")
-    def _room(self) -> HostTable:
-        beside = (parse_size(self.memory) - parse_size(self.base)) // PAGE_BYTES
-        if beside <= 0:
-            refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
-        try:
-            pool_pages(self.hugepages, self.hugepage_size, beside)
-        except HintingError as error:
-            refuse({("hugepages",): error})
-        return self
-
-
 class NamedTable(Table):
     """A table with a name and parameters that depend on it: `{ name = "v8", entries = 500 }`, or the name alone."""
 
@@ -118,20 +83,87 @@ class NamedTable(Table):
         return own | self.parameters
 
 
+def _refused(find: Callable[[str, Mapping[str, Any]], Any], table: NamedTable) -> dict[tuple[str | int, ...], HintingError]:
+    """What is wrong with a name and its parameters, by key."""
+    errors: dict[tuple[str | int, ...], HintingError] = {}
+    for key, given in [(("name",), {}), *(((key,), {key: value}) for key, value in table.parameters.items())]:
+        try:
+            find(table.name, given)
+        except HintingError as error:
+            errors[key] = error
+            if not given:
+                break
+    return errors
+
+
+class PolicyTable(NamedTable):
+    """A policy of the host and the parameters that differ from their defaults."""
+
+    @model_validator(mode="after")
+    def _legal(self) -> PolicyTable:
+        refuse(_refused(find_policy, self))
+        return self
+
+
+class HostTable(Table):
+    """The host: arguments of hinting.Host."""
+
+    memory: Pages
+    base: Size = default_of(Host, "base")
+    thp: bool = default_of(Host, "thp")
+    fragmentation: Annotated[float, Field(ge=0, le=1)] = default_of(Host, "fragmentation")
+    fragmentation_growth: Annotated[float, Field(ge=0, le=1e6)] = default_of(Host, "fragmentation_growth")
+    thp_defrag: Literal["madvise", "defer"] = default_of(Host, "thp_defrag")
+    init_on_free: bool = default_of(Host, "init_on_free")
+    pt_reclaim: bool = default_of(Host, "pt_reclaim")
+    khugepaged: bool = default_of(Host, "khugepaged")
+    swap: Pages = default_of(Host, "swap")
+    swap_device: Literal["nvme", "sata", "hdd"] | None = default_of(Host, "swap_device")
+    swap_tails: bool = default_of(Host, "swap_tails")
+    swappiness: Annotated[int, Field(ge=0, le=200)] = default_of(Host, "swappiness")
+    page_cluster: Annotated[int, Field(ge=0, le=5)] = default_of(Host, "page_cluster")
+    policy: PolicyTable | None = None
+    effects: tuple[Effect, ...] = default_of(Host, "effects")
+    hugepages: Size = default_of(Host, "hugepages")
+    hugepage_size: Literal["2MiB", "1GiB"] = default_of(Host, "hugepage_size")
+    oom_reap: Duration = default_of(Host, "oom_reap")
+    cpus: Annotated[int, Field(ge=1, le=65536)] | None = default_of(Host, "cpus")
+    slices: dict[str, LimitsTable] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _device(self) -> HostTable:
+        if self.swap_device is not None and parse_size(self.swap) == 0:
+            refuse({("swap_device",): f"{self.swap_device} has no slots: give the size of swap too"})
+        if self.swap_tails and self.swap_device == "hdd":
+            refuse({("swap_tails",): "tails are known for nvme and sata, not for hdd"})
+        return self
+
+    @model_validator(mode="after")
+    def _room(self) -> HostTable:
+        beside = (parse_size(self.memory) - parse_size(self.base)) // PAGE_BYTES
+        if beside <= 0:
+            refuse({("base",): f"expected less than the host's memory {self.memory}, got {self.base}"})
+        try:
+            pool_pages(self.hugepages, self.hugepage_size, beside)
+        except HintingError as error:
+            refuse({("hugepages",): error})
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of hinting.Host; slices are groups that it gets afterwards."""
+        fields = dict(self)
+        del fields["slices"]
+        if self.policy is not None:
+            fields["policy"] = find_policy(self.policy.name, self.policy.parameters)
+        return fields
+
+
 class StrategyTable(NamedTable):
     """A strategy and the parameters that differ from their defaults."""
 
     @model_validator(mode="after")
     def _legal(self) -> StrategyTable:
-        errors: dict[tuple[str | int, ...], HintingError] = {}
-        for key, given in [(("name",), {}), *(((key,), {key: value}) for key, value in self.parameters.items())]:
-            try:
-                find(self.name, given)
-            except HintingError as error:
-                errors[key] = error
-                if not given:
-                    break
-        refuse(errors)
+        refuse(_refused(find, self))
         return self
 
     def spec(self) -> StrategySpec | None:
@@ -152,7 +184,7 @@ class WorkloadTable(NamedTable):
     """
 
     start: Duration = 0
-    vcpu: Annotated[int, Field(ge=0, le=255)] = 0
+    vcpu: Annotated[int, Field(ge=0, lt=MAX_CPUS)] = 0
 
     @model_validator(mode="after")
     def _legal(self) -> WorkloadTable:
@@ -164,6 +196,33 @@ class WorkloadTable(NamedTable):
         return self
 
 
+class FleetTable(Table):
+    """A fleet trace that says when guests of a group come and go, their sizes, and what they use (workload demand_trace).
+
+    most: how many guests at most, in the order of arrival, 0 for all. start, duration: window of the trace; guests that are
+    there before it are there at its begin. Other keys are demand_trace's.
+    """
+
+    file: str
+    format: Literal[tuple(FORMATS)] = "google-2019"  # type: ignore[valid-type]
+    size: Size = "64GiB"
+    most: Annotated[int, Field(ge=0, le=4096)] = 0
+    start: Duration = 0
+    duration: Duration = 0
+    speed: Annotated[float, Field(ge=1e-3, le=1e6)] = 1.0
+    scale: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    policy: Literal["mix", "lifo", "random_block", "random_page"] = "mix"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @model_validator(mode="after")
+    def _readable(self) -> FleetTable:
+        try:
+            fleet(self.file, self.format, self.size)
+        except HintingError as error:
+            refuse({("file",): error})
+        return self
+
+
 class GuestsTable(Table):
     """A group of equal guests.
 
@@ -172,7 +231,9 @@ class GuestsTable(Table):
     another than the scenario's. boot: False for guests whose memory is all untouched. transport: how reports reach the host;
     poll: how long its end polls before it sleeps. backing, prealloc, locked: what RAM is made of, see Simulation.launch.
     oom_score_adj: -1000 (the host never kills it) to 1000. limits: of a memory cgroup of its own. slice: one of host.slices,
-    a cgroup that it shares. lock_contention: vCPUs wait for each other's holds of the zone lock.
+    a cgroup that it shares. lock_contention: vCPUs wait for each other's holds of the zone lock. fleet: guests come and go as a
+    trace says; memory is then the most that one gets. snapshot: a file that says what the guests' memory is like at the launch,
+    instead of a boot.
     """
 
     count: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -180,20 +241,45 @@ class GuestsTable(Table):
     stagger: Duration = 0
     lifetime: Duration = 0
     memory: Pages
-    vcpus: Annotated[int, Field(ge=1, le=256)] = 1
+    vcpus: Annotated[int, Field(ge=1, le=MAX_CPUS)] = default_of(Guest, "vcpus")
     kernel: str | None = None
-    thp: Literal["always", "never"] = "always"
-    boot: bool = True
-    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = "virtio-main"
-    poll: Duration = 0
-    backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = "anonymous"
-    prealloc: bool = False
-    locked: bool = False
-    lock_contention: bool = False
-    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    thp: Literal["always", "never"] = default_of(Guest, "thp")
+    boot: bool = default_of(Simulation.launch, "boot")
+    transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = default_of(Simulation.launch, "transport")
+    poll: Duration = default_of(Simulation.launch, "poll")
+    backing: Literal["anonymous", "memfd", "hugetlb-2M", "hugetlb-1G"] = default_of(Simulation.launch, "backing")
+    prealloc: bool = default_of(Simulation.launch, "prealloc")
+    locked: bool = default_of(Simulation.launch, "locked")
+    lock_contention: bool = default_of(Simulation.launch, "lock_contention")
+    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = default_of(Simulation.launch, "oom_score_adj")
     limits: LimitsTable | None = None
     slice: str | None = None
+    fleet: FleetTable | None = None
+    snapshot: str | None = None
     workloads: tuple[WorkloadTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> GuestsTable:
+        if self.snapshot is None:
+            return self
+        try:
+            moment = open_snapshot(self.snapshot)
+        except HintingError as error:
+            refuse({("snapshot",): error})
+        had = {"memory": moment.memory_bytes, "vcpus": moment.vcpus, "kernel": moment.kernel}
+        here = {"memory": parse_size(self.memory), "vcpus": self.vcpus, "kernel": self.kernel or moment.kernel}
+        refuse({(key,): f"the snapshot's guest has {had[key]}" for key in had if had[key] != here[key]})
+        if self.fleet is not None:
+            refuse({("snapshot",): "a fleet's guests have sizes of their own: leave it out"})
+        return self
+
+    @model_validator(mode="after")
+    def _one_source(self) -> GuestsTable:
+        if self.fleet is not None:
+            for key in ("count", "stagger", "lifetime"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    refuse({(key,): "the fleet's trace says it: leave it out"})
+        return self
 
     @field_validator("kernel")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from hinting.errors import UnitError
 from hinting.units import parse_duration, parse_size, size_pages
 
-__all__ = ["Duration", "Pages", "Size", "Table", "explain", "refuse"]
+__all__ = ["Duration", "Pages", "Size", "Table", "default_of", "explain", "refuse"]
 
 
 def _checked(read: Callable[[Any, str], int]) -> Callable[[Any], Any]:
@@ -31,6 +32,11 @@ Size = Annotated[Any, AfterValidator(_checked(parse_size))]
 Pages = Annotated[Any, AfterValidator(_checked(size_pages))]
 #: A time span as people write it, "2s" or "100ms", kept as it was written.
 Duration = Annotated[Any, AfterValidator(_checked(parse_duration))]
+
+
+def default_of(call: Callable[..., Any], argument: str) -> Any:
+    """The default of an argument: tables have those of the objects that they become."""
+    return inspect.signature(call).parameters[argument].default
 
 
 def refuse(errors: Mapping[tuple[str | int, ...], Any], given: Any = None) -> None:

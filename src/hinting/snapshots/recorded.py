@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting._core.mm.boot import subtract
 from hinting.costs import load as load_costs
 from hinting.errors import RecordingError
@@ -18,7 +19,6 @@ __all__ = ["MOMENTS", "snapshot_of_recording"]
 
 #: Moments of a recording.
 MOMENTS = ("t0", "t1")
-_BLOCK = 512
 
 
 def snapshot_of_recording(recording: Recording, at: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _memory_map(recording: Recording, snap: int) -> MemoryMap:
     """RAM is what the zones span, without pageblocks that have no memory. What boot kept is not recorded."""
     spans = sorted((int(zone["zone_start_pfn"]), int(zone["zone_start_pfn"]) + int(zone["spanned_pages"]))
                    for zone in recording.meta[f"t{snap}"]["zones"] if int(zone["spanned_pages"]))
-    holes = [(int(b) * _BLOCK, (int(b) + 1) * _BLOCK)
+    holes = [(int(b) * PAGEBLOCK_PAGES, (int(b) + 1) * PAGEBLOCK_PAGES)
              for b in np.flatnonzero(recording.pageblocks[f"mt_t{snap}"] == NO_MEMORY)]
     ram: list[tuple[int, int]] = []
     for first, end in subtract(spans, holes):

@@ -55,6 +55,7 @@ class Snapshot:
 
     @property
     def vcpus(self) -> int:
+        """CPUs of the guest."""
         return self._allocator.ncpus
 
     @property
@@ -91,6 +92,21 @@ class Snapshot:
         """
         header, arrays = read_file(Path(path))
         return cls._from_parts(header, arrays, str(path))
+
+    @classmethod
+    def from_proc(
+        cls, source: str | Path, *, memory: int | str | None = None, kernel: str = "linux-6.1", vcpus: int = 1, seed: int = 0
+    ) -> Snapshot:
+        """A guest whose memory is as fragmented as a real machine's.
+
+        source: a file of /proc, kpageflags, pagetypeinfo or buddyinfo, or a folder with some of them, of which the first is
+        used. memory: RAM, for all but kpageflags. Free blocks that a file only counts are placed at random (seed), so that
+        `buddyinfo_text` and `pagetypeinfo_text` of the guest say the same; of kpageflags they are where they were. Raises
+        SnapshotError with file, line and what was expected.
+        """
+        from hinting.snapshots.proc import snapshot_of_proc
+
+        return cls(**snapshot_of_proc(Path(source), memory=memory, kernel=kernel, vcpus=vcpus, seed=seed))
 
     def _parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON header and arrays, as in a file."""

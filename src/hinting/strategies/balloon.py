@@ -9,7 +9,7 @@ from hinting import gfp
 from hinting._core.strategies.balloon import STATS_TICKET
 from hinting._core.strategies.balloon import Balloon as BalloonCore
 from hinting.errors import StrategyError
-from hinting.policies import POLICIES, join
+from hinting.policies.balloons import POLICIES, join
 from hinting.strategies.base import StrategySpec, parameter
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ class Balloon(StrategySpec):
     deflate_on_oom: bool = parameter(
         False, "VIRTIO_BALLOON_F_DEFLATE_ON_OOM: the OOM notifier takes pages out", choices=(False, True)
     )
-    oom_pages: int = parameter(256, "pages that one call of the OOM notifier releases", unit="pages", low=1, high=1 << 16)
+    deflate_by: str = parameter(
+        "notifier", "deflate_on_oom by the OOM notifier, or by reclaim's shrinker (5.0 to 5.6)", choices=("notifier", "shrinker")
+    )
+    oom_pages: int = parameter(
+        256, "pages that one call of the OOM notifier or the shrinker releases", unit="pages", low=1, high=1 << 16
+    )
     stats_period: int = parameter(
         0, "period of the statistics queue, 0 off (with a policy: the policy's own)", unit="ns", low=0, high=10**13
     )
@@ -76,6 +81,7 @@ class Balloon(StrategySpec):
             retry_ns=self.retry,
             inhibited=self.inhibited,
             huge_backing=self.backing_page > 4096,
+            by_shrinker=self.deflate_by == "shrinker",
         )
 
     def launched(self, simulation: Simulation, vm: VM) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hinting._core.strategies.hooks import Strategy
-from hinting.errors import StrategyError, UnitError
+from hinting.errors import HintingError, StrategyError
+from hinting.parameters import Parameter, Parameters, parameter, read
 from hinting.strategies import plugins
-from hinting.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from hinting.simulation import Simulation
@@ -22,40 +21,12 @@ __all__ = ["Parameter", "StrategySpec", "find", "names", "parameter"]
 _REGISTRY: dict[str, type[StrategySpec]] = {}
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter's legal values.
-
-    choices: all legal values, or low..high as a range. unit: "pages", "ns", ... ("ns" also accepts "10ms", "bytes" "2GiB").
-    """
-
-    text: str
-    unit: str = ""
-    low: int | None = None
-    high: int | None = None
-    choices: tuple[Any, ...] | None = None
-
-    @property
-    def legal(self) -> str:
-        """The legal values in words."""
-        if self.choices is not None:
-            return "one of " + ", ".join(repr(choice) for choice in self.choices)
-        return f"a whole number between {self.low} and {self.high}" + (f" ({self.unit})" if self.unit else "")
-
-
-def parameter(default: Any, text: str, **legal: Any) -> Any:
-    """A dataclass field of a strategy, with its legal values."""
-    return dataclasses.field(default=default, metadata={"parameter": Parameter(text, **legal)})
-
-
 @dataclass(frozen=True, kw_only=True)
-class StrategySpec:
+class StrategySpec(Parameters):
     """Base of all strategies: a frozen set of parameters, checked when made. Raises StrategyError."""
 
-    #: Name on the command line and in results.
-    name: ClassVar[str] = ""
-    #: Where its rules come from.
-    source: ClassVar[str] = ""
+    _kind: ClassVar[str] = "strategy"
+    _error: ClassVar[type[HintingError]] = StrategyError
     #: Unit of its counters.
     counter_unit: ClassVar[str] = "KiB"
     #: Kinds of guest RAM that it is modelled for; None: all.
@@ -67,30 +38,6 @@ class StrategySpec:
         super().__init_subclass__(**kwargs)
         if cls.name and not plugins.is_reading_file():
             _register(cls)
-
-    def __post_init__(self) -> None:
-        for name, rule in self.parameters().items():
-            object.__setattr__(self, name, self._checked(name, rule, getattr(self, name)))
-
-    def _checked(self, name: str, rule: Parameter, value: Any) -> Any:
-        parse = {"ns": parse_duration, "bytes": parse_size}.get(rule.unit)
-        if rule.choices is None and parse is not None and isinstance(value, str):
-            try:
-                value = parse(value, name)
-            except UnitError as error:
-                raise StrategyError(f"strategy {self.name}: {error}") from None
-        if rule.choices is not None:
-            fine = any(value == choice and type(value) is type(choice) for choice in rule.choices)
-        else:
-            fine = isinstance(value, int) and not isinstance(value, bool) and rule.low <= value <= rule.high  # type: ignore[operator]
-        if not fine:
-            raise StrategyError(f"strategy {self.name}: {name} must be {rule.legal}, got {value!r}")
-        return value
-
-    @classmethod
-    def parameters(cls) -> dict[str, Parameter]:
-        """The parameters by name."""
-        return {field.name: field.metadata["parameter"] for field in dataclasses.fields(cls)}
 
     @property
     def reporting_order(self) -> int:
@@ -163,14 +110,5 @@ def find(name: str, parameters: Mapping[str, Any] | None = None) -> StrategySpec
     for key in given:
         if key not in legal:
             raise StrategyError(f"strategy {name}: unknown parameter {key!r}, expected one of {', '.join(legal)}")
-    return spec(**{key: _read(legal[key], value) for key, value in given.items()})
+    return spec(**{key: read(legal[key], value) for key, value in given.items()})
 
-
-def _read(rule: Parameter, value: Any) -> Any:
-    """Text from a command line as a parameter's value; anything unreadable stays for the check to refuse."""
-    if not isinstance(value, str):
-        return value
-    for choice in rule.choices or ():
-        if value.lower() == str(choice).lower():
-            return choice
-    return int(value) if rule.choices is None and value.removeprefix("-").isdecimal() else value

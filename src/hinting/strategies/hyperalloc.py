@@ -40,8 +40,12 @@ class HyperAlloc(StrategySpec):
     retry: int = parameter(5 * 10**9, "until a limit that was not reached is tried again", unit="ns", low=10**6, high=10**13)
     frame: int = parameter(2 << 20, "size of a frame", unit="bytes", choices=(2 << 20, 4 << 20))
 
+    trees: int = parameter(
+        8, "trees of 8 frames that the VMM takes at once: so many adjoining frames at most share a discard", low=1, high=32
+    )
+
     def core(self) -> HyperAllocCore:
-        return HyperAllocCore(order=(self.frame // PAGE_BYTES).bit_length() - 1)
+        return HyperAllocCore(order=(self.frame // PAGE_BYTES).bit_length() - 1, trees=self.trees)
 
     def launched(self, simulation: Simulation, vm: VM) -> None:
         if self.target > vm.guest.memory_bytes:

@@ -13,12 +13,10 @@ from numba.core import cgutils, errors
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload_method, register_model
 
 from hinting._core import api
-from hinting._core.strategies.external import raised_address
+from hinting._core.strategies.external import STOPPED, raised_address
 from hinting._core.strategies.faults import CompiledHookStopped
 
 __all__ = ["GUEST_METHODS", "GuestType", "compile_hook"]
-
-STOPPED = -1
 
 
 class GuestType(types.Type):

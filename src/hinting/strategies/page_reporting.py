@@ -37,12 +37,17 @@ class PageReporting(StrategySpec):
                                          choices=(False, True))
     host_action: str = parameter("dontneed", "what the VMM does with a reported block; none: discards are inhibited",
                                  choices=("dontneed", "none"))
+    page_poison: bool = parameter(
+        False, "the guest fills free pages with a pattern (VIRTIO_BALLOON_F_PAGE_POISON): the VMM ignores what it reports",
+        choices=(False, True),
+    )
 
     def core(self) -> PageReportingCore:
         return PageReportingCore(
             order=self.order, delay_ns=self.delay, capacity=self.capacity, budget_divisor=self.budget_divisor,
             return_position=self.return_position, low_watermark_rule=self.low_watermark_rule,
-            keep_mark_on_split=self.keep_mark_on_split, host_action=self.host_action,
+            keep_mark_on_split=self.keep_mark_on_split,
+            host_action="none" if self.page_poison else self.host_action,
         )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hinting.errors import StrategyError
+from hinting.errors import PolicyError, StrategyError
 
 __all__ = ["GROUP", "from_file", "is_file", "is_reading_file", "load"]
 
@@ -48,7 +48,7 @@ def load(base: type) -> None:
 
 
 def is_file(name: str) -> bool:
-    """Whether a strategy is given as path/to/file.py:Class."""
+    """Whether a strategy or policy is given as path/to/file.py:Class."""
     return re.fullmatch(r".+\.py(:\w*)?", name) is not None
 
 
@@ -57,28 +57,28 @@ def is_reading_file() -> bool:
     return _reading_file
 
 
-def from_file(name: str, base: type) -> Any:
-    """The strategy class of path/to/file.py:Class. Raises StrategyError that says what the file has instead."""
+def from_file(name: str, base: Any) -> Any:
+    """The class of path/to/file.py:Class. base: what it must be; its error says what the file has instead."""
     path, _, wanted = name.rpartition(":") if not name.endswith(".py") else (name, "", "")
-    module = _module(Path(path))
+    module = _module(Path(path), base)
     classes = {key: value for key, value in vars(module).items()
                if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__}
     if wanted not in classes:
-        there = ", ".join(classes) or "no strategy class"
+        there = ", ".join(classes) or f"no {base._kind} class"
         given = "no class" if not wanted else f"{wanted!r}"
         if wanted and hasattr(module, wanted):
             kind = type(getattr(module, wanted)).__name__
-            given += f", which is no strategy ({kind}): is @hinting.strategy above it?"
-        raise StrategyError(f"strategy file {path}: expected {path}:CLASS with one of: {there}; got {given}")
+            given += f", which is no {base._kind} ({kind}): is @hinting.{base._kind} above it?"
+        raise base._error(f"{base._kind} file {path}: expected {path}:CLASS with one of: {there}; got {given}")
     return classes[wanted]
 
 
-def _module(path: Path) -> ModuleType:
+def _module(path: Path, base: Any) -> ModuleType:
     """The module of a file, read again only if the file has changed."""
     try:
         key = path.resolve(), path.stat().st_mtime_ns
     except OSError as error:
-        raise StrategyError(f"strategy file {path}: {error.strerror}") from None
+        raise base._error(f"{base._kind} file {path}: {error.strerror}") from None
     if key not in _files:
         spec = importlib.util.spec_from_file_location(f"hinting_strategy_file_{path.stem}_{len(_files)}", path)
         assert spec is not None
@@ -90,7 +90,7 @@ def _module(path: Path) -> ModuleType:
                 spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module.__name__]
-            raise StrategyError(f"strategy file {path}: {_one_line(error)}") from error
+            raise base._error(f"{base._kind} file {path}: {_one_line(error)}") from error
         _files[key] = module
     return _files[key]
 
@@ -107,7 +107,7 @@ def _reading() -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     """An exception in one line, with the place that raised it unless it is ours and says so itself."""
-    if isinstance(error, StrategyError):
+    if isinstance(error, (StrategyError, PolicyError)):
         return str(error)
     if isinstance(error, SyntaxError):
         return f"SyntaxError: {error.msg} (line {error.lineno})"

@@ -14,7 +14,7 @@ from hinting._core.strategies.python_hooks import PythonHooks
 from hinting.errors import StrategyError
 from hinting.strategies.user import PythonStrategy, place_of
 
-__all__ = ["python_core"]
+__all__ = ["line_of", "python_core", "watch"]
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _RUNNING: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -33,20 +33,26 @@ def python_core(spec: PythonStrategy) -> External:
     hooks = PythonHooks(policy, settings["batch"], limit, settings, lambda fault: _place(spec, fault))
     core = External(spec.name)
     core.hold(hooks)
-    _watch(hooks)
+    watch(hooks)
     return core
 
 
 def _place(spec: PythonStrategy, fault: Fault) -> str:
     """Where in the policy's source an exception or a refused request came from."""
-    if fault.raised is not None:
-        for frame in reversed(traceback.extract_tb(fault.raised.__traceback__)):
-            if not frame.filename.startswith(_PACKAGE) and not frame.filename.endswith(".pyx"):
-                return f"{Path(frame.filename).name}:{frame.lineno}"
+    if fault.raised is not None and (line := line_of(fault.raised)):
+        return line
     return place_of(spec.hooks[fault.hook]) if fault.hook in spec.hooks else ""
 
 
-def _watch(hooks: Any) -> None:
+def line_of(raised: BaseException) -> str:
+    """`file.py:12` of the last line outside this package that an exception came through, or nothing."""
+    for frame in reversed(traceback.extract_tb(raised.__traceback__)):
+        if not frame.filename.startswith(_PACKAGE) and not frame.filename.endswith(".pyx"):
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return ""
+
+
+def watch(hooks: Any) -> None:
     """Let the watchdog look after these hooks, from now on."""
     start = not _RUNNING
     _RUNNING.add(hooks)

@@ -14,16 +14,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, overload
 
-from hinting._core.strategies.external import External
+from hinting._core.strategies.external import ACTIONS, PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_USED, External
 from hinting.errors import StrategyError
 from hinting.strategies.base import StrategySpec
 
 __all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "NumbaStrategy",
-           "PythonStrategy", "UserStrategy", "place_of", "strategy", "strategy_of"]
-
-#: What `guest.page` says of a page: in flight, on a per-CPU list, isolated or no memory; in a free block; in use; in a
-#: compound page.
-PAGE_OTHER, PAGE_FREE, PAGE_USED, PAGE_COMPOUND = range(4)
+           "PythonStrategy", "UserStrategy", "body_of", "fields_of", "place_of", "strategy", "strategy_of"]
 
 #: Hooks and their arguments besides self. Plain Python gets arrays for pfn and order.
 HOOKS = {
@@ -46,7 +42,6 @@ SETTINGS: dict[str, tuple[Any, int]] = {
     "descriptors": (0, 0),
     "batch": (512, 1),
 }
-_ACTIONS = ("dontneed", "ignore")
 
 
 class UserStrategy(StrategySpec):
@@ -67,10 +62,10 @@ class UserStrategy(StrategySpec):
                                     f"got {value!r}")
             values[key] = value
         action = getattr(self, "host_action", "dontneed")
-        if action not in _ACTIONS:
-            raise StrategyError(f"strategy {self.name}: host_action must be one of {', '.join(_ACTIONS)}, "
+        if action not in ACTIONS:
+            raise StrategyError(f"strategy {self.name}: host_action must be one of {', '.join(ACTIONS)}, "
                                 f"got {action!r}")
-        values["host_action"] = _ACTIONS.index(action)
+        values["host_action"] = ACTIONS[action]
         values["synchronous"] = bool(getattr(self, "synchronous", False))
         return values
 
@@ -138,9 +133,8 @@ def strategy_of(plain: type, numba: bool, boundscheck: bool) -> type[UserStrateg
         raise StrategyError(f"strategy {name}: __init__ ({place_of(plain.__init__)}) is made from the parameters: "
                             f"use setup() for what a guest's strategy starts with")
     hooks = _hooks(plain, name, numba)
-    body = {key: value for key, value in _body(plain).items() if key not in hooks}
-    fields = {key: Any if isinstance(kind, str) else kind for key, kind in _annotations(plain).items()
-              if isinstance(body.get(key), dataclasses.Field)}
+    body = {key: value for key, value in body_of(plain).items() if key not in hooks}
+    fields = fields_of(plain, body)
     body |= {"name": name, "plain": plain, "hooks": hooks, "source": getattr(plain, "source", "") or place_of(plain),
              "__annotations__": fields}
     if numba:
@@ -149,12 +143,19 @@ def strategy_of(plain: type, numba: bool, boundscheck: bool) -> type[UserStrateg
     return dataclasses.dataclass(frozen=True, kw_only=True)(made)
 
 
-def _body(plain: type) -> dict[str, Any]:
+def body_of(plain: type) -> dict[str, Any]:
     """Everything the class and the plain classes above it define."""
     body: dict[str, Any] = {}
     for base in reversed(plain.__mro__[:-1]):
         body |= {key: value for key, value in base.__dict__.items() if key not in ("__dict__", "__weakref__")}
     return body
+
+
+def fields_of(plain: type, body: dict[str, Any]) -> dict[str, Any]:
+    """Types of the parameters among the class's attributes, Any where it says none."""
+    kinds = _annotations(plain)
+    found = {key: kinds.get(key, Any) for key, value in body.items() if isinstance(value, dataclasses.Field)}
+    return {key: Any if isinstance(kind, str) else kind for key, kind in found.items()}
 
 
 def _annotations(plain: type) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import hinting
 from hinting.errors import SweepError
-from hinting.results.folder import extra
+from hinting.results.reading import extra
 from hinting.sweeps.child import Lost, Solved, solve_in_child
 from hinting.sweeps.solve import Task
 from hinting.sweeps.workers import Answer

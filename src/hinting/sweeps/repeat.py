@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 import hinting
 from hinting.errors import ResultsError
 from hinting.results.files import prepare_folder, replace_file, stamped, write_table
-from hinting.results.folder import read_parquet
 from hinting.results.hashes import table_sha256
 from hinting.results.ledger import LEDGER
 from hinting.results.parts import POINTS, SERIES
 from hinting.results.query import query
+from hinting.results.reading import read_parquet
 from hinting.results.repeatable import check_repeatable, provenance_of
 from hinting.results.sweep import SweepResults, named, rows_of
 from hinting.sweeps.design import Point, basis_hash, key_of

@@ -16,9 +16,9 @@ from pydantic import Field, field_validator
 from hinting.errors import SweepError
 from hinting.metrics import metrics
 from hinting.results.columns import Column, column_of
-from hinting.results.folder import extra
 from hinting.results.ledger import DONE
 from hinting.results.parts import points_schema
+from hinting.results.reading import extra
 from hinting.results.trials import MORE, objectives_of
 from hinting.sweeps.axes import FLAT, Limits, Span, parse_axis
 from hinting.sweeps.design import STRATEGY, Fields, Point, scenario_of

@@ -27,6 +27,14 @@ def _free() -> None:
         gc.freeze()  # all modules are there by now, and need not be looked at again
 
 
+def _send(connection: Connection, answer: object) -> None:
+    """Send an answer; end if nobody is there any more to read it."""
+    try:
+        connection.send(answer)
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(1)
+
+
 def main() -> None:
     """Solve tasks until the driver closes the socket or ends. Ctrl-C is for the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -43,12 +51,12 @@ def main() -> None:
         except (EOFError, OSError):
             return
         try:
-            connection.send(None)  # the first point begins
+            _send(connection, None)  # the first point begins
             for outcome in solve(task):
-                connection.send(outcome)
+                _send(connection, outcome)
                 _free()
         except Exception as error:
-            connection.send(error)
+            _send(connection, error)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class Row:
         """A value as it is written."""
         return self._values[self._columns[column]].strip()
 
+    def texts(self, columns: Sequence[str]) -> list[str]:
+        """Values as they are written."""
+        return [self._values[self._columns[column]] for column in columns]
+
     def has(self, column: str) -> bool:
         """Whether there is such a column, with a value in this row."""
         return column in self._columns and self.text(column) != ""

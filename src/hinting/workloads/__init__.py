@@ -13,7 +13,7 @@ from hinting.workloads import registry
 from hinting.workloads.boot import boot
 from hinting.workloads.builds import clang_build, kernel_build
 from hinting.workloads.churn import churn
-from hinting.workloads.faas import faas
+from hinting.workloads.faas import faas, faas_trace
 from hinting.workloads.faults import page_fault1, page_fault2, stress_vm
 from hinting.workloads.files import file_scan
 from hinting.workloads.hackbench import hackbench
@@ -24,7 +24,7 @@ from hinting.workloads.traces import demand_trace, kernel_trace
 
 __all__ = [
     "ALL_FILES", "KINDS", "NEWEST", "NO_THP", "OLDEST", "OPS", "OP_DTYPE", "SINCE_MARK", "SLAB", "boot", "churn", "clang_build",
-    "demand_trace", "faas", "file_scan", "hackbench", "kernel_build", "kernel_trace", "kv_store",
+    "demand_trace", "faas", "faas_trace", "file_scan", "hackbench", "kernel_build", "kernel_trace", "kv_store",
     "memhog", "page_fault1", "page_fault2", "program", "registry",
     "spec_blender", "spec_phases", "stress_vm", "test_alloc", "write",
 ]  # fmt: skip

@@ -46,7 +46,7 @@ def demand_trace(
     instance: Annotated[str, Text("name of the trace's guest; without it one by the seed")] = "",
     size: Annotated[int, Bytes("what a fraction of 1 in the trace stands for", of_guest=1.0)] = 2**30,
     scale: Annotated[float, Number("all memory is multiplied by it", low=1e-6, high=1e6)] = 1.0,
-    start: Annotated[int, Span("time of the trace's life of the guest that is left out")] = 0,
+    skip: Annotated[int, Span("time of the trace's life of the guest that is left out")] = 0,
     duration: Annotated[int, Span("time of the trace that is run, 0: all that is left")] = 0,
     speed: Annotated[float, Number("how many times faster than the trace", low=1e-3, high=1e6)] = 1.0,
     steps: Annotated[int, Whole("steps from one sample to the next: linear instead of all at once", low=1, high=1000)] = 1,
@@ -62,7 +62,7 @@ def demand_trace(
     trace = _fleet(file, format, size, 0, Path(file).stat().st_mtime_ns)
     rng = random(seed)
     number = trace.number(instance) if instance else int(rng.integers(len(trace.names)))
-    times, levels = _levels(trace.guest(number), start, duration, steps)
+    times, levels = _levels(trace.guest(number), skip, duration, steps)
     pages = np.rint(levels * scale / PAGE_BYTES).astype(np.int64)
     shares = POLICIES[policy]
     parts = np.stack([np.rint(pages[:, 0] * share).astype(np.int64) for share in shares], axis=1)
@@ -87,7 +87,7 @@ def demand_trace(
     return join(*out, rows("EXIT"), rows("MARK", a=MARK_DONE))
 
 
-def _levels(events: np.ndarray, start: int, duration: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _levels(events: np.ndarray, skip: int, duration: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """(times from the guest's start in ns, (anon, cache) bytes from each on); the last is where it leaves, or the window ends."""
     began = int(events["t_ns"][events["kind"] == ARRIVES][0])
     times = np.unique(events["t_ns"])
@@ -103,12 +103,12 @@ def _levels(events: np.ndarray, start: int, duration: int, steps: int) -> tuple[
         fine = (times[:-1, None] + np.diff(times)[:, None] * share).ravel()
         smooth = (levels[:-1, None, :] + np.diff(levels, axis=0)[:, None, :] * share[None, :, None]).reshape(-1, 2)
         times, levels = np.append(fine, times[-1]), np.concatenate([smooth, levels[-1:]])
-    end = int(times[-1]) if duration == 0 else min(int(times[-1]), start + duration)
-    first = max(0, int(np.searchsorted(times, start, side="right")) - 1)
+    end = int(times[-1]) if duration == 0 else min(int(times[-1]), skip + duration)
+    first = max(0, int(np.searchsorted(times, skip, side="right")) - 1)
     inside = (np.arange(times.size) >= first) & (times < end)
     if not inside.any():
-        raise WorkloadError(f"workload demand_trace: start {start} ns is after the guest's end, {int(times[-1])} ns")
-    kept = np.append(np.maximum(times[inside] - start, 0), end - start)
+        raise WorkloadError(f"workload demand_trace: skip {skip} ns is after the guest's end, {int(times[-1])} ns")
+    kept = np.append(np.maximum(times[inside] - skip, 0), end - skip)
     return kept, np.concatenate([levels[inside], levels[inside][-1:]])
 
 

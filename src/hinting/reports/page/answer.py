@@ -7,16 +7,17 @@ from typing import Any
 
 from hinting.errors import HintingError
 from hinting.metrics import metrics
+from hinting.reports.best import ELASTICITY, FOOTPRINT, ROOM, memory_over_time
 from hinting.reports.compare_text import best, number
 from hinting.reports.page.arms import Arm
 from hinting.reports.text import counted, describe
 from hinting.scenarios import Scenario
 
-__all__ = ["CHIEF", "answer", "cells", "what_was_run"]
+__all__ = ["CHIEF", "answer", "cells", "lengths", "what_was_run"]
 
 #: Metrics of the answer's table.
 CHIEF = (
-    "guests_fit", "footprint", "memory_returned", "time_to_return_50", "never_returned", "refaulted",
+    "guests_fit", "footprint", "elasticity", "memory_returned", "time_to_return_50", "never_returned", "refaulted",
     "guest_cpu_per_gib", "host_cpu_per_gib", "slowdown", "thp_share",
 )  # fmt: skip
 
@@ -63,19 +64,34 @@ def answer(arms: Sequence[Arm], scenario: dict[str, Any]) -> str:
         text = f"{guests}{_returned(arms[0])}."
         return text[0].upper() + text[1:]
     one_by_one = scenario.get("schedule", {}).get("launch") == "one-by-one"
-    first, last = _ends(arms, "guests_fit") if one_by_one else ([], [])
+    first, last = _ends(arms, ROOM) if one_by_one else ([], [])
     if first:
         most, least = (counted(int(arm.metrics["guests_fit"]), "guest") for arm in (first[0], last[0]))
         text = f"{most} fit on this host with {_listed([arm.label for arm in first])}, {least.split()[0]} with " \
                f"{_listed([arm.label for arm in last])}"
         return f"{text}; {_returned(first[0])}."
-    first, last = _ends(arms, "footprint")
+    subject, fit = "Guests cost the host", arms[0].metrics.get(ROOM)
+    if one_by_one and fit is not None:
+        subject = f"{counted(int(fit), 'guest')} held on this host with each strategy; they cost it"
+    metric = memory_over_time([arm.metrics.get("guest_seconds") for arm in arms])
+    first, last = _ends(arms, metric)
     if first:
-        low, high = (number(arm.metrics["footprint"]) for arm in (first[0], last[0]))
-        text = f"Guests cost the host least with {_listed([arm.label for arm in first])}: {low} GiB*min of memory over time, " \
+        low, high = (number(arm.metrics[metric]) for arm in (first[0], last[0]))
+        amount = f"{low} GiB*min of memory over time" if metric == FOOTPRINT else f"{low} times what they use, over time"
+        text = f"{subject} least with {_listed([arm.label for arm in first])}: {amount}, " \
                f"{high} with {_listed([arm.label for arm in last])}"
         return f"{text}; {_returned(first[0])}."
     return f"No difference between {_listed([arm.label for arm in arms])} in what guests cost the host."
+
+
+def lengths(arms: Sequence[Arm]) -> str:
+    """What to know about footprints of runs that are not equally long; empty if they are."""
+    seconds = [arm.metrics.get("guest_seconds") for arm in arms]
+    if memory_over_time(seconds) != ELASTICITY:
+        return ""
+    ends = [arm.end_ns / 1e9 for arm in arms]
+    return f"Footprints grow with time, and runs ended after {number(min(ends))} to {number(max(ends))} s: " \
+           "the elasticity, footprint over memory in use, compares them."
 
 
 def cells(arms: Sequence[Arm], name: str) -> list[tuple[str, bool]]:

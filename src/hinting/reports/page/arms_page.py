@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hinting.errors import ResultsError
 from hinting.reports.page import tables
-from hinting.reports.page.answer import answer, what_was_run
+from hinting.reports.page.answer import answer, lengths, what_was_run
 from hinting.reports.page.arms import arms_of
 from hinting.reports.page.assemble import Page, Section, legend
 from hinting.reports.page.compared import return_against_cost, side_by_side
@@ -38,8 +38,8 @@ def page_of_arms(source: Results) -> Page:
         run=what_was_run(scenario),
         answer=answer(arms, scenario),
         chief=tables.chief(arms),
-        chief_note="Bold: the best of a column. -: nothing to measure, or that much never came back. The name of a column "
-                   "shows what it is.",
+        chief_note=("Bold: the best of a column. -: nothing to measure, or that much never came back. The name of a column "
+                    f"shows what it is. {lengths(arms)}").rstrip(),
         controls=legend([arm.label for arm in arms]),
         figures=[*(figure for figure in made if figure is not None), *sampled],
         sections=[Section("All metrics", tables.all_metrics(arms), filtered="cpu, return, lock ...")],

@@ -15,10 +15,6 @@ from hinting.reports.page.theme import COLOURS, Figure, load_altair
 
 __all__ = ["Page", "Section", "assemble", "legend"]
 
-#: A text of a specification that is at least so long is kept once for all of them.
-_LONG = 200
-
-
 @dataclass(frozen=True)
 class Section:
     """A part of the page below the figures.
@@ -36,7 +32,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says. run, answer, warning: names stand in backquotes. chief, controls: as HTML; controls stay in view."""
+    """What a page says. run, answer, meaning, warning: names stand in backquotes. meaning: how the answer was found.
+    chief, controls: as HTML; controls stay in view.
+    """
 
     kind: str
     title: str
@@ -49,6 +47,7 @@ class Page:
     sections: Sequence[Section]
     provenance: Mapping[str, Any]
     warning: str = ""
+    meaning: str = ""
 
 
 def _text(name: str) -> str:
@@ -70,9 +69,10 @@ def _figure(figure: Figure) -> str:
         for part in range(len(figure.makers))
     )
     grid = f'<div class="grid">{places}</div>' if figure.is_grid else places
+    hint = f' <span class="hint">{tables.code(figure.hint)}</span>' if figure.hint else ""
     return (
         f'<figure id="{figure.name}" aria-label="{escape(figure.title)}"><h2>{escape(figure.title)}</h2>'
-        f'<figcaption class="note">{tables.code(figure.note)}</figcaption>{grid}{figure.below}</figure>'
+        f'<figcaption class="note">{tables.code(figure.note)}{hint}</figcaption>{grid}{figure.below}</figure>'
     )
 
 
@@ -101,36 +101,37 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
-def _with_places(spec: Any, texts: dict[str, int]) -> Any:
-    """A specification with long texts of data taken out; {"values": place} stands for them."""
-    if isinstance(spec, list):
-        return [_with_places(one, texts) for one in spec]
-    if not isinstance(spec, dict):
-        return spec
-    found = {name: _with_places(value, texts) for name, value in spec.items()}
-    values = spec.get("values")
-    if isinstance(values, str) and len(values) >= _LONG:
-        found["values"] = texts.setdefault(values, len(texts))
-    return found
+def _shared(figures: Sequence[Figure]) -> dict[str, Any]:
+    """Specifications of all figures; the data that several draw from are there once, and so is the look."""
+    datasets: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for figure in figures:
+        parts[figure.name] = []
+        for spec in figure.for_page():
+            config = spec.pop("config")
+            own = spec.pop("datasets", {})
+            datasets |= own
+            parts[figure.name].append(spec | {"datasets": sorted(own)})
+    return {"figures": parts, "datasets": datasets, "config": config}
 
 
 def assemble(page: Page) -> str:
     """The whole page as HTML."""
-    texts: dict[str, int] = {}
-    specs = _with_places({figure.name: figure.for_page() for figure in page.figures}, texts)
     return Template(_text("page.html")).substitute(
         kind=page.kind,
         title=escape(page.title),
         run=tables.code(page.run),
         warning=f'<p id="warning">{tables.code(page.warning)}</p>' if page.warning else "",
         answer=tables.code(page.answer),
+        meaning=f'<p id="meaning" class="note">{tables.code(page.meaning)}</p>' if page.meaning else "",
         chief=page.chief,
         chief_note=escape(page.chief_note),
         controls=page.controls,
         figures="\n".join(_figure(figure) for figure in page.figures),
         sections="\n".join(map(_section, page.sections)),
         provenance=tables.provenance(page.provenance),
-        specs=_json({"figures": specs, "texts": list(texts)}),
+        specs=_json(_shared(page.figures)),
         style=_text("page.css"),
         vega=_vega(),
         script=_text("page.js"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,9 @@ def _choice(alt: Any, maps: Sequence[GuestMap]) -> list[Any]:
 _CHOSEN = "datum.strategy == strategy && datum.guest == guest"
 
 
-def _state_colour(alt: Any, legend: bool) -> Any:
+def _state_colour(alt: Any, legend: bool, field: str = "state") -> Any:
     return alt.Color(
-        "state:N", sort=list(STATES), scale=alt.Scale(domain=list(STATES), range=list(_COLOURS)),
+        f"{field}:N", sort=list(STATES), scale=alt.Scale(domain=list(STATES), range=list(_COLOURS)),
         legend=alt.Legend(title=None, orient="right" if legend else "top", columns=1 if legend else 3),
     )
 
@@ -108,27 +108,39 @@ def _map_chart(maps: Sequence[GuestMap]) -> Make:
     return make
 
 
-def _areas(maps: Sequence[GuestMap], columns: Mapping[str, Any], layer: str, title: str, height: int,
-           encoding: Callable[[Any, bool], dict[str, Any]]) -> Make:
-    """Layers over time of the chosen guest: columns t (s) and value (GiB), and what tells the layers apart."""
+def _areas(maps: Sequence[GuestMap], samples: Sequence[tuple[GuestMap, np.ndarray, np.ndarray]], layers: Sequence[str],
+           title: str, height: int, encoding: Callable[[Any, bool], dict[str, Any]]) -> Make:
+    """Layers over time of the chosen guest, told apart by `layer` and its place `k`.
+
+    samples: of each guest times (ns), shape (samples,), and GiB, shape (samples, len(layers)).
+    """
+    columns: dict[str, Any] = {
+        "strategy": [one.strategy for one, times, _ in samples for _ in times],
+        "guest": [one.name for one, times, _ in samples for _ in times],
+        "t": np.concatenate([times for _, times, _ in samples]) / 1e9,
+    }
+    columns |= {f"v{i}": np.concatenate([values[:, i] for _, _, values in samples]) for i in range(len(layers))}
 
     def make(width: Any, legend: bool) -> Any:
         alt = load_altair()
         return (
             alt.Chart(table(columns))
             .transform_filter(_CHOSEN)
+            .transform_fold([f"v{i}" for i in range(len(layers))], as_=["column", "value"])
+            .transform_calculate(k="toNumber(slice(datum.column, 1))")
+            .transform_calculate(layer="layers[datum.k]")
             .mark_area(interpolate="step-after", line=False)
             .encode(
                 x=alt.X("t:Q", title="emulated time (s)", scale=alt.Scale(nice=False, zero=False)),
                 y=alt.Y("value:Q", title=f"{title} (GiB)", stack="zero"),
                 tooltip=[
-                    alt.Tooltip(layer),
+                    alt.Tooltip("layer:N"),
                     alt.Tooltip("t:Q", format=".2f", title="time (s)"),
                     alt.Tooltip("value:Q", format=".3f", title="GiB"),
                 ],
                 **encoding(alt, legend),
             )
-            .add_params(*_choice(alt, maps))
+            .add_params(*_choice(alt, maps), alt.param(name="layers", value=list(layers)))
             .properties(width=width, height=height)
         )
 
@@ -136,20 +148,15 @@ def _areas(maps: Sequence[GuestMap], columns: Mapping[str, Any], layer: str, tit
 
 
 def _area_chart(maps: Sequence[GuestMap]) -> Make:
-    parts = []
+    samples = []
     for one in maps:
         picked = _picked(len(one.t_ns), _COLUMNS)
-        totals = one.pages[picked].sum(axis=1) / GIB_PAGES
-        parts += [(one.strategy, one.name, state, i, one.t_ns[picked] / 1e9, totals[:, i]) for i, state in enumerate(STATES)]
-    columns: dict[str, Any] = {
-        name: [part[i] for part in parts for _ in part[4]] for i, name in enumerate(("strategy", "guest", "state", "place"))
-    }
-    columns |= {"t": np.concatenate([part[4] for part in parts]), "value": np.concatenate([part[5] for part in parts])}
+        samples.append((one, one.t_ns[picked], one.pages[picked].sum(axis=1) / GIB_PAGES))
 
     def encoding(alt: Any, legend: bool) -> dict[str, Any]:
-        return {"color": _state_colour(alt, legend), "order": "place:Q"}
+        return {"color": _state_colour(alt, legend, "layer"), "order": "k:Q"}
 
-    return _areas(maps, columns, "state:N", "guest memory", 300, encoding)
+    return _areas(maps, samples, STATES, "guest memory", 300, encoding)
 
 
 def _fragmentation_chart(arms: Sequence[Arm], lines: Sequence[tuple[str, int, np.ndarray, np.ndarray]]) -> Make:
@@ -195,26 +202,27 @@ def _free_chart(maps: Sequence[GuestMap], arms: Sequence[Arm], fragmentation: pa
     strategies = np.array([label.get(name, name) for name in rows["strategy"]])
     guests, times, orders = (np.array(rows[name]) for name in ("guest", "t_ns", "order"))
     free = np.array(rows["blocks"], dtype=float) * 2.0**orders / GIB_PAGES
-    parts = []
+    present = np.unique(orders)
+    samples = []
     for one in maps:
-        mine = np.flatnonzero((strategies == one.strategy) & (guests == one.guest))
+        mine = (strategies == one.strategy) & (guests == one.guest)
         own = np.unique(times[mine])
-        kept = mine[np.isin(times[mine], own[_picked(len(own), _COLUMNS // 2)])]
-        parts.append((one.strategy, one.name, kept))
-    columns: dict[str, Any] = {
-        name: [part[i] for part in parts for _ in part[2]] for i, name in enumerate(("strategy", "guest"))
-    }
-    index = np.concatenate([part[2] for part in parts])
-    columns |= {"order": orders[index], "t": times[index] / 1e9, "value": free[index]}
+        picked = own[_picked(len(own), _COLUMNS // 2)]
+        kept = np.flatnonzero(mine & np.isin(times, picked))
+        values = np.zeros((len(picked), len(present)))
+        values[np.searchsorted(picked, times[kept]), np.searchsorted(present, orders[kept])] = free[kept]
+        samples.append((one, picked, values))
 
     def encoding(alt: Any, legend: bool) -> dict[str, Any]:
-        shown = alt.Legend(title="order", orient="right" if legend else "top", columns=1 if legend else 11)
+        names = [str(order) for order in present]
+        shown = alt.Legend(title="order", orient="right" if legend else "top", columns=1 if legend else 6)
+        scale = alt.Scale(scheme="viridis", reverse=True, domain=names)
         return {
-            "color": alt.Color("order:O", scale=alt.Scale(scheme="viridis", reverse=True), legend=shown),
-            "order": alt.Order("order:Q", sort="descending"),
+            "color": alt.Color("layer:O", sort=names, scale=scale, legend=shown),
+            "order": alt.Order("k:Q", sort="descending"),
         }
 
-    return _areas(maps, columns, "order:O", "free memory", 280, encoding)
+    return _areas(maps, samples, [str(order) for order in present], "free memory", 280, encoding)
 
 
 def memory_figures(arms: Sequence[Arm], memory_map: pa.Table | None, fragmentation: pa.Table | None) -> list[Figure]:
@@ -228,13 +236,13 @@ def memory_figures(arms: Sequence[Arm], memory_map: pa.Table | None, fragmentati
     return [
         Figure("memory-map", "Memory map of a guest",
                "What most pages of a stretch of addresses are, over time. Red is what hinting is for: free in the guest, "
-               f"and the host still backs it. Holes and what boot reserved are blank. {chosen}",
-               [_map_chart(maps)], height=380),
-        Figure("memory-states", "What a guest's memory is", f"The same, page by page and summed up. {chosen}",
-               [_area_chart(maps)], height=300),
+               "and the host still backs it. Holes and what boot reserved are blank.",
+               [_map_chart(maps)], height=380, hint=chosen),
+        Figure("memory-states", "What a guest's memory is", "The same, page by page and summed up.",
+               [_area_chart(maps)], height=300, hint=chosen),
         Figure("free-memory", "Free memory by order",
-               f"Memory on the free lists by the order of its blocks, as /proc/buddyinfo counts them. {chosen}",
-               [_free_chart(maps, arms, fragmentation)], height=280),
+               "Memory on the free lists by the order of its blocks, as /proc/buddyinfo counts them.",
+               [_free_chart(maps, arms, fragmentation)], height=280, hint=chosen),
         Figure("fragmentation", "Fragmentation",
                f"Share of the first guest's free memory in blocks smaller than order {HUGE}, of no use to a huge page "
                "(unusable free space index).",

@@ -89,8 +89,8 @@ def host_memory(arms: Sequence[Arm], memory_bytes: int) -> Figure | None:
         return alt.layer(line, rule, text).properties(width=width, height=320)
 
     return Figure("host-memory", "Host memory over time",
-                  "Memory in use on the host: its own needs and what all guests cost. Shift and drag or wheel moves and zooms.",
-                  [make])
+                  "Memory in use on the host: its own needs and what all guests cost.", [make],
+                  hint="Shift and drag or wheel moves and zooms.")
 
 
 def given_back(arms: Sequence[Arm]) -> Figure | None:

@@ -1,21 +1,15 @@
 const views = [];
-const { figures, texts } = JSON.parse(document.getElementById("specs").textContent);
+const { figures, datasets, config } = JSON.parse(document.getElementById("specs").textContent);
 const options = {
   renderer: "svg", tooltip: { theme: "custom" },
   actions: { export: true, source: false, compiled: false, editor: false },
 };
 
-function withTexts(spec) {
-  if (spec === null || typeof spec !== "object") return;
-  if (typeof spec.values === "number") spec.values = texts[spec.values];
-  for (const one of Object.values(spec)) withTexts(one);
-}
-
-withTexts(figures);
-
 const drawn = [...document.querySelectorAll(".chart")].map(async (place) => {
-  const spec = figures[place.dataset.figure][Number(place.dataset.part)];
+  const part = figures[place.dataset.figure][Number(place.dataset.part)];
+  const spec = { ...part, config, datasets: Object.fromEntries(part.datasets.map((name) => [name, datasets[name]])) };
   const embedded = await window.vegaEmbed(place, spec, { ...options, downloadFileName: place.dataset.figure });
+  embedded.view.logLevel(1); // from now on errors only: figures of which a filter leaves nothing have no extent
   views.push(embedded.view);
 });
 
@@ -39,13 +33,16 @@ function show(changed) {
   const byAxis = new Map(groups.map((group, i) => [Number(group.dataset.signal.slice(5)), shown[i]]));
   for (const one of document.querySelectorAll("[data-levels]")) {
     const levels = JSON.parse(one.dataset.levels);
-    one.classList.toggle("hidden", levels.some((level, axis) => level >= 0 && !byAxis.get(axis).includes(level)));
+    one.classList.toggle("hidden", levels.some((level, axis) => level >= 0 && byAxis.has(axis) && !byAxis.get(axis).includes(level)));
   }
   const restricted = groups.filter((group, i) => shown[i].length < buttonsOf(group).length);
   const words = restricted.map((group) => `${group.dataset.axis} `
     + buttonsOf(group).filter((button) => button.ariaPressed === "true").map((button) => button.textContent).join(", "));
   const note = document.getElementById("restricted");
-  if (note) note.textContent = words.length ? words.join("; ") : "all settings";
+  if (note) {
+    note.textContent = words.length ? words.join("; ") : "all settings";
+    document.getElementById("filters").classList.toggle("restricted", words.length > 0);
+  }
   set(changed.dataset.signal, shown[groups.indexOf(changed)]);
 }
 

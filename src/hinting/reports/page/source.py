@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
 
 from hinting import results
 from hinting.errors import ResultsError
+from hinting.reproduce import Row
 from hinting.results import Results
 
 __all__ = ["opened", "optional", "table"]
@@ -17,15 +19,17 @@ _COLUMNS = {
     "metrics": {"strategy", "guest", "metric", "value", "unit"},
     "series": {"strategy", "t_ns", "guest", "metric", "value"},
     "memory_map": {"strategy", "t_ns", "guest", "block", "free", "used", "cache", "isolated", "reported", "free_backed"},
+    "reproduce": {field.name for field in fields(Row)},
     "fragmentation": {"strategy", "t_ns", "guest", "order", "blocks", "unusable"},
 }
 
 
 def opened(folder: str | Path) -> Results:
-    """The results of a run, a comparison or a sweep; ResultsError naming what is missing or damaged."""
+    """The results of a command; ResultsError naming what is missing or damaged."""
     found = results.open(folder)
-    if not isinstance(found.provenance.get("scenario"), dict):
-        raise ResultsError(f"{folder}/provenance.json: damaged: it has no scenario")
+    wanted = "experiments" if found.kind == "reproduce" else "scenario"
+    if not isinstance(found.provenance.get(wanted), dict):
+        raise ResultsError(f"{folder}/provenance.json: damaged: it has no {wanted}")
     return found
 
 

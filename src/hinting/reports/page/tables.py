@@ -70,9 +70,10 @@ def _facts(about: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, st
 
 
 def provenance(about: Mapping[str, Any]) -> str:
-    """What the results follow from; the scenario in full below."""
-    facts = [(name, text) for name, text in _facts({key: value for key, value in about.items() if key != "scenario"})]
+    """What the results follow from; the scenario, or the runs of published experiments, in full below."""
+    long, title = ("scenario", "Scenario, all values") if "scenario" in about else ("experiments", "Runs of the experiments")
+    facts = [(name, text) for name, text in _facts({key: value for key, value in about.items() if key != long})]
     rows = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in facts)
-    scenario = escape(json.dumps(about["scenario"], indent=2, sort_keys=True))
-    return f"<table id='provenance-table'><tbody>{rows}</tbody></table><details><summary>Scenario, all values</summary>" \
+    scenario = escape(json.dumps(about[long], indent=2, sort_keys=True))
+    return f"<table id='provenance-table'><tbody>{rows}</tbody></table><details><summary>{title}</summary>" \
            f"<pre id='scenario'>{scenario}</pre></details>"

@@ -38,7 +38,7 @@ class Figure:
     """A figure: one chart, or panels that stand in a grid.
 
     name: of its files. makers: each makes one chart of a given width, with a legend or without. note: what to know.
-    below: HTML that stands under it.
+    hint: what can be done with it on a screen. below: HTML that stands under it.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Figure:
     makers: Sequence[Callable[[Any, bool], altair.TopLevelMixin]]
     height: int = 320
     below: str = ""
+    hint: str = ""
 
     @property
     def is_grid(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hinting.errors import HintingError
 from hinting.reports.page.arms_page import page_of_arms
 from hinting.reports.page.assemble import Page, assemble
+from hinting.reports.page.published import page_of_reproduction
 from hinting.reports.page.source import opened
 from hinting.reports.page.study.page import page_of_study
 from hinting.reports.page.study.study import study_of
@@ -29,7 +30,7 @@ def _page(folder: str | Path, metric: str | None, cost: str | None) -> Page:
     for option, value in (("--metric", metric), ("--cost", cost)):
         if value is not None:
             raise HintingError(f"{option}: is for folders of hinting sweep and tune, {folder} is one of hinting {source.kind}")
-    return page_of_arms(source)
+    return page_of_reproduction(source) if source.kind == "reproduce" else page_of_arms(source)
 
 
 def _replace(new: Path, target: Path) -> Path:

@@ -20,7 +20,7 @@ __all__ = ["Experiment", "Line", "Measure", "Run", "experiments", "select"]
 class Run(Table):
     """A run that rows are taken from: a built-in scenario with changes, by path or short key, and its seeds.
 
-    Or a module of hinting.experiments.published, whose function `run` is called with the arguments and the seed and gives
+    Or a module of hinting.reproduce.modules, whose function `run` is called with the arguments and the seed and gives
     values by name: for what no scenario can do, such as resizing a guest.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -92,16 +93,24 @@ class Base:
         return alt.Color(f"k{at}:N", scale=scale, legend=shown)
 
     @staticmethod
-    def scale(values: Sequence[float | None]) -> Any:
-        """Linear, or logarithmic where a linear one would hide most of the values."""
+    def scale(values: Sequence[float | None], ticks: int) -> tuple[Any, Any]:
+        """(scale, axis): linear, or logarithmic where a linear one would hide most of the values; 0 has a place there too."""
+        alt = load_altair()
         there = [value for value in values if value is not None]
-        alt = load_altair()
-        return alt.Scale(type="log", nice=True) if there and is_log(there) else alt.Scale(zero=False, nice=True)
+        positive = [value for value in there if value > 0]
+        if not positive or not is_log(positive) or min(there) < 0:
+            return alt.Scale(zero=False, nice=True), alt.Axis(tickCount=ticks, format=TICKS)
+        first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+        decades = [10.0**at for at in range(first, last + 1, max(1, -(-(last - first) // ticks)))]
+        if min(there) == 0:
+            scale = alt.Scale(type="symlog", constant=min(positive), domain=[0, 1.1 * max(positive)], nice=False)
+            return scale, alt.Axis(values=[0, *(at for at in decades if min(positive) <= at <= max(positive))], format=TICKS)
+        return alt.Scale(type="log", nice=True), alt.Axis(values=decades if last - first > 2 else alt.Undefined, format=TICKS)
 
-    def heading(self, expression: str) -> Any:
-        """A title that follows what is chosen."""
+    def heading(self, *lines: str) -> Any:
+        """A title that follows what is chosen, an expression a line."""
         alt = load_altair()
-        return alt.Title(alt.ExprRef(expression), anchor="start")
+        return alt.Title(alt.ExprRef(f"[{', '.join(lines)}]"), anchor="start")
 
     def noise(self) -> dict[str, float]:
         """Spread over the repeats of each metric."""

@@ -48,15 +48,15 @@ def _ranking(base: Base) -> Figure:
         texts = base.text(chart, align="left", dx=5).encode(x=x, y=y, text="text:N")
         layers = [bars, texts]
         if any(base.noise().values()):
-            layers.append(chart.mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x="mean(noise):Q"))
+            layers.append(chart.mark_rule(color=COLOURS[4], strokeWidth=2, strokeDash=[4, 3]).encode(x="mean(noise):Q"))
         return alt.layer(*layers).properties(
-            width=width, height=_BAR * len(axes), title=base.heading("'Largest difference between means: ' + titles[metric]")
+            width=width, height=_BAR * len(axes), title=base.heading("'Largest difference between means'", "titles[metric]")
         )
 
     note = "The largest difference that an axis makes to the metric: means of its values, all other axes averaged out."
     if any(base.noise().values()):
         note += " Dashed: standard deviation over the repeats of one setting; an axis below it does not matter here."
-    return Figure("ranking", "How much each axis matters", note, [make], height=_BAR * len(axes) + 60)
+    return Figure("ranking", "How much each axis matters", note, [make], height=_BAR * len(axes) + 75)
 
 
 def _effect(base: Base, index: int) -> Callable[[Any, bool], Any]:
@@ -90,7 +90,7 @@ def _effect(base: Base, index: int) -> Callable[[Any, bool], Any]:
         if axis.name != STRATEGY:
             layers.insert(2, chart.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour))
         return alt.layer(*layers).properties(
-            width=width, height=190, title=base.heading(f"axisNames[{index}] + ': ' + titles[metric]")
+            width=width, height=190, title=base.heading(f"axisNames[{index}]", "titles[metric]")
         )
 
     return make
@@ -101,7 +101,7 @@ def _effects(base: Base) -> Figure:
     return Figure(
         "sensitivity", "What each value does",
         f"Mean over all settings with that value{by}. Thick: the middle half of the settings, thin: from the least to the most.",
-        [_effect(base, index) for index in range(len(base.study.axes))], height=265,
+        [_effect(base, index) for index in range(len(base.study.axes))], height=280,
     )  # fmt: skip
 
 
@@ -129,7 +129,8 @@ def _map(base: Base) -> Figure:
         def labels(which: str, **more: Any) -> Any:
             return alt.Axis(labelExpr=_level(which, "datum.value"), ticks=False, domain=False, **more)
 
-        x = alt.X("x:O", title=across if legend else None, axis=labels("mapX", labelAngle=0, labelLimit=90, labelOverlap=True))
+        x = alt.X("x:O", title=across if legend else None,
+                  axis=labels("mapX", labelLimit=120, labelOverlap=False, **_slanted(study)))
         y = alt.Y("y:O", title=up if legend else None, sort="descending", axis=labels("mapY", labelLimit=120))
         tip = [alt.Tooltip("xl:N", title="across"), alt.Tooltip("yl:N", title="up"), alt.Tooltip("text:N", title="mean"),
                alt.Tooltip("low:Q", format=",.4~r", title="least"), alt.Tooltip("high:Q", format=",.4~r", title="most"),
@@ -137,16 +138,26 @@ def _map(base: Base) -> Figure:
         cells = chart.mark_rect().encode(
             x=x, y=y, color=alt.Color("v:Q", scale=alt.Scale(range=list(_MAP)), legend=None), tooltip=tip
         ).add_params(*base.params, *choice)
-        texts = chart.mark_text(fontSize=12, color="#111").encode(x=x, y=y, text="text:N")
+        room = f"width / (1 + {[len(axis.levels) for axis in study.axes]}[indexof(axisNames, mapX)]) > 34"
+        texts = chart.transform_filter(room).mark_text(fontSize=12, color="#111").encode(x=x, y=y, text="text:N")
         return alt.layer(cells, texts).properties(
-            width=width, height=_ROW * rows, title=base.heading("titles[metric] + ' by ' + mapX + ' and ' + mapY"),
+            width=width, height=_ROW * rows, title=base.heading("mapX + ' and ' + mapY", "titles[metric]"),
         )
 
     return Figure(
         "map", "Two axes at once",
-        "Mean of the metric at each pair of values, all other axes averaged out; -: the axis does not apply. Choose the axes.",
-        [make], height=_ROW * rows + 90,
+        "Mean of the metric at each pair of values, all other axes averaged out: the bluer, the more. -: an axis does not apply.",
+        [make], height=_ROW * rows + 110, hint="Choose the axes.",
     )  # fmt: skip
+
+
+def _slanted(study: Study) -> dict[str, Any]:
+    """Properties of the labels across: slanted where they have no room side by side."""
+    alt = load_altair()
+    letters = [len(axis.levels) * (2 + max(map(len, axis.levels))) for axis in study.axes]
+    crowded = f"{letters}[indexof(axisNames, mapX)] * 7 > width"
+    return {"labelAngle": alt.ExprRef(f"{crowded} ? -35 : 0"), "labelAlign": alt.ExprRef(f"{crowded} ? 'right' : 'center'"),
+            "labelBaseline": alt.ExprRef(f"{crowded} ? 'middle' : 'top'")}
 
 
 def _level(which: str, level: str) -> str:
@@ -167,11 +178,11 @@ def _two_chief(study: Study) -> tuple[str, str]:
         means = [sum(values) / len(values) for values in groups.values()]
         return max(means, default=0.0) - min(means, default=0.0)
 
-    def together(pair: tuple[int, int]) -> tuple[bool, float]:
+    def together(pair: tuple[int, int]) -> tuple[float, float]:
         places = {(one.levels[pair[0]], one.levels[pair[1]]) for one in study.ranked}
         there = sum(ABSENT not in place for place in places)
         possible = len(study.axes[pair[0]].levels) * len(study.axes[pair[1]].levels)
-        return 2 * there > possible, apart(pair[0]) + apart(pair[1])
+        return min(there / possible, 0.5), apart(pair[0]) + apart(pair[1])
 
     first, second = max(combinations(range(len(study.axes)), 2), key=together)
     across, up = sorted((study.axes[first], study.axes[second]), key=lambda axis: (axis.name == STRATEGY, -len(axis.levels)))
@@ -196,11 +207,11 @@ def _front(base: Base) -> Figure | None:
             .transform_window([{"op": "lag", "field": "top", "as": "before"}], sort=order)
             .transform_calculate(front="!isValid(datum.before) || datum.g > datum.before ? 'yes' : 'no'")
         )
+        scales = {name: base.scale([one.mean(name) for one in study.settings], 6) for name in (cost, gain)}
         x, y = (
-            channel(f"{name}:Q", title=title_of(metrics()[name]), axis=alt.Axis(tickCount=6, format=TICKS),
-                    scale=base.scale([one.mean(name) for one in study.settings]))
+            channel(f"{name}:Q", title=title_of(metrics()[name]), scale=scales[name][0], axis=scales[name][1])
             for channel, name in ((alt.X, cost), (alt.Y, gain))
-        )  # fmt: skip
+        )
         tip = [
             alt.Tooltip("point:N", title="setting"),
             *(alt.Tooltip(f"{name}:Q", format=",.4~r", title=title_of(metrics()[name])) for name in (cost, gain)),

@@ -48,14 +48,17 @@ def _plain_head(study: Study) -> str:
     return _head(["place", *(axis.name for axis in study.axes), *(title_of(one) for one in columns_of(study)), "runs"])
 
 
-def settings_table(study: Study) -> tuple[str, str]:
-    """(title, table) of all settings, the best first, with words for the filter above it."""
+def settings_table(study: Study) -> tuple[str, str, str]:
+    """(title, table, example of words for the filter above it) of all settings, the best first."""
     rows = []
     for i, one in enumerate(study.ranked[:_SETTINGS]):
         rows.append(_row(one, f"{i + 1:,}", _plain(study, one), words=study.named(one, code=False)))
     every = counted(len(study.settings), "setting")
     title = f"All {every}" if len(rows) == len(study.settings) else f"The best {len(rows):,} of {every}"
-    return title, f'<table id="metrics-table">{_plain_head(study)}<tbody>{"".join(rows)}</tbody></table>'
+    first = study.ranked[0].values if study.ranked else {}
+    words = [axis.text(first[axis.name]) for axis in study.axes if first.get(axis.name) is not None]
+    table = f'<table id="metrics-table">{_plain_head(study)}<tbody>{"".join(rows)}</tbody></table>'
+    return title, table, " ".join([*words[:2], "..."])
 
 
 def front_table(study: Study) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hinting.metrics import metrics
 from hinting.reports.page.answer import what_was_run
 from hinting.reports.page.assemble import Page, Section
-from hinting.reports.page.compared import title_of
 from hinting.reports.page.study import html
-from hinting.reports.page.study.answer import answer_of, head_of, state_of
+from hinting.reports.page.study.answer import answer_of, head_of, meaning_of, state_of
 from hinting.reports.page.study.figures import figures_of
 from hinting.reports.page.study.search import progress
 from hinting.reports.page.study.study import Study
@@ -47,20 +45,23 @@ def page_of_study(study: Study) -> Page:
     if against:
         other = against.removeprefix("with ") if against.startswith("with ") else f"the same setting {against}"
         note.append(f"Differences to {other}{', seed by seed' if study.repeats > 1 else ''}.")
-    note.append(f"Ranked by {title_of(metrics()[study.metric])}; {study.better(study.metric)} is better.")
-    title, settings = html.settings_table(study)
+    title, settings, words = html.settings_table(study)
     sections = [Section("What was run", html.design(study), "" if warning else state_of(study))]
     if study.ranked:
-        sections.insert(0, Section(title, settings, filtered="v8 always 1000 ...", is_long=True))
+        sections.insert(0, Section(title, settings, filtered=words, is_long=True))
     if failed:
         sections.append(Section("Points that failed", html.failures(study), name="failed"))
     run = what_was_run(about["scenario"], plan.get("set"))
+    varied = ", ".join(f"`{axis.name}`" for axis in study.axes)
+    if text:
+        run = f"{text}{'' if text[-1] in '.?!' else '.'} {run}"
     return Page(
         kind="Search" if is_search else "Sweep",
         title=f"{about.get('experiment', source.path.name)}: {', '.join(axis.name for axis in study.axes) or 'one setting'}",
-        run=f"{text.rstrip('.')}. {run}" if text else run,
+        run=f"{run} Varied on it: {varied}." if varied else run,
         warning=warning,
         answer=answer_of(study),
+        meaning=meaning_of(study) if study.ranked else "",
         chief=html.answer_table(study),
         chief_note=" ".join(filter(None, note)) if study.ranked else "",
         controls=html.controls(study) if study.ranked else "",

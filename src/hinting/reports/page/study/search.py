@@ -7,7 +7,7 @@ from typing import Any
 
 from hinting.metrics import metrics
 from hinting.reports.page.compared import title_of
-from hinting.reports.page.study.base import TICKS, Base
+from hinting.reports.page.study.base import Base
 from hinting.reports.page.study.study import Study
 from hinting.reports.page.theme import MUTED, Figure, load_altair
 from hinting.reports.page.values import table
@@ -31,12 +31,12 @@ def _panel(base: Base, name: str, data: Any) -> Callable[[Any, bool], Any]:
             .transform_calculate(best=f"{sign} * datum.top")
         )
         x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d"))
-        scale = base.scale([one.mean(name) for one in study.settings])
+        scale, axis = base.scale([one.mean(name) for one in study.settings], 5)
         line = chart.mark_line(interpolate="step-after", color=MUTED).encode(x=x, y=alt.Y("best:Q", scale=scale))
         tip = [alt.Tooltip("trial:Q"), alt.Tooltip("point:N", title="setting"), alt.Tooltip("front:N", title="on the front"),
                alt.Tooltip(f"{name}:Q", format=",.4~r", title=title_of(metrics()[name]))]
         dots = chart.mark_point(filled=True).encode(
-            x=x, y=alt.Y(f"{name}:Q", title=None, scale=scale, axis=alt.Axis(format=TICKS, tickCount=5)),
+            x=x, y=alt.Y(f"{name}:Q", title=None, scale=scale, axis=axis),
             color=base.colour(legend),
             size=alt.condition("datum.front === 'yes'", alt.value(110), alt.value(35)),
             opacity=alt.condition("datum.front === 'yes'", alt.value(1), alt.value(0.5)), tooltip=tip,

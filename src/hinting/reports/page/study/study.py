@@ -10,6 +10,7 @@ from typing import Any
 
 from hinting.errors import HintingError, ResultsError
 from hinting.metrics import Metric, metrics
+from hinting.reports.best import ROOM, memory_over_time
 from hinting.reports.page.answer import CHIEF
 from hinting.reports.page.study.axes import Axis, axis_of
 from hinting.reports.rank import pareto_front
@@ -54,7 +55,8 @@ def difference(a: Setting, b: Setting, name: str) -> list[float]:
 
 @dataclass(frozen=True)
 class Study:
-    """All settings with at least one run. metric: what decides. gain, cost: of the front. directions: of objectives.
+    """All settings with at least one run. order: metrics that rank them, the first decides, each other one where those
+    before are equal. gain, cost: of the front. directions: of objectives.
 
     axes: the varied ones. counts: of points by state. trials: of a search, as rows. numbers: rows of all points by number.
     """
@@ -62,7 +64,7 @@ class Study:
     results: SweepResults
     axes: tuple[Axis, ...]
     settings: list[Setting]
-    metric: str
+    order: tuple[str, ...]
     gain: str
     cost: str
     directions: Mapping[str, str]
@@ -70,6 +72,11 @@ class Study:
     every: Mapping[str, Axis]
     points: list[dict[str, Any]]
     trials: list[dict[str, Any]] | None
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides which setting is best."""
+        return self.order[0]
 
     def better(self, name: str) -> str:
         """ "more" or "less"."""
@@ -81,11 +88,10 @@ class Study:
 
     @cached_property
     def ranked(self) -> list[Setting]:
-        """Settings from the best to the worst: equal ones by the cost, then by the footprint."""
-        names = dict.fromkeys((self.metric, self.cost, "footprint"))
+        """Settings from the best to the worst."""
 
         def place(setting: Setting) -> tuple[Any, ...]:
-            means = ((self.sign(name), setting.mean(name)) for name in names)
+            means = ((self.sign(name), setting.mean(name)) for name in self.order)
             return tuple((mean is None, sign * mean if mean is not None else 0.0) for sign, mean in means)
 
         return sorted((one for one in self.settings if one.mean(self.metric) is not None), key=place)
@@ -101,7 +107,7 @@ class Study:
     @cached_property
     def shown(self) -> list[Metric]:
         """Metrics to choose from: the deciding one, and those of the chief ones that differ between settings."""
-        wanted = dict.fromkeys((self.metric, self.gain, self.cost, *self.directions, *CHIEF))
+        wanted = dict.fromkeys((*self.order, self.gain, *self.directions, *CHIEF))
         differ = [name for name in wanted if name == self.metric or len({one.mean(name) for one in self.settings} - {None}) > 1]
         return [metrics()[name] for name in differ]
 
@@ -165,11 +171,21 @@ def _settings(points: Sequence[dict[str, Any]], names: Sequence[str], axes: Sequ
     return list(found.values())
 
 
+def _is_filled(results: SweepResults) -> bool:
+    """Whether guests are launched until the host is full, and their number is no axis."""
+    about = results.provenance
+    scenario, changes = about["scenario"], about.get("sweep", {}).get("set", {})
+    paths = [str(scenario.get("keys", {}).get(name, name)) for name in results.axes]
+    launch = changes.get("schedule.launch", scenario.get("schedule", {}).get("launch"))
+    return launch == "one-by-one" and not any(path.startswith("guests.") and path.endswith(".count") for path in paths)
+
+
 def study_of(results: SweepResults, metric: str | None = None, cost: str | None = None) -> Study:
     """Read the folder of a sweep or a search.
 
-    metric: what decides; by default the first objective of a search, else how many guests fit, if settings differ in
-    that, else the footprint. cost: by default the second objective, else the guest's CPU time. Raises HintingError.
+    metric: what decides; by default the first objective of a search, else how many guests fit, if hosts are filled and
+    settings differ in that, else memory over time (hinting.reports.best), which also decides between equal ones. cost: by
+    default the second objective, else the guest's CPU time. Raises HintingError.
     """
     table = results.arrow("points")
     if not len(table):
@@ -178,21 +194,23 @@ def study_of(results: SweepResults, metric: str | None = None, cost: str | None 
     points = table.to_pylist()
     units = results.units("points")
     every = {name: axis_of(name, units.get(name, ""), (row[name] for row in points)) for name in results.axes}
-    axes = tuple(axis for axis in every.values() if len(axis.values) > 1)
+    axes = tuple(sorted((axis for axis in every.values() if len(axis.values) > 1), key=lambda axis: axis.name != STRATEGY))
     settings = _settings(points, list(every), axes)
     names = list(objectives)
+    memory = memory_over_time([one.mean("guest_seconds") for one in settings])
     if metric is None:
-        fit = {one.mean("guests_fit") for one in settings}
-        metric = names[0] if names else "guests_fit" if len(fit) > 1 else "footprint"
+        metric = names[0] if names else ROOM if _is_filled(results) and len({one.mean(ROOM) for one in settings}) > 1 else memory
     else:
         names = [_known("--metric", metric, results, objectives), *(name for name in names if name != metric)]
     if cost is not None:
         _known("--cost", cost, results, objectives)
     gain = names[0] if names else GAIN
     costs = [cost, *names[1:], COST, "host_cpu"] if cost is not None else [*names[1:], COST, "host_cpu"]
+    cost = next(name for name in costs if name != gain)
     states = [row["state"] for row in points]
+    order = (metric, *names[1:], memory, cost) if objectives else (metric, memory, cost)
     return Study(
-        results, axes, settings, metric, gain, next(name for name in costs if name != gain), objectives,
+        results, axes, settings, tuple(dict.fromkeys(order)), gain, cost, objectives,
         {state: states.count(state) for state in (DONE, FAILED, PENDING)}, every, points,
         results.arrow("trials").to_pylist() if objectives else None,
     )  # fmt: skip

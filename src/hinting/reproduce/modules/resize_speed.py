@@ -13,26 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError
-from hinting.experiments.published.base import Row
 from hinting.guest import Guest
 from hinting.host import Host
-from hinting.reproduce.published import select
 from hinting.simulation import Simulation
 from hinting.strategies import StrategySpec
 from hinting.strategies.balloon import Balloon
 from hinting.strategies.hyperalloc import HyperAlloc
 from hinting.strategies.virtio_mem import VirtioMem
+from hinting.units import PAGE_BYTES
 from hinting.vm import VM
 from hinting.workloads import KINDS, program
 
-__all__ = ["PROFILE", "PUBLISHED", "TOLERANCE", "rows", "run"]
+__all__ = ["MECHANISMS", "PROFILE", "run"]
 
 PROFILE = "xeon6252-hyperalloc"
 
 GIB_PAGES = 1 << 18
-BLOCK_PAGES = 512
 MOVED, LEFT, VCPUS = 18 * GIB_PAGES, 2 * GIB_PAGES, 12
 #: Slot that the touching thread holds its pages in.
 _SLOT = 0
@@ -42,24 +41,17 @@ _BEGIN, _END = 1, 2
 #: Mechanism -> (its strategy, pages of the unit that its times are given for).
 MECHANISMS: dict[str, tuple[Callable[[], StrategySpec], int]] = {
     "balloon-4k": (Balloon, 1),
-    "balloon-2m": (lambda: Balloon(order=9), BLOCK_PAGES),
-    "virtio-mem": (lambda: VirtioMem(base=LEFT * 4096), BLOCK_PAGES),
-    "hyperalloc": (lambda: HyperAlloc(auto=False), BLOCK_PAGES),
-}
-
-(_EXPERIMENT,) = select(["resize-speed"])
-SOURCE, TOLERANCE = _EXPERIMENT.source, _EXPERIMENT.tolerance
-#: us for each page (balloon-4k) or 2 MiB block, by mechanism and step.
-PUBLISHED = {
-    mechanism: {line.value: line.published for line in _EXPERIMENT.rows if line.run == mechanism} for mechanism in MECHANISMS
+    "balloon-2m": (lambda: Balloon(order=9), PAGEBLOCK_PAGES),
+    "virtio-mem": (lambda: VirtioMem(base=LEFT * PAGE_BYTES), PAGEBLOCK_PAGES),
+    "hyperalloc": (lambda: HyperAlloc(auto=False), PAGEBLOCK_PAGES),
 }
 
 
 def _launch(strategy: StrategySpec, memory: int, seed: int) -> tuple[Simulation, VM]:
     """A booted guest with so many pages."""
     costs = load_costs(PROFILE)
-    sim = Simulation(Host((memory + 4 * GIB_PAGES) * 4096, fragmentation=0.0, costs=costs), seed=seed)
-    vm = sim.launch(Guest(memory * 4096, vcpus=VCPUS, kernel="linux-6.1", strategy=strategy, costs=costs))
+    sim = Simulation(Host((memory + 4 * GIB_PAGES) * PAGE_BYTES, fragmentation=0.0, costs=costs), seed=seed)
+    vm = sim.launch(Guest(memory * PAGE_BYTES, vcpus=VCPUS, kernel="linux-6.1", strategy=strategy, costs=costs))
     vm.run_until_idle()
     return sim, vm
 
@@ -68,7 +60,7 @@ def _resize(sim: Simulation, vm: VM, pages: int) -> float:
     """Resize to so many pages and wait; us from the request to its end."""
     start = vm.machine.clock_ns + 1_000_000
     sim.run(until=start)
-    vm.resize(pages * 4096)
+    vm.resize(pages * PAGE_BYTES)
     vm.run_until_idle()
     return (vm.machine.clock_ns - start) / 1000
 
@@ -89,7 +81,7 @@ def _touch(vm: VM, pages: int) -> float:
 
 
 def run(mechanism: str, *, moved: int = MOVED, seed: int = 1) -> dict[str, float]:
-    """us for each unit of a mechanism, by step, as PUBLISHED has them.
+    """us for each unit of a mechanism, by step.
 
     moved: pages that are taken and given back; the guest has 2 GiB more, as the published one.
     """
@@ -102,15 +94,4 @@ def run(mechanism: str, *, moved: int = MOVED, seed: int = 1) -> dict[str, float
     out["shrink-touched"] = _resize(sim, vm, LEFT) * unit / moved
     out["grow"] = _resize(sim, vm, memory) * unit / moved
     out["touch-again"] = _touch(vm, touched) * unit / touched
-    return out
-
-
-def rows(*, moved: int = MOVED, seed: int = 1) -> list[Row]:
-    """All rows of the table. moved: pages that are taken and given back, by default the published 18 GiB."""
-    out = []
-    for mechanism, steps in PUBLISHED.items():
-        emulated = run(mechanism, moved=moved, seed=seed)
-        unit = "us/page" if MECHANISMS[mechanism][1] == 1 else "us/2MiB"
-        out += [Row(f"resize-speed/{mechanism}/{step}", SOURCE, published, emulated[step], unit, TOLERANCE)
-                for step, published in steps.items()]
     return out

@@ -1,0 +1,4 @@
+PAGE_BYTES: int
+PAGEBLOCK_PAGES: int
+MAX_CPUS: int
+NR_ORDERS: int
