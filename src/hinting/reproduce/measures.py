@@ -21,8 +21,9 @@ SECOND = 1e9
 MINUTE = 60e9
 #: Discards that are closer than this belong to one pass.
 PASS_NS = 1_000_000_000
-#: Accounts of a VMM's time in the host's kernel: second-level faults and what it does to give memory back.
-VMM_ACCOUNTS = ("guest_stall", "vmm", "host_kernel_async")
+#: Accounts of a VMM's time in the host's kernel: second-level faults, exits of its vCPUs for flushes of their translations, and
+#: what it does to give memory back.
+VMM_ACCOUNTS = ("guest_stall", "stolen", "vmm", "host_kernel_async")
 
 MEASURES: dict[str, Callable[..., float]] = {}
 
