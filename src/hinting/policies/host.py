@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any, ClassVar, overload
@@ -24,7 +23,7 @@ from typing import Any, ClassVar, overload
 from hinting.errors import HintingError, PolicyError
 from hinting.parameters import Parameters, read
 from hinting.strategies import plugins
-from hinting.strategies.user import body_of, fields_of, place_of
+from hinting.strategies.user import body_of, fields_of, name_of, place_of
 from hinting.units import parse_duration, parse_size
 
 __all__ = ["HOOKS", "HostPolicy", "find_policy", "policy", "policy_names"]
@@ -131,12 +130,7 @@ def policy(cls: type | None = None, /, *, numba: bool = False, boundscheck: bool
 def _policy_of(plain: type, numba: bool, boundscheck: bool) -> type[HostPolicy]:
     if not isinstance(plain, type):
         raise PolicyError(f"@policy expects a class with hooks, got {plain!r}")
-    name = plain.__dict__.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.__name__).lower()
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise PolicyError(f"policy name must be letters, digits, - and _, got {name!r} ({place_of(plain)})")
-    if "__init__" in plain.__dict__:
-        raise PolicyError(f"policy {name}: __init__ ({place_of(plain.__dict__['__init__'])}) is made from the parameters: "
-                          f"use setup() for what it starts with")
+    name = name_of(plain, "policy", "it starts with", PolicyError)
     hooks = _hooks(plain, name)
     if numba and "on_report" not in hooks:
         raise PolicyError(f"policy {name} ({place_of(plain)}): numba=True compiles on_report, which it has not")

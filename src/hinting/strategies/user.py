@@ -15,11 +15,11 @@ from types import FunctionType
 from typing import Any, ClassVar, overload
 
 from hinting._core.strategies.external import ACTIONS, PAGE_COMPOUND, PAGE_FREE, PAGE_OTHER, PAGE_USED, External
-from hinting.errors import StrategyError
+from hinting.errors import HintingError, StrategyError
 from hinting.strategies.base import StrategySpec
 
 __all__ = ["HOOKS", "PAGE_COMPOUND", "PAGE_FREE", "PAGE_OTHER", "PAGE_USED", "SETTINGS", "NumbaStrategy",
-           "PythonStrategy", "UserStrategy", "body_of", "fields_of", "place_of", "strategy", "strategy_of"]
+           "PythonStrategy", "UserStrategy", "body_of", "fields_of", "name_of", "place_of", "strategy", "strategy_of"]
 
 #: Hooks and their arguments besides self. Plain Python gets arrays for pfn and order.
 HOOKS = {
@@ -126,12 +126,7 @@ def strategy_of(plain: type, numba: bool, boundscheck: bool) -> type[UserStrateg
         raise StrategyError(f"@strategy expects a class with hooks, got {plain!r}")
     if issubclass(plain, StrategySpec):
         raise StrategyError(f"@strategy: {plain.__name__} is a strategy already: put what is shared into a plain class")
-    name = plain.__dict__.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.__name__).lower()
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise StrategyError(f"strategy name must be letters, digits, - and _, got {name!r} ({place_of(plain)})")
-    if "__init__" in plain.__dict__:
-        raise StrategyError(f"strategy {name}: __init__ ({place_of(plain.__init__)}) is made from the parameters: "
-                            f"use setup() for what a guest's strategy starts with")
+    name = name_of(plain, "strategy", "a guest's strategy starts with", StrategyError)
     hooks = _hooks(plain, name, numba)
     body = {key: value for key, value in body_of(plain).items() if key not in hooks}
     fields = fields_of(plain, body)
@@ -141,6 +136,17 @@ def strategy_of(plain: type, numba: bool, boundscheck: bool) -> type[UserStrateg
         body["boundscheck"] = boundscheck
     made = type(plain.__name__, (NumbaStrategy if numba else PythonStrategy,), body)
     return dataclasses.dataclass(frozen=True, kw_only=True)(made)
+
+
+def name_of(plain: type, kind: str, starts: str, error: type[HintingError]) -> str:
+    """The name that a user's class has or gets, V8Again as v8-again. kind, starts: for the error, also if it has an __init__."""
+    name = plain.__dict__.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.__name__).lower()
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise error(f"{kind} name must be letters, digits, - and _, got {name!r} ({place_of(plain)})")
+    if "__init__" in plain.__dict__:
+        raise error(f"{kind} {name}: __init__ ({place_of(plain.__dict__['__init__'])}) is made from the parameters: "
+                    f"use setup() for what {starts}")
+    return name
 
 
 def body_of(plain: type) -> dict[str, Any]:
