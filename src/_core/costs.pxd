@@ -6,6 +6,8 @@ high end, for a step that is charged at its worst. No value is given here.
 
 from libc.stdint cimport uint64_t
 
+from hinting._core.common cimport PAGEBLOCK_ORDER
+
 ctypedef struct costs_t:
     double guest_pcp_alloc_hit
     double guest_pcp_refill_batch
@@ -121,6 +123,18 @@ cdef inline const costs_t *draw_card(deck_t *d) noexcept nogil:
     z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
     return &d.card[(z ^ (z >> 31)) & (NR_CARDS - 1)]
+
+cdef inline double struct_page_ns(const costs_t *c) noexcept nogil:
+    """One of many struct pages (64 B) that are read and written in a row, as fast as memory goes.
+
+    STREAM counts the 128 B that copying 64 B reads and writes, for which 192 B move: the target is read, too. Here 128 B move.
+    """
+    return 2 / 3.0 * 128 * 1e9 / (c.mem_stream_1t_gib_s * (1 << 30))
+
+cdef inline double direct_free_ns(const costs_t *c, int order) noexcept nogil:
+    """A block freed to its list under the zone lock; one of 2 MiB or more has all of its struct pages checked first."""
+    cdef double ns = c.guest_zone_lock_uncontended + c.guest_buddy_free_direct
+    return ns if order < PAGEBLOCK_ORDER else ns + struct_page_ns(c) * (1 << order)
 
 cdef class Costs:
     cdef costs_t c

@@ -174,6 +174,7 @@ class ModelHost:
     def call(self, g: ModelGuest, pfn: int, npages: int, running: int) -> tuple[float, float]:
         c = self.costs
         host = c["host.madvise_call_empty"] + c["host.mmu_notifier_range"]
+        gather = c["host.madvise_zap_4k_single"] - c["host.madvise_call_empty"] - c["host.zap_4k_bulk"]
         removed, huge = 0, 0
         pages = set(range(pfn, pfn + npages))
         for block in range(pfn // BLOCK, (pfn + npages - 1) // BLOCK + 1):
@@ -187,7 +188,7 @@ class ModelHost:
                 g.ept -= in_block
                 g.discarded |= in_block
                 huge += 1
-                host += c["host.zap_2m_thp"]
+                host += c["host.zap_2m_thp"] - gather
                 continue
             if whole:
                 whole.is_whole = False
@@ -203,8 +204,8 @@ class ModelHost:
                 g.pmd_tables.discard(block)
             if covered and self.ept_reclaim:
                 g.ept_tables.discard(block)
-        if removed:
-            host += c["host.madvise_zap_4k_single"] - c["host.madvise_call_empty"] - c["host.zap_4k_bulk"]
+        if removed or huge:
+            host += gather
         stolen = 0.0
         if (removed or huge) and running:
             host += c["host.tlb_shootdown_base"] + running * c["host.tlb_shootdown_per_cpu"]

@@ -16,6 +16,7 @@ from tests.metrics.harness import (
     TABLES,
     ReportAtOnce,
     cost,
+    direct_free_ns,
     integral,
     of,
     run,
@@ -64,7 +65,8 @@ def test_demand_is_what_is_not_free():
                  ("FREE", {"proc": 1}), until="4s")  # fmt: skip
     m = of(sim)
     write = (1024 * (FAULT + COSTS["mem.clear_4k"]) + COSTS["guest.buddy_alloc_direct"]) / 1e9
-    blocks = 1024 * sum(1 + write * (8 - i) for i in range(8))
+    free = direct_free_ns(10) / 1e9
+    blocks = 1024 * sum(1 + write * (8 - i) + free * i for i in range(8))
     assert m["demand"] * MINUTE * PAGES_GIB == pytest.approx(reserved * 4 + blocks, rel=1e-6)
     assert m["elasticity"] == pytest.approx(m["footprint"] / m["demand"])
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from hinting._core.common cimport PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, pfn_t
-from hinting._core.costs cimport costs_t, draw_card
+from hinting._core.costs cimport costs_t, direct_free_ns, draw_card, struct_page_ns
 from hinting._core.engine.machine cimport PROGRAM_COMPUTES, PROGRAM_RUNS, machine_t, vcpu_t
 from hinting._core.mm.state cimport mm_t
 from hinting._core.strategies.hooks cimport strategy_t, work_t
@@ -53,6 +53,8 @@ cdef inline double work_ns(const work_t *now, const work_t *before, const costs_
         + (now.allocated - before.allocated) * c.guest_pcp_alloc_hit
         + (now.allocated_blocks - before.allocated_blocks) * c.guest_buddy_alloc_order9
         + (now.freed - before.freed) * c.guest_pcp_free_hit
+        + (now.freed_blocks - before.freed_blocks) * c.guest_buddy_free_direct
+        + (now.struct_pages - before.struct_pages) * struct_page_ns(c)
         + (now.cleared - before.cleared) * c.mem_clear_2m
         + (now.config_writes - before.config_writes) * c.virt_exit_to_user
     )
@@ -108,3 +110,10 @@ cdef inline void charge_lists(machine_t *g, vcpu_t *v) noexcept nogil:
 cdef inline void charge_locked(machine_t *g, vcpu_t *v, double ns) noexcept nogil:
     """Kernel work that is done under the zone lock, taken once."""
     charge_kernel(g, v, ns + lock_wait(g, v, 1, ns))
+
+cdef inline void charge_free(machine_t *g, vcpu_t *v, int order) noexcept nogil:
+    """One block freed; what draining per-CPU lists costs comes extra."""
+    if order < PAGEBLOCK_ORDER and g.mm.k.pcp_orders >> order & 1:
+        charge_kernel(g, v, g.costs.guest_pcp_free_hit)
+    else:
+        charge_locked(g, v, direct_free_ns(g.costs, order))

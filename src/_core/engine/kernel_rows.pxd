@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport realloc
 
 from hinting._core.common cimport COSTLY_ORDER, NO_PFN, pfn_t
-from hinting._core.engine.charge cimport charge_kernel, charge_lists, charge_strategy, clear_ns
+from hinting._core.engine.charge cimport charge_free, charge_kernel, charge_lists, charge_strategy, clear_ns
 from hinting._core.engine.machine cimport SIM_NO_MEMORY, machine_t, slot_t, vcpu_t
 from hinting._core.engine.memory cimport get_pages, use_pages
 from hinting._core.engine.meter cimport note_latency
@@ -73,7 +73,7 @@ cdef inline bint free_row(machine_t *g, vcpu_t *v, int cpu, const op_t *op, int6
     while s.n and (op.b == 0 or v.done < op.b):
         s.n -= 1
         free_pages(g.mm, cpu, s.pfn[s.n], s.order[s.n])
-        charge_kernel(g, v, g.costs.guest_pcp_free_hit)
+        charge_free(g, v, s.order[s.n])
         charge_lists(g, v)
         charge_strategy(g, v)
         note_wake(g, v, cpu)

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from hinting._core.common cimport pfn_t
-from hinting._core.engine.charge cimport charge_kernel, charge_locked, charge_lists, charge_strategy
+from hinting._core.common cimport PAGEBLOCK_ORDER, pfn_t
+from hinting._core.engine.charge cimport charge_free, charge_kernel, charge_lists, charge_strategy
 from hinting._core.engine.machine cimport machine_t, vcpu_t
 from hinting._core.engine.process cimport (
     PTE_SHARED,
@@ -65,7 +65,7 @@ cdef inline void drop_huge(machine_t *g, vcpu_t *v, int cpu, process_t *p, regio
     r.table[index] = 0
     p.tables -= 1
     p.rss_pages -= TABLE_PAGES
-    charge_locked(g, v, g.costs.guest_buddy_free_direct)
+    charge_free(g, v, PAGEBLOCK_ORDER)
 
 cdef inline void unmap_pages(
     machine_t *g, vcpu_t *v, int cpu, process_t *p, region_t *r, int64_t first, int64_t end,

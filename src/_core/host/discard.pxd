@@ -33,16 +33,21 @@ from hinting._core.host.words cimport fill_block, popcount, span
 
 ctypedef struct zap_t:                  # what some calls did, before it is priced
     int64_t calls                       # madvise calls
-    int64_t small_calls                 # calls that removed a 4K entry
-    int64_t hits                        # calls that removed anything, so flushed
+    int64_t gathers                     # calls that removed entries, and freed what they mapped
+    int64_t hits                        # calls that removed or aged entries, so flushed
     int64_t small                       # 4K entries removed
     int64_t huge                        # huge entries removed whole
     int64_t pmd_splits                  # huge entries split
     int64_t folio_splits
 
-cdef inline double madvise_small_ns(const costs_t *c) noexcept nogil:
-    """What a call that removes 4K entries costs beside the empty call and the entries: gather, flush, free."""
+cdef inline double gather_ns(const costs_t *c) noexcept nogil:
+    """What a call that removes entries costs beside the empty call and the entries: gather, flush, free."""
     cdef double ns = c.host_madvise_zap_4k_single - c.host_madvise_call_empty - c.host_zap_4k_bulk
+    return ns if ns > 0 else 0
+
+cdef inline double huge_entry_ns(const costs_t *c) noexcept nogil:
+    """What each huge entry of a call costs; zap_2m_thp is that of a call with one, beside the empty call."""
+    cdef double ns = c.host_zap_2m_thp - gather_ns(c)
     return ns if ns > 0 else 0
 
 cdef inline double split_pmd_ns(const costs_t *c) noexcept nogil:
@@ -55,12 +60,13 @@ cdef inline void price_zap(
 ) noexcept nogil:
     """Add the host's time and the time stolen from running vCPUs.
 
-    A call of one page costs madvise_zap_4k_single + mmu_notifier_range, a whole huge page madvise_call_empty +
-    mmu_notifier_range + zap_2m_thp. A running vCPU loses one exit and a flush for each call that removed something.
+    A call of one page costs madvise_zap_4k_single + mmu_notifier_range, one of a whole huge page madvise_call_empty +
+    mmu_notifier_range + zap_2m_thp; further entries of a call cost less, as it gathers and flushes once. A
+    running vCPU loses one exit and a flush for each call that removed something.
     """
     cdef double ns = <double>z.calls * (c.host_madvise_call_empty + c.host_mmu_notifier_range)
-    ns += <double>z.small_calls * madvise_small_ns(c) + <double>z.small * c.host_zap_4k_bulk
-    ns += <double>z.huge * c.host_zap_2m_thp + <double>z.pmd_splits * split_pmd_ns(c)
+    ns += <double>z.gathers * gather_ns(c) + <double>z.small * c.host_zap_4k_bulk
+    ns += <double>z.huge * huge_entry_ns(c) + <double>z.pmd_splits * split_pmd_ns(c)
     ns += <double>z.folio_splits * c.host_thp_split_folio
     if running_vcpus > 0:
         ns += <double>z.hits * (c.host_tlb_shootdown_base + running_vcpus * c.host_tlb_shootdown_per_cpu)
@@ -212,7 +218,7 @@ cdef inline void zap_call(host_t *h, backing_t *b, uint64_t at, uint64_t end, za
         small += zap_block(h, b, at >> BLOCK_ORDER, lo, hi, hi - lo == BLOCK_PAGES, z)
         at += hi - lo
     z.calls += 1
-    z.small_calls += small > 0
+    z.gathers += small > 0 or z.huge > huge
     z.hits += small > 0 or z.huge > huge
 
 cdef inline void zap_singles(host_t *h, backing_t *b, uint64_t at, uint64_t end, zap_t *z) noexcept nogil:
@@ -224,7 +230,7 @@ cdef inline void zap_singles(host_t *h, backing_t *b, uint64_t at, uint64_t end,
         hi = <int>(lo + end - at) if lo + end - at < BLOCK_PAGES else BLOCK_PAGES
         small = zap_block(h, b, at >> BLOCK_ORDER, lo, hi, False, z)
         z.calls += hi - lo
-        z.small_calls += small
+        z.gathers += small
         z.hits += small
         at += hi - lo
 
@@ -241,6 +247,7 @@ cdef inline void zap_pool(host_t *h, backing_t *b, uint64_t at, uint64_t end, ui
             b.n.discard_pages += stop - at
             b.n.discarded_pages += n * b.pool_blocks * BLOCK_PAGES
             z.calls += 1
+            z.gathers += n > 0
             z.hits += n > 0
             z.huge += n
         at = stop
@@ -258,7 +265,7 @@ cdef inline void backing_discard(
     cdef zap_t z
     cdef uint64_t at = pfn, end = at + npages
     cdef int64_t held = b.held_frames
-    z.calls = z.small_calls = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
+    z.calls = z.gathers = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
     if b.locked:
         b.n.ignored_pages += npages
         return

@@ -125,7 +125,7 @@ cdef inline void backing_free_lazily(
     if b.locked:
         b.n.ignored_pages += npages
         return
-    z.calls = z.small_calls = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
+    z.calls = z.gathers = z.hits = z.small = z.huge = z.pmd_splits = z.folio_splits = 0
     while at < end:
         stop = at + call_pages if call_pages < end - at else end
         free_call(h, b, at, stop, &z, &marked)

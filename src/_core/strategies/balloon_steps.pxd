@@ -136,6 +136,7 @@ cdef inline int64_t fill(balloon_t *b, mm_t *m, int cpu, int64_t wanted) noexcep
     b.s.work.captured += n
     if b.order:
         b.s.work.allocated_blocks += n
+        b.s.work.struct_pages += n << b.order
     else:
         b.s.work.allocated += n
     return n
@@ -159,7 +160,12 @@ cdef inline void release(balloon_t *b, mm_t *m, int cpu, request_t *r) noexcept 
     for i in range(r.n - 1, -1, -1):
         adjust_total(b, m, r.block[i].pfn, <int64_t>1 << b.order)
         free_pages(m, cpu, r.block[i].pfn, b.order)
-    b.s.work.freed += r.n
+    if b.order:
+        b.s.work.freed_blocks += r.n
+        b.s.work.locks += r.n
+        b.s.work.struct_pages += r.n << b.order
+    else:
+        b.s.work.freed += r.n
     r.n = 0
 
 cdef inline void write_actual(balloon_t *b) noexcept nogil:

@@ -60,7 +60,9 @@ ctypedef struct work_t:                 # what the strategy's own code did, for 
     int64_t stalls                      # times that a CPU waited with an allocation for a report to end
     int64_t allocated                   # single pages that the strategy allocated for itself
     int64_t allocated_blocks            # blocks of order 9 that it allocated
-    int64_t freed                       # pages or blocks of these that it freed
+    int64_t freed                       # of the single pages: freed
+    int64_t freed_blocks                # of the blocks: freed
+    int64_t struct_pages                # gone over in a row by the allocator, which prepares and checks each page of a block
     int64_t cleared                     # 2 MiB of new struct pages that were cleared
     int64_t config_writes               # writes to the device's configuration, each an exit to the VMM
 

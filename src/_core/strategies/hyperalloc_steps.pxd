@@ -136,7 +136,10 @@ cdef inline void drop(
     t.discards += 1
 
 cdef inline bint work_frame(hyperalloc_t *t, int ticket, int64_t f, const costs_t *c, double *host_ns) noexcept nogil:
-    """Evict, take or return one frame if it still is as it was; True if what backs it is to be discarded."""
+    """Evict, take or return one frame if it still is as it was; True if what backs it is to be discarded.
+
+    Taking a frame is an allocation, returning it a free, without the struct pages that this allocator's shared state lacks.
+    """
     cdef bint is_backed = t.frame[f] == FRAME_INSTALLED
     if not is_due(t, ticket, f):
         return False
@@ -151,14 +154,14 @@ cdef inline bint work_frame(hyperalloc_t *t, int ticket, int64_t f, const costs_
         t.taken -= 1
         t.s.gone -= <int64_t>1 << t.order
         t.returned += 1
-        host_ns[0] += c.guest_putback_page
+        host_ns[0] += c.guest_zone_lock_uncontended + c.guest_buddy_free_direct
         return False
     take_free(t.m, 0, <pfn_t>f << t.order, t.order)
     t.frame[f] = FRAME_HARD
     t.taken += 1
     t.s.gone += <int64_t>1 << t.order
     t.hard_reclaimed += 1
-    host_ns[0] += c.guest_isolate_page
+    host_ns[0] += c.guest_buddy_alloc_order9
     return is_backed
 
 cdef inline void work_run(

@@ -33,7 +33,7 @@ cdef enum:
 
     # Passes over the struct pages of a range, counted in the driver's and the hotplug core's code of Linux 6.1.
     PASSES_TAKE = 2                     # split into single pages, marked offline
-    PASSES_GIVE = 1                     # freed
+    PASSES_GIVE = 1                     # made ready to be freed; the allocator's own check comes extra
     PASSES_REMOVE = 3                   # references dropped, checked, taken out of the zone
     PASSES_ADD = 1                      # initialised
 
@@ -211,6 +211,7 @@ cdef inline void plug_done(virtio_mem_t *t, mm_t *m, int cpu) noexcept nogil:
         t.s.work.probes += PASSES_ADD << MEMORY_BLOCK_ORDER
         t.s.work.cleared += 1
     t.s.work.probes += PASSES_GIVE << t.range.order
+    t.s.work.struct_pages += <int64_t>1 << t.range.order
     zone_of(m, at).managed += end - at
     t.s.gone -= end - at
     set_plugged(t, 1)
