@@ -35,9 +35,9 @@ class Guest:
     """One guest's memory as its kernel manages it, freshly booted: all memory free but what boot reserves.
 
     memory: RAM, bytes or text such as "5GiB", whole pages. vcpus: 1 to 256. kernel: a profile ("linux-5.0",
-    "linux-6.1", "linux-6.12"). strategy: an instance of hinting.strategies, a name, or None. thp: "always" or "never",
-    the guest's transparent huge pages; its kernel switches them off if it manages less than 512 MiB at boot. costs: a
-    cost profile, for the footprint of boot.
+    "linux-6.1", "linux-6.12"). strategy: an instance of hinting.strategies, a name, or None. thp: the guest's
+    transparent huge pages, "always", "madvise" (for programs that ask, which no emulated one does) or "never"; its kernel
+    switches them off if it manages less than 512 MiB at boot. costs: a cost profile, for the footprint of boot.
 
     Pages are page frame numbers (pfn). Every method that takes one raises PageError for a page that is not as it must
     be, with the guest unchanged.
@@ -309,7 +309,7 @@ class Guest:
 
     @property
     def thp(self) -> str:
-        """Transparent huge pages: "always" or "never"."""
+        """Transparent huge pages: "always", "madvise" or "never"."""
         return self._thp
 
     @property

@@ -123,7 +123,7 @@ class Host:
         thp_defrag: str = "madvise",
         init_on_free: bool = False,
         pt_reclaim: bool = False,
-        khugepaged: bool = False,
+        khugepaged: bool = True,
         seed: int = 0,
         costs: CostProfile | None = None,
         swap: int | str = 0,

@@ -13,6 +13,7 @@ from hinting.costs import CostProfile
 from hinting.costs import load as load_costs
 from hinting.errors import HintingError, UnitError
 from hinting.guest import Guest
+from hinting.guests import Thp
 from hinting.host import Effect, Host, Limits, pool_pages
 from hinting.policies import find_policy
 from hinting.scenarios.fleet import fleet
@@ -243,7 +244,7 @@ class GuestsTable(Table):
     memory: Pages
     vcpus: Annotated[int, Field(ge=1, le=MAX_CPUS)] = default_of(Guest, "vcpus")
     kernel: str | None = None
-    thp: Literal["always", "never"] = default_of(Guest, "thp")
+    thp: Thp = default_of(Guest, "thp")
     boot: bool = default_of(Simulation.launch, "boot")
     transport: Literal["virtio-main", "virtio-iothread", "vhost", "hypercall"] = default_of(Simulation.launch, "transport")
     poll: Duration = default_of(Simulation.launch, "poll")

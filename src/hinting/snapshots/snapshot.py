@@ -34,7 +34,7 @@ class Snapshot:
     Made by `Guest.snapshot()` or `Snapshot.load(path)`; used by `Guest.from_snapshot` and `Guest.restore`. It never
     changes and does not refer to the guest. What runs in the guest (programs of a simulation) is not part of it.
 
-    kernel: name of the profile. thp: "always" or "never". strategy: its parameters, or None. costs: the profile for
+    kernel: name of the profile. thp: "always", "madvise" or "never". strategy: its parameters, or None. costs: the profile for
     the footprint of boot.
 
     >>> from hinting import Guest
