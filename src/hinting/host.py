@@ -89,7 +89,7 @@ class Host:
     memory: bytes or text such as "15837MiB". base: what the host itself needs. thp: guest RAM may be backed by huge
     pages (QEMU asks for them). fragmentation: share of huge frames that cannot be had, 0 to 1. seed: of those draws.
     costs: a cost profile. pt_reclaim: the host frees empty page tables when memory is discarded. khugepaged: blocks of
-    small pages become huge again, 8 every 10 s.
+    small pages become huge again, 8 every 10 s; by default wherever there are huge pages.
 
     fragmentation_growth: what is added to it when as much memory as the host has was freed or swapped in page by page.
     thp_defrag: "madvise", a huge fault that finds nothing compacts first; or "defer", it falls back at once. init_on_free:
@@ -123,7 +123,7 @@ class Host:
         thp_defrag: str = "madvise",
         init_on_free: bool = False,
         pt_reclaim: bool = False,
-        khugepaged: bool = True,
+        khugepaged: bool | None = None,
         seed: int = 0,
         costs: CostProfile | None = None,
         swap: int | str = 0,
@@ -171,7 +171,7 @@ class Host:
             oom_reap_ns=parse_duration(oom_reap, "host oom_reap"),
             hugepages=pool_pages(hugepages, hugepage_size, frames - base_frames),
             pt_reclaim=pt_reclaim,
-            khugepaged=khugepaged,
+            khugepaged=thp if khugepaged is None else khugepaged,
             swap_frames=size_pages(swap, "host swap"),
             swap_device=swap_device,
             swap_tails=swap_tails,

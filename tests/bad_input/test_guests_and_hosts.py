@@ -59,9 +59,9 @@ def test_vcpus(vcpus, fine):
             h.Guest("640MiB", vcpus=vcpus)
 
 
-@pytest.mark.parametrize("thp", ["", "Always", "madvise", None, True, 1])
+@pytest.mark.parametrize("thp", ["", "Always", "defer", None, True, 1])
 def test_thp(thp):
-    with pytest.raises(GuestError, match="thp must be one of always, never"):
+    with pytest.raises(GuestError, match="thp must be one of always, madvise, never"):
         h.Guest("640MiB", thp=thp)
 
 

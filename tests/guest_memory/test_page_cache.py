@@ -83,13 +83,13 @@ def test_a_full_cache_returns_nothing_until_it_is_dropped():
     """Cached file pages are not free: v8 captures, isolates and reports free blocks only."""
     sim, vm = launch(strategy=h.strategies.V8(entries=32), memory="1GiB")
     run(sim, vm, ("READ", {"file": 1, "b": 700 * MIB}))
-    held, reported = vm.counts()["held_frames"], vm.counts()["reported_pages"]
+    held, reported = vm.counts()["rss_pages"], vm.counts()["reported_pages"]
     assert held >= 700 * MIB
     run(sim, vm, ("SLEEP", {"a": 60_000_000_000}), ("READ", {"file": 1, "b": 10}))
-    assert (vm.counts()["held_frames"], vm.counts()["reported_pages"]) == (held, reported)
+    assert (vm.counts()["rss_pages"], vm.counts()["reported_pages"]) == (held, reported)
     run(sim, vm, ("DROP_CACHES", {}), ("SLEEP", {"a": 1_000_000_000}))
     assert len(vm.page_cache()) == 0
-    assert vm.counts()["held_frames"] < held - 600 * MIB
+    assert vm.counts()["rss_pages"] < held - 600 * MIB
 
 
 def test_evicted_pages_that_come_back_soon_are_activated():

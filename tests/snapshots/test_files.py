@@ -126,7 +126,7 @@ def test_newer_version(content, tmp_path):
     [
         ("kernel", "linux-9.9", "kernel: unknown profile 'linux-9.9', expected one of linux-5.0, "),
         ("kernel", 5, "kernel: unknown profile 5"),
-        ("thp", "sometimes", "thp: expected one of always, never, got 'sometimes'"),
+        ("thp", "sometimes", "thp: expected one of always, madvise, never, got 'sometimes'"),
         ("extra", 1, "header: unknown field 'extra'"),
         ("memory_map", [], "memory_map: expected an object, got list"),
         ("memory_map", {"ram": []}, "memory_map: field 'free' is missing"),

@@ -117,7 +117,7 @@ class HostTable(Table):
     thp_defrag: Literal["madvise", "defer"] = default_of(Host, "thp_defrag")
     init_on_free: bool = default_of(Host, "init_on_free")
     pt_reclaim: bool = default_of(Host, "pt_reclaim")
-    khugepaged: bool = default_of(Host, "khugepaged")
+    khugepaged: bool | None = default_of(Host, "khugepaged")
     swap: Pages = default_of(Host, "swap")
     swap_device: Literal["nvme", "sata", "hdd"] | None = default_of(Host, "swap_device")
     swap_tails: bool = default_of(Host, "swap_tails")
