@@ -43,8 +43,8 @@ DECISIONS = ("discard", "defer", "ignore", "free")
 
 cdef double AVERAGED_S = 10.0
 
-cdef enum:
-    RAISED = -0x7FFFFFFF - 1            # from compiled code
+#: What compiled code answers when it has raised.
+RAISED = -(2**31)
 
 
 cdef int on_report(

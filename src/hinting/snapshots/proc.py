@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hinting import kernels
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.boot import ZONE_STARTS, subtract, zones_of
 from hinting.costs import load as load_costs
@@ -30,7 +31,6 @@ FILES = ("kpageflags", "pagetypeinfo", "buddyinfo")
 
 ORDERS = 11
 MOVABLE = MIGRATETYPES.index("Movable")
-_BLOCK = 512
 #: Bits of kpageflags.
 LRU, ANON, SLAB, BUDDY, NOPAGE, RESERVED = (np.uint64(1 << bit) for bit in (5, 12, 7, 10, 20, 32))
 
@@ -144,8 +144,8 @@ def _filled(
     profile = kernels.load(kernel)
     zones = zones_of(profile, ram.ram, ram.free, vcpus, ram.managed_at_boot >= THP_LEAST_PAGES, ram.late)
     for table in zones:
-        inside = types[table["start"] // _BLOCK : -(-table["end"] // _BLOCK)]
-        table["nr_reserved_highatomic"] = int((inside == MIGRATETYPES.index("HighAtomic")).sum()) * _BLOCK
+        inside = types[table["start"] // PAGEBLOCK_PAGES : -(-table["end"] // PAGEBLOCK_PAGES)]
+        table["nr_reserved_highatomic"] = int((inside == MIGRATETYPES.index("HighAtomic")).sum()) * PAGEBLOCK_PAGES
     allocator = Allocator(profile, zones, vcpus)
     allocator.load_pageblocks(types.astype(np.uint8))
     rng = np.random.default_rng(seed)
@@ -166,7 +166,7 @@ def _from_counts(path: Path, pages: int, kernel: str, vcpus: int, seed: int) -> 
     managed = np.zeros(ram.npfn, bool)
     for first, end in ram.free:
         managed[first:end] = True
-    types = np.full(-(-ram.npfn // _BLOCK), MOVABLE, np.uint8)
+    types = np.full(-(-ram.npfn // PAGEBLOCK_PAGES), MOVABLE, np.uint8)
     free: dict[tuple[int, int, int], np.ndarray] = {}
     for zone in range(4):
         span = slice(ZONE_STARTS[zone], min(ZONE_STARTS[zone + 1], ram.npfn) if zone < 3 else ram.npfn)
@@ -183,7 +183,7 @@ def _from_counts(path: Path, pages: int, kernel: str, vcpus: int, seed: int) -> 
                                 f"into {room} pages: give more memory")
         free |= {(zone, kind, order): pfns for (kind, order), pfns in placed.items()}
     used = managed.astype(np.uint8)
-    used[np.repeat(types == MOVABLE, _BLOCK)[: ram.npfn] & managed] = 2
+    used[np.repeat(types == MOVABLE, PAGEBLOCK_PAGES)[: ram.npfn] & managed] = 2
     return _parts(kernel, ram, _filled(kernel, ram, vcpus, types, free, used, seed))
 
 
@@ -218,8 +218,8 @@ def _from_flags(path: Path, kernel: str, vcpus: int, seed: int) -> dict[str, Any
     types = _types(managed & ~is_free, movable, (flags & SLAB) != 0)
     zone_of = np.searchsorted(ZONE_STARTS, heads, side="right") - 1
     free = {}
-    for zone, kind, order in {*zip(zone_of.tolist(), types[heads // _BLOCK].tolist(), orders.tolist(), strict=True)}:
-        free[zone, kind, order] = heads[(zone_of == zone) & (types[heads // _BLOCK] == kind) & (orders == order)]
+    for zone, kind, order in {*zip(zone_of.tolist(), types[heads // PAGEBLOCK_PAGES].tolist(), orders.tolist(), strict=True)}:
+        free[zone, kind, order] = heads[(zone_of == zone) & (types[heads // PAGEBLOCK_PAGES] == kind) & (orders == order)]
     ram = _runs(exists)
     reserved = _runs(exists & ~managed)
     found = MemoryMap(ram=ram, free=subtract(ram, reserved), reserved=[], deferred=npfn)
@@ -257,8 +257,8 @@ def _apart(orders: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _types(used: np.ndarray, movable: np.ndarray, slab: np.ndarray) -> np.ndarray:
     """Migratetype of each pageblock by what is in it: movable unless more than half of what is in use cannot move."""
-    pad = -used.size % _BLOCK
-    n, can, is_slab = (np.pad(mask, (0, pad)).reshape(-1, _BLOCK).sum(axis=1) for mask in (used, movable, slab))
+    pad = -used.size % PAGEBLOCK_PAGES
+    n, can, is_slab = (np.pad(mask, (0, pad)).reshape(-1, PAGEBLOCK_PAGES).sum(axis=1) for mask in (used, movable, slab))
     types = np.full(n.size, MOVABLE, np.uint8)
     types[n > 2 * can] = MIGRATETYPES.index("Unmovable")
     types[(n > 2 * can) & (2 * is_slab > n)] = MIGRATETYPES.index("Reclaimable")
