@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hinting._core.strategies.free_page_hint import FreePageHint
+from hinting._core.strategies.free_page_hint import DONE, STOP, FreePageHint
 from hinting.errors import HintingError
 from hinting.units import PAGE_BYTES, parse_duration, parse_size
 
@@ -19,7 +19,6 @@ __all__ = ["Migration", "Round"]
 TICK_NS = 10_000_000
 #: First command id of a hinting run, as QEMU counts them.
 FIRST_ID = 0x80000000
-_STOP, _DONE = 0, 1
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Migration:
 
     def _end_round(self) -> None:
         self._backing.end_round()
-        self._command(_STOP)
+        self._command(STOP)
         now = self._backing.migration
         done = {name: now[name] - before for name, before in self._before.items()}
         self.rounds.append(Round(to_send=self._to_send, ended_s=self.simulation.now, **done))
@@ -153,4 +152,4 @@ class Migration:
         self._routine.cancel()
         if self.vm.is_running:
             self._backing.end_migration()
-            self._command(_DONE)
+            self._command(DONE)

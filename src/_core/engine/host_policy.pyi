@@ -7,6 +7,7 @@ GUEST_DTYPE: Any
 HOST_DTYPE: Any
 RANGE_DTYPE: Any
 DECISIONS: tuple[str, ...]
+RAISED: int
 
 class HostPolicy(Guard):
     """The hooks of a policy, as the engine calls them; one simulation each."""

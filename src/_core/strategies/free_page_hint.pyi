@@ -2,6 +2,9 @@ from collections.abc import Iterable
 
 from hinting._core.strategies.hooks import Strategy
 
+STOP: int
+DONE: int
+
 class FreePageHint(Strategy):
     """The compiled hinting of one guest; the parameters are those of hinting.strategies.FreePageHint."""
 

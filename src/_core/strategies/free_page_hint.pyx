@@ -22,6 +22,9 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport MM_NO_MEMORY, mm_t
 from hinting._core.strategies.hooks cimport THREAD_PAUSES, THREAD_SLEEPS, Strategy, block_t, submit
 
+#: Commands of the device that are no id of a run.
+STOP, DONE = CMD_STOP, CMD_DONE
+
 cdef enum:
     BLOCKS_AT_ONCE = 8                  # between two looks at the command id
     FULL_PAUSE_NS = 10000               # until a full ring is looked at again

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hinting._core.engine.host_policy import GUEST_DTYPE, HOST_DTYPE, RANGE_DTYPE
+from hinting._core.engine.host_policy import GUEST_DTYPE, HOST_DTYPE, RAISED, RANGE_DTYPE
 from hinting.errors import PolicyError
 from hinting.policies.host import HostPolicy
 from hinting.strategies.user import place_of
@@ -21,8 +21,6 @@ except ModuleNotFoundError as error:
 
 __all__ = ["compile_policy"]
 
-#: What compiled code answers when it has raised.
-_RAISED = -(2**31)
 _COMPILED: dict[tuple[type, np.dtype], Any] = {}
 
 
@@ -77,12 +75,12 @@ def _compile(spec: HostPolicy, layout: np.dtype) -> Any:
 
     @numba.cfunc(types.int32(types.voidptr, types.voidptr, types.voidptr, types.voidptr, types.int64))
     def entry(state, host, guest, ranges, n):  # type: ignore[no-untyped-def]
-        answer = _RAISED
+        answer = RAISED
         try:
             answer = user(numba.carray(state, 1, layout)[0], numba.carray(host, 1, HOST_DTYPE)[0],
                           numba.carray(guest, 1, GUEST_DTYPE)[0], numba.carray(ranges, n, RANGE_DTYPE))
         except Exception:
-            answer = _RAISED
+            answer = RAISED
         return np.int32(answer)
 
     return entry

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from hinting._core.engine.ops import KINDS, MAX_FILE_PAGES, NO_THP, SINCE_MARK
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting.errors import WorkloadError
 from hinting.traces import FORMATS, FleetTrace, KernelTrace, load, read_kernel_trace
 from hinting.traces.events import ANON, ARRIVES, CACHE, DEPARTS
@@ -20,10 +21,9 @@ from hinting.workloads.rules import Bytes, FilePath, Flag, Number, OneOf, Span, 
 
 __all__ = ["POLICIES", "demand_trace", "kernel_trace"]
 
-BLOCK = 512
 #: Which pages go when demand falls, as shares of the memory: newest first, whole blocks at random, single pages at random.
 POLICIES = {"mix": (0.6, 0.3, 0.1), "lifo": (1.0, 0.0, 0.0), "random_block": (0.0, 1.0, 0.0), "random_page": (0.0, 0.0, 1.0)}
-UNITS = (0, BLOCK, 1)  # pages that go at once: as many as needed, a block, a page
+UNITS = (0, PAGEBLOCK_PAGES, 1)  # pages that go at once: as many as needed, a block, a page
 #: Most blocks that `kernel_trace` keeps at once in slots of their own.
 SLOTS = 60_000
 
@@ -67,7 +67,7 @@ def demand_trace(
     shares = POLICIES[policy]
     parts = np.stack([np.rint(pages[:, 0] * share).astype(np.int64) for share in shares], axis=1)
     parts[:, int(np.argmax(shares))] += pages[:, 0] - parts.sum(axis=1)
-    parts[:, 1] = parts[:, 1] // BLOCK * BLOCK
+    parts[:, 1] = parts[:, 1] // PAGEBLOCK_PAGES * PAGEBLOCK_PAGES
     regions = [_Region(i, unit, int(parts[:, i].max()), rng) for i, unit in enumerate(UNITS)]
     if pages[:, 1].max() > MAX_FILE_PAGES:
         most = int(pages[:, 1].max())

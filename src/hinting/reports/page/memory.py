@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hinting._core.limits import PAGEBLOCK_PAGES
 from hinting.reports.page.arms import Arm
 from hinting.reports.page.sampled import STATES, GuestMap, guest_maps, unusable_over_time
 from hinting.reports.page.theme import Figure, colour_of, load_altair, shown_only
@@ -17,7 +18,6 @@ from hinting.units import PAGE_BYTES
 __all__ = ["memory_figures", "runs"]
 
 GIB_PAGES = 2**30 // PAGE_BYTES
-PAGEBLOCK_PAGES = 512
 #: Of STATES.
 _COLOURS = ("#2f7fc1", "#8fb8de", "#c8404f", "#d9a01e", "#359a57", "#c9d0d6")
 #: Cells of a memory map: along the time, and along the addresses.
