@@ -112,7 +112,7 @@ cdef class Backing:
         if self.h.reclaim == NULL or self.b.group == NO_GROUP:
             raise HostError("reclaim needs a host with swap and a guest in a group of its own")
         with nogil:
-            n = reclaim_pages(self.h, &self.b, &self.costs.c, self.b.group, n, &ns)
+            n = reclaim_pages(self.h, &self.costs.c, self.b.group, n, &ns)
         return n, ns
 
     def wake_vmm(self):

@@ -375,9 +375,7 @@ cdef inline int frames_for(host_t *h, backing_t *b, const costs_t *c, int64_t fr
     b.reclaim_stall += ns[0] - before
     return result
 
-cdef inline int64_t reclaim_pages(
-    host_t *h, backing_t *b, const costs_t *c, int group, int64_t pages, double *ns
-) noexcept nogil:
+cdef inline int64_t reclaim_pages(host_t *h, const costs_t *c, int group, int64_t pages, double *ns) noexcept nogil:
     """memory.reclaim: evict `pages` of a cgroup, as far as 16 rounds get; returns how many went."""
     cdef scan_t s
     cdef int64_t total = 0
@@ -428,7 +426,7 @@ cdef inline void look_at_high(host_t *h, backing_t *b, const costs_t *c, double 
         if group == NO_GROUP or group_usage(h, group) <= h.groups[group].high:
             continue
         h.groups[group].hits_high += 1
-        reclaim_pages(h, b, c, group, charged, ns)
+        reclaim_pages(h, c, group, charged, ns)
         sleep = high_sleep(group_usage(h, group), h.groups[group].high, charged)
         longest = max(longest, sleep)
     b.usage_seen = usage_of(b)
