@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, get_args
 
 from hinting._core.costs import Costs
 from hinting._core.host.host import HostMemory
@@ -23,7 +23,7 @@ DEFAULT_BASE = "0.95GiB"
 
 #: What swapping behind a guest's back costs beside swapping; see docs/host.md.
 Effect = Literal["silent-write", "stale-read", "false-read", "decayed-sequentiality", "false-anonymity"]
-EFFECTS: tuple[Effect, ...] = ("silent-write", "stale-read", "false-read", "decayed-sequentiality", "false-anonymity")
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
 #: Sizes of the pages of hugetlbfs, frames.
 HUGEPAGE_SIZES = {"2MiB": 512, "1GiB": 262144}
 

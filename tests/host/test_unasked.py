@@ -3,9 +3,15 @@
 import pytest
 
 import hinting as h
+from hinting._core.host.host import EFFECTS as CORE_EFFECTS
+from hinting.host import EFFECTS
 
 BLOCK = 512
 MARKS = (100, 200, 300)
+
+
+def test_the_effects_are_those_of_the_core():
+    assert tuple(CORE_EFFECTS) == EFFECTS
 
 
 @pytest.fixture

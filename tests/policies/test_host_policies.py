@@ -265,6 +265,25 @@ def test_compiled_policies_are_guarded():
             memhog_twice(policy())
 
 
+@pytest.mark.parametrize(("described", "words"), [
+    (lambda self: {}, r"state\(\) must be a static method without arguments"),
+    (staticmethod(lambda: 3), r"state\(\) must return {field: dtype or \(dtype, shape\)}, got 3"),
+    (staticmethod(lambda: {"slack": "i8"}), "state.*, field 'slack' is no name or that of a parameter"),
+    (staticmethod(lambda: {"asked": "no dtype"}), r"state\(\) must return .*asked"),
+])
+def test_states_of_compiled_policies_that_are_none(described, words):
+    class Plain:
+        name = "plain"
+        slack = h.parameter(2, "times the high watermark", low=0, high=100)
+        state = described
+
+        def on_report(self, host, guest, ranges):
+            return 0
+
+    with pytest.raises(PolicyError, match=f"policy plain: {words}"):
+        memhog_twice(h.policy(numba=True)(Plain)())
+
+
 @pytest.mark.parametrize(("body", "words"), [
     ({}, "nothing that anything asks for"),
     ({"on_reports": lambda self: 0}, "unknown hook on_reports .* expected one of on_report"),

@@ -41,10 +41,13 @@ assert RANGE_DTYPE.itemsize == sizeof(block_t)
 #: Answers of on_report, by DECIDE_*.
 DECISIONS = ("discard", "defer", "ignore", "free")
 
-cdef double AVERAGED_S = 10.0
+cdef enum:
+    ANSWER_RAISED = -0x7FFFFFFF - 1
 
-#: What compiled code answers when it has raised.
-RAISED = -(2**31)
+#: What a compiled on_report answers when it has raised.
+RAISED = ANSWER_RAISED
+
+cdef double AVERAGED_S = 10.0
 
 
 cdef int on_report(
@@ -70,7 +73,7 @@ cdef int on_compiled_report(
 cdef int strange_answer(compiled_t *c, int answer, int64_t number, const block_t *blocks, int64_t n) noexcept with gil:
     """A compiled on_report has raised, or returned what it may not."""
     cdef HostPolicy p = <HostPolicy>c.owner
-    if answer == RAISED:
+    if answer == ANSWER_RAISED:
         p.ask_again(p.arguments_of(number, blocks, n))
     else:
         p.decided(answer)

@@ -1,8 +1,12 @@
-"""Zones and watermarks of an x86 host: the Python face of watermark.pxd."""
+"""Zones and watermarks of an x86 host, for Python."""
 
 from collections import namedtuple
 
+import numpy as np
+
 from libc.stdint cimport int64_t
+
+from hinting._core.min_free cimport min_free_kbytes, zone_watermarks
 
 from hinting._core.host.arguments import MAX_FRAMES, whole
 
@@ -28,11 +32,11 @@ def host_watermarks(zones, *, thp=True, scale_factor=10, min_kbytes=None):
     """
     cdef int64_t mark[3]
     cdef int64_t frames, kib
-    managed = [whole("host.zones", zone, 0, MAX_FRAMES) for zone in zones]
+    cdef int64_t[::1] managed = np.array([whole("host.zones", zone, 0, MAX_FRAMES) for zone in zones], np.int64)
     frames = whole("host.zones (sum)", sum(managed), 1, MAX_FRAMES)
     whole("host.scale_factor", scale_factor, 1, 3000)
     if min_kbytes is None:
-        kib = min_free_kbytes(frames, sum(1 for zone in managed if zone), thp)
+        kib = min_free_kbytes(&managed[0], <int>managed.shape[0], MIN_FREE_KBYTES_MAX, thp)
     else:
         kib = whole("host.min_kbytes", min_kbytes, 0, 4 * frames)
     marks = []

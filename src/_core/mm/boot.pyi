@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from hinting._core.kernel import Kernel
@@ -9,8 +9,6 @@ _Ranges = Iterable[tuple[int, int]]
 ZONE_STARTS: tuple[int, ...]
 LOWMEM_RESERVE_RATIO: tuple[int, ...]
 SECTION_PAGES: int
-WATERMARK_SCALE_FACTOR: int
-MIN_FREE_KBYTES_MIN: int
 
 def counter_threshold(managed: int, ncpus: int) -> int:
     """Largest difference that a CPU keeps back from a zone's free-page counter."""
@@ -20,12 +18,6 @@ def pcp_batch(managed: int) -> int:
 
 def pcp_limits(kernel: Kernel, managed: int, low_watermark: int, ncpus: int) -> dict[str, int]:
     """batch and high (5.0, 6.1) or high_min and high_max (6.12) of a zone's per-CPU lists."""
-
-def min_free_kbytes(managed: Sequence[int], maximum: int, thp: bool) -> int:
-    """Default of min_free_kbytes for zones of these managed pages (index order), KiB."""
-
-def watermarks(managed: Sequence[int], kbytes: int) -> list[tuple[int, int, int]]:
-    """(min, low, high) of each zone, pages."""
 
 def lowmem_reserve(managed: Iterable[int]) -> list[list[int]]:
     """lowmem_reserve of each zone, 5 columns of pages."""

@@ -3,7 +3,7 @@
 Formulas follow Linux 5.0, 6.1 and 6.12 on x86-64 with one NUMA node. Sizes are pages unless a name says otherwise.
 """
 
-from math import isqrt
+from libc.stdint cimport int64_t
 
 from hinting.errors import GuestError, PageError
 
@@ -12,10 +12,9 @@ from hinting._core.common cimport (
     NR_RESERVES,
     NR_ZONES,
     PAGEBLOCK_ORDER,
-    PAGEBLOCK_PAGES,
-    ZONE_NORMAL,
     pfn_t,
 )
+from hinting._core.min_free cimport WATERMARK_SCALE_FACTOR, min_free_kbytes, zone_watermarks
 from hinting._core.mm.alloc cimport free_pages
 from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.buddy cimport FPI_NONE, FPI_TO_TAIL, __builtin_ctz, free_block
@@ -28,10 +27,6 @@ ZONE_STARTS = (1, 4096, 1048576, 1 << 31)
 LOWMEM_RESERVE_RATIO = (256, 256, 32)
 #: Pages of a memory section.
 SECTION_PAGES = 32768
-#: watermark_scale_factor, in 1/10000 of a zone.
-WATERMARK_SCALE_FACTOR = 10
-#: Lower clamp of min_free_kbytes.
-MIN_FREE_KBYTES_MIN = 128
 
 
 def counter_threshold(managed, ncpus):
@@ -57,30 +52,19 @@ def pcp_limits(kernel, managed, low_watermark, ncpus):
     return {"batch": batch, "high": 0, "high_min": high, "high_max": max(managed // 8 // ncpus, 4 * batch)}
 
 
-def min_free_kbytes(managed, long maximum, thp):
-    """Default of min_free_kbytes for zones of these managed pages (index order), KiB.
-
-    maximum: the version's upper clamp. thp: the huge page daemon runs and asks for more.
-    """
-    low = list(managed[:ZONE_NORMAL + 1])
-    value = min(max(isqrt(16 * 4 * sum(low)), MIN_FREE_KBYTES_MIN), maximum)
-    if thp:
-        high = [mark[2] for mark in watermarks(managed, value)][:ZONE_NORMAL + 1]
-        populated = sum(1 for pages in low if pages)
-        recommended = PAGEBLOCK_PAGES * populated * (2 + 9)
-        recommended = min(recommended, sum(max(0, m - h) for m, h in zip(low, high)) // 20)
-        value = max(value, 4 * recommended)
-    return value
-
-
-def watermarks(managed, kbytes):
-    """(min, low, high) of each zone, pages."""
-    total = sum(managed)
+cdef list watermarks(list managed, int64_t maximum, bint thp):
+    """(min, low, high) of each zone, pages. maximum: the version's upper clamp of min_free_kbytes."""
+    cdef int64_t pages[NR_ZONES]
+    cdef int64_t mark[3]
+    cdef int64_t kib
+    cdef int i
+    for i in range(NR_ZONES):
+        pages[i] = managed[i]
+    kib = min_free_kbytes(pages, NR_ZONES, maximum, thp)
     marks = []
-    for pages in managed:
-        low = kbytes // 4 * pages // total if total else 0
-        step = max(low // 4, pages * WATERMARK_SCALE_FACTOR // 10000)
-        marks.append((low, low + step, low + 2 * step))
+    for i in range(NR_ZONES):
+        zone_watermarks(pages[i], sum(managed), kib, WATERMARK_SCALE_FACTOR, mark)
+        marks.append((mark[0], mark[1], mark[2]))
     return marks
 
 
@@ -131,8 +115,7 @@ def zones_of(kernel, ram, free, ncpus, thp, late=()):
     if not sum(managed):
         raise GuestError("memory map: nothing is left to free after the reserved ranges")
     final = [pages([*free, *late], spans[i]) if i in spans else 0 for i in range(NR_ZONES)]
-    kbytes = min_free_kbytes(managed, kernel.min_free_kbytes_max, thp)
-    marks = watermarks(managed, kbytes)
+    marks = watermarks(managed, kernel.min_free_kbytes_max, thp)
     reserve = lowmem_reserve(managed)
     return [
         {

@@ -16,6 +16,7 @@ from hinting._core.mm.pages cimport (
     TAG_ISOLATED, TAG_MOVABLE, TAG_ORDER, TAG_REPORTED, TAG_USED, block_type, covering, tag_set,
     zone_of)
 from hinting._core.mm.pcp cimport mark_pcp, pindex_order, ring_push_tail
+from hinting._core.mm.pcp_fields cimport pcp_fields, set_pcp_fields
 from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
 from hinting._core.mm.views cimport AllocatorState
 
@@ -100,27 +101,11 @@ cdef class LoadableState(AllocatorState):
     def load_pcp_state(self, zone, cpu, state):
         """Set fields of one per-CPU page set: high, high_min, high_max, batch, free_factor, alloc_factor, ..., diff."""
         cdef pcp_t *p = pcp_of(&self.m, &self.m.zone[zone_index_of(zone)], cpu_of(&self.m, cpu))
-        for name, value in state.items():
-            if name == "high":
-                p.high = value
-            elif name == "high_min":
-                p.high_min = value
-            elif name == "high_max":
-                p.high_max = value
-            elif name == "batch":
-                p.batch = value
-            elif name == "free_factor":
-                p.free_factor = value
-            elif name == "alloc_factor":
-                p.alloc_factor = value
-            elif name == "free_count":
-                p.free_count = value
-            elif name == "flags":
-                p.flags = value
-            elif name == "diff":
-                p.diff = value
-            else:
+        fields = pcp_fields(p)
+        for name in state:
+            if name == "count" or name not in fields:
                 raise PageError(f"per-CPU state has no field {name!r}")
+        set_pcp_fields(p, fields | dict(state))
 
     def load_zone_state(self, zone, counter=None, boost=None, flags=None, nr_isolated_blocks=None):
         """Set the free-page counter (pages), boost (pages) and flags (1 boosted, 2 reclaim active, 4 below high)."""

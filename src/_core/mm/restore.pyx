@@ -34,6 +34,7 @@ from hinting._core.mm.pages cimport (
     zone_of,
 )
 from hinting._core.mm.pcp cimport mark_pcp, pindex_order, ring_push_tail
+from hinting._core.mm.pcp_fields cimport set_pcp_fields
 from hinting._core.mm.state cimport mm_t, pcp_t, zone_t
 
 from hinting._core.mm.state_arrays import checked
@@ -225,9 +226,7 @@ cdef _pcp_fields(Allocator new, arrays):
             if values[factor] > new.m.k.pcp_scale_max:
                 raise PageError(f"state: pcp row {row}: {factor} of {new.kernel.name} is at most "
                                 f"{new.m.k.pcp_scale_max}, got {values[factor]}")
-        p.high, p.high_min, p.high_max = values["high"], values["high_min"], values["high_max"]
-        p.batch, p.free_factor, p.alloc_factor = values["batch"], values["free_factor"], values["alloc_factor"]
-        p.free_count, p.flags, p.diff = values["free_count"], values["flags"], values["diff"]
+        set_pcp_fields(p, values)
     if wanted:
         raise PageError(f"state: pcp has no row for zone {min(wanted)[0]}, cpu {min(wanted)[1]}")
 

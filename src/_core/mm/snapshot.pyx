@@ -33,6 +33,7 @@ from hinting._core.mm.pages cimport (
     tag_is_used,
 )
 from hinting._core.mm.pcp cimport ring_at
+from hinting._core.mm.pcp_fields cimport pcp_fields
 from hinting._core.mm.state cimport link_t, mm_t, pcp_t, ring_t, zone_t
 
 from hinting._core.mm.state_arrays import ARRAYS
@@ -164,13 +165,14 @@ cdef dict _pcp(mm_t *m):
     cdef int zone, cpu, index
     cdef uint32_t i
     sets, rows, pfns, types = [], [], [], []
+    names = ARRAYS["pcp"].names
     for zone in range(NR_ZONES):
         if m.zone[zone].end == 0:
             continue
         for cpu in range(m.ncpus):
             p = pcp_of(m, &m.zone[zone], cpu)
-            sets.append((zone, cpu, p.count, p.high, p.high_min, p.high_max, p.batch, p.free_factor, p.alloc_factor,
-                         p.free_count, p.flags, p.diff))
+            fields = {"zone": zone, "cpu": cpu} | pcp_fields(p)
+            sets.append(tuple(fields[name] for name in names))
             for index in range(m.k.nr_pcp_lists):
                 r = &p.list[index]
                 if r.len:

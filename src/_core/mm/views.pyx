@@ -15,8 +15,9 @@ from hinting._core.mm.arrays cimport unmap_arrays
 from hinting._core.mm.counter cimport free_exact, pcp_of
 from hinting._core.mm.pages cimport TAG_KIND, TAG_REPORTED, links_of, list_head, pfn_of_node, tag_get
 from hinting._core.mm.pcp cimport pindex, ring_at
+from hinting._core.mm.pcp_fields cimport pcp_fields
 from hinting._core.mm.state cimport (
-    WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t, mm_t, pcp_t, ring_t,
+    WM_HIGH, WM_LOW, WM_MIN, ZONE_BELOW_HIGH, ZONE_BOOSTED, ZONE_RECLAIM_ACTIVE, link_t, mm_t, ring_t,
     zone_t)
 from hinting._core.mm.times cimport times_free
 
@@ -121,12 +122,7 @@ cdef class AllocatorState:
 
     def pcp_state(self, zone, cpu):
         """Fields of one per-CPU page set as a dict; count and high in pages, diff: its part of the counter."""
-        cdef pcp_t *p = pcp_of(&self.m, &self.m.zone[zone_index_of(zone)], cpu_of(&self.m, cpu))
-        return {
-            "count": p.count, "high": p.high, "high_min": p.high_min, "high_max": p.high_max, "batch": p.batch,
-            "free_factor": p.free_factor, "alloc_factor": p.alloc_factor, "free_count": p.free_count,
-            "flags": p.flags, "diff": p.diff,
-        }
+        return pcp_fields(pcp_of(&self.m, &self.m.zone[zone_index_of(zone)], cpu_of(&self.m, cpu)))
 
     def zone_state(self, zone):
         """Counters and limits of a zone as a dict; all in pages."""

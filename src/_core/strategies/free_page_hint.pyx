@@ -22,7 +22,7 @@ from hinting._core.mm.allocator cimport Allocator
 from hinting._core.mm.state cimport MM_NO_MEMORY, mm_t
 from hinting._core.strategies.hooks cimport THREAD_PAUSES, THREAD_SLEEPS, Strategy, block_t, submit
 
-#: Values of free_page_hint_cmd_id that are no run.
+#: Commands of the device that are no id of a run.
 STOP, DONE = CMD_STOP, CMD_DONE
 
 cdef enum:

@@ -10,6 +10,7 @@ import numpy as np
 from hinting._core.engine.host_policy import GUEST_DTYPE, HOST_DTYPE, RAISED, RANGE_DTYPE
 from hinting.errors import PolicyError
 from hinting.policies.host import HostPolicy
+from hinting.records import fill_parameters, record_of
 from hinting.strategies.user import place_of
 
 try:
@@ -29,11 +30,9 @@ def compile_policy(spec: HostPolicy, policy: Any) -> dict[str, Any]:
 
     The policy object gets the state's record as `state`. Raises PolicyError for what does not compile.
     """
-    layout = _layout(spec)
+    layout = record_of(spec, _described(spec), f"policy {spec.name}: state()", PolicyError)
     state = np.zeros(1, layout)
-    for name, rule in spec.parameters().items():
-        value = getattr(spec, name)
-        state[name] = rule.choices.index(value) if isinstance(value, str) and rule.choices else value
+    fill_parameters(state, spec)
     record = state.view(np.recarray)[0]
     policy.state = record
     key = (type(spec), layout)
@@ -48,17 +47,14 @@ def compile_policy(spec: HostPolicy, policy: Any) -> dict[str, Any]:
     return {"address": _COMPILED[key].address, "state": state.ctypes.data, "owner": (state, _COMPILED[key]), "again": again}
 
 
-def _layout(spec: HostPolicy) -> np.dtype:
-    """The record of `self`: parameters, then the fields of state()."""
-    fields: list[Any] = [(name, "?" if isinstance(getattr(spec, name), bool) else "i8") for name in spec.parameters()]
-    described = spec.plain.state() if hasattr(spec.plain, "state") else {}
+def _described(spec: HostPolicy) -> Any:
+    """What the class's state() says, {} without one."""
+    if not hasattr(spec.plain, "state"):
+        return {}
     try:
-        for name, dtype in described.items():
-            fields.append((name, *dtype) if isinstance(dtype, tuple) else (name, dtype))
-        return np.dtype(fields or [("nothing", "i8")], align=True)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise PolicyError(f"policy {spec.name}: state() must be a static method that returns {{field: dtype or (dtype, shape)}}, "
-                          f"got {described!r}") from error
+        return spec.plain.state()
+    except TypeError as error:
+        raise PolicyError(f"policy {spec.name}: state() must be a static method without arguments: {error}") from error
 
 
 def _compile(spec: HostPolicy, layout: np.dtype) -> Any:

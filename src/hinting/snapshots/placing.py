@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from hinting._core.limits import NR_ORDERS
+
 __all__ = ["place"]
 
-ORDERS = 11
 _BLOCK_ORDER = 9
 _MOVABLE = 1
 
@@ -26,7 +27,7 @@ def place(
     rng.shuffle(whole)
     found: dict[tuple[int, int], list[int]] = {}
     left = blocks.copy()
-    edges: list[list[int]] = [[pfn for pfn, at in pieces if at == order] for order in range(ORDERS)]
+    edges: list[list[int]] = [[pfn for pfn, at in pieces if at == order] for order in range(NR_ORDERS)]
     singles: list[int] = []
     for kind in range(counts.shape[0]):
         for order in (10, 9):
@@ -69,8 +70,8 @@ def _ranges(managed: np.ndarray, start: int) -> tuple[list[int], list[tuple[int,
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         at = first
         while at < end:
-            order = min(ORDERS - 1, (at & -at).bit_length() - 1 if at else ORDERS - 1, (end - at).bit_length() - 1)
-            if order == ORDERS - 1:
+            order = min(NR_ORDERS - 1, (at & -at).bit_length() - 1 if at else NR_ORDERS - 1, (end - at).bit_length() - 1)
+            if order == NR_ORDERS - 1:
                 whole.append(at)
             else:
                 pieces.append((at, order))
@@ -80,7 +81,7 @@ def _ranges(managed: np.ndarray, start: int) -> tuple[list[int], list[tuple[int,
 
 def _typed(singles: list[int], left: np.ndarray, types: np.ndarray, rng: np.random.Generator) -> list[Slots]:
     """Give pageblocks that are not all free their types, as many of each as are left; slots by type and order."""
-    slots: list[Slots] = [[[] for _ in range(ORDERS)] for _ in range(left.size)]
+    slots: list[Slots] = [[[] for _ in range(NR_ORDERS)] for _ in range(left.size)]
     rng.shuffle(singles)
     kinds = np.full(len(singles), _MOVABLE)
     at = 0
@@ -96,7 +97,7 @@ def _typed(singles: list[int], left: np.ndarray, types: np.ndarray, rng: np.rand
 
 def _take(pool: Slots, order: int, rng: np.random.Generator) -> int | None:
     """A free block of this order, in half of a slot; what is left of the slot stays one. None if there is no slot."""
-    found = next((large for large in range(order + 1, ORDERS) if pool[large]), None)
+    found = next((large for large in range(order + 1, NR_ORDERS) if pool[large]), None)
     if found is None:
         return None
     at = int(rng.integers(len(pool[found])))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hinting import kernels
-from hinting._core.limits import PAGEBLOCK_PAGES
+from hinting._core.limits import NR_ORDERS, PAGEBLOCK_PAGES
 from hinting._core.mm.allocator import Allocator
 from hinting._core.mm.boot import ZONE_STARTS, subtract, zones_of
 from hinting.costs import load as load_costs
@@ -29,7 +29,6 @@ __all__ = ["FILES", "is_proc", "read_counts", "snapshot_of_proc"]
 #: Files that are looked for in a folder; the first that is there is used.
 FILES = ("kpageflags", "pagetypeinfo", "buddyinfo")
 
-ORDERS = 11
 MOVABLE = MIGRATETYPES.index("Movable")
 #: Bits of kpageflags.
 LRU, ANON, SLAB, BUDDY, NOPAGE, RESERVED = (np.uint64(1 << bit) for bit in (5, 12, 7, 10, 20, 32))
@@ -51,7 +50,7 @@ def read_counts(path: Path) -> tuple[np.ndarray, np.ndarray]:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{path}: cannot be read: {error}") from None
-    free = np.zeros((4, len(MIGRATETYPES), ORDERS), np.int64)
+    free = np.zeros((4, len(MIGRATETYPES), NR_ORDERS), np.int64)
     blocks = np.zeros((4, len(MIGRATETYPES)), np.int64)
     columns: list[str] = []
     found = False
@@ -72,8 +71,8 @@ def read_counts(path: Path) -> tuple[np.ndarray, np.ndarray]:
             for name, text in zip(columns, counts, strict=False):
                 blocks[zone, _kind(where, name, int(text))] = int(text) if name in MIGRATETYPES else 0
             continue
-        if len(counts) != ORDERS:
-            raise SnapshotError(f"{where}: expected {ORDERS} counts of free blocks, orders 0 to 10, got {len(counts)}")
+        if len(counts) != NR_ORDERS:
+            raise SnapshotError(f"{where}: expected {NR_ORDERS} counts of free blocks, orders 0 to 10, got {len(counts)}")
         kind = MOVABLE if typed is None else _kind(where, typed[3], sum(int(text.lstrip(">")) for text in counts))
         free[zone, kind] += [int(text.lstrip(">")) for text in counts]
         found = True
@@ -154,7 +153,7 @@ def _filled(
         allocator.load_free(zone, order, kind, shuffled, np.zeros(shuffled.size, np.uint8))
     allocator.load_used(used)
     for zone in allocator.zones():
-        allocator.load_zone_state(zone, counter=int((allocator.buddyinfo()[zone] << np.arange(ORDERS)).sum()))
+        allocator.load_zone_state(zone, counter=int((allocator.buddyinfo()[zone] << np.arange(NR_ORDERS)).sum()))
     return allocator
 
 
@@ -171,7 +170,7 @@ def _from_counts(path: Path, pages: int, kernel: str, vcpus: int, seed: int) -> 
     for zone in range(4):
         span = slice(ZONE_STARTS[zone], min(ZONE_STARTS[zone + 1], ram.npfn) if zone < 3 else ram.npfn)
         inside = managed[span] if zone < 3 and span.start < ram.npfn else np.zeros(0, bool)
-        wanted, room = int((counts[zone] << np.arange(ORDERS)).sum()), int(inside.sum())
+        wanted, room = int((counts[zone] << np.arange(NR_ORDERS)).sum()), int(inside.sum())
         if wanted > room:
             raise SnapshotError(f"{path}: zone {ZONES[zone]} has {wanted} free pages, a guest of {pages * PAGE_BYTES >> 20} MiB "
                                 f"manages {room} there: give more memory")
@@ -211,7 +210,7 @@ def _from_flags(path: Path, kernel: str, vcpus: int, seed: int) -> dict[str, Any
     managed = exists & ((flags & RESERVED) == 0)
     orders, heads = _free_blocks(flags, managed)
     is_free = np.zeros(npfn, bool)
-    for order in range(ORDERS):
+    for order in range(NR_ORDERS):
         for head in heads[orders == order].tolist():
             is_free[head : head + (1 << order)] = True
     movable = managed & ~is_free & ((flags & (LRU | ANON)) != 0)
@@ -234,8 +233,8 @@ def _free_blocks(flags: np.ndarray, managed: np.ndarray) -> tuple[np.ndarray, np
     heads = np.flatnonzero((flags & BUDDY != 0) & managed)
     stops = np.append(np.flatnonzero((flags != 0) | ~managed), flags.size)
     run = stops[np.searchsorted(stops, heads, side="right")] - heads
-    aligned = np.where(heads == 0, 1 << (ORDERS - 1), heads & -heads)
-    orders = np.floor(np.log2(np.minimum(np.minimum(run, aligned), 1 << (ORDERS - 1)))).astype(np.int64)
+    aligned = np.where(heads == 0, 1 << (NR_ORDERS - 1), heads & -heads)
+    orders = np.floor(np.log2(np.minimum(np.minimum(run, aligned), 1 << (NR_ORDERS - 1)))).astype(np.int64)
     return _apart(orders, heads)
 
 
@@ -244,7 +243,7 @@ def _apart(orders: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarra
     while True:
         at = np.searchsorted(heads, heads ^ (1 << orders))
         at = np.minimum(at, heads.size - 1)
-        both = (heads[at] == heads ^ (1 << orders)) & (orders[at] == orders) & (orders < ORDERS - 1) & (heads[at] > heads)
+        both = (heads[at] == heads ^ (1 << orders)) & (orders[at] == orders) & (orders < NR_ORDERS - 1) & (heads[at] > heads)
         if heads.size == 0 or not both.any():
             return orders, heads
         first = np.flatnonzero(both)

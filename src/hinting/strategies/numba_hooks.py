@@ -17,6 +17,7 @@ import numpy as np
 from hinting._core.strategies.external import External
 from hinting._core.strategies.faults import Fault
 from hinting.errors import StrategyError
+from hinting.records import fill_parameters, layout_of, record_of
 from hinting.strategies.user import HOOKS, NumbaStrategy, place_of
 
 try:
@@ -39,8 +40,11 @@ class NumbaHooks:
 
     def __init__(self, spec: NumbaStrategy) -> None:
         self.spec = spec
-        self.layout = _layout(spec)
-        self.shared_layout = _dtype(spec, "shared", {}) if hasattr(spec, "shared") else None
+        described = spec.state() if hasattr(spec, "state") else {}
+        self.layout = record_of(spec, described, f"strategy {spec.name}: state()", StrategyError)
+        self.shared_layout: np.dtype | None = None
+        if hasattr(spec, "shared"):
+            self.shared_layout = layout_of(spec.shared(), f"strategy {spec.name}: shared()", StrategyError)
         self.compiled = _compiled(spec, self.layout, self.shared_layout)
         self.state: np.ndarray | None = None
         self.shared: np.ndarray | None = None
@@ -54,9 +58,7 @@ class NumbaHooks:
         self.state = memory[offset : offset + n_cpus * self.layout.itemsize].view(self.layout)
         if self.shared_layout is not None:
             self.shared = memory[: self.shared_layout.itemsize].view(self.shared_layout)
-        for name, rule in self.spec.parameters().items():
-            value = getattr(self.spec, name)
-            self.state[name] = rule.choices.index(value) if isinstance(value, str) and rule.choices else value
+        fill_parameters(self.state, self.spec)
         setup = getattr(self.spec, "setup", None)
         if setup is not None:
             setup(self.state)
@@ -97,32 +99,6 @@ def _lines_of(hook: Any, method: str) -> set[int]:
     """Lines of a hook that call this method of its guest."""
     return {instruction.positions.lineno for instruction in dis.get_instructions(hook)
             if instruction.argval == method and instruction.positions and instruction.positions.lineno}
-
-
-def _dtype(spec: NumbaStrategy, what: str, given: dict[str, Any]) -> np.dtype:
-    """The layout that a method of the class describes, behind the given fields."""
-    described = getattr(spec, what)() if hasattr(spec, what) else {}
-    hint = f"strategy {spec.name}: {what}() must return {{field: dtype or (dtype, shape)}}"
-    if not isinstance(described, dict):
-        raise StrategyError(f"{hint}, got {described!r}")
-    fields: list[Any] = list(given.items())
-    for name, dtype in described.items():
-        if not isinstance(name, str) or not name.isidentifier() or name in given:
-            raise StrategyError(f"{hint}, field {name!r} is no name or that of a parameter")
-        fields.append((name, *dtype) if isinstance(dtype, tuple) else (name, dtype))
-    try:
-        return np.dtype(fields, align=True)
-    except (TypeError, ValueError) as error:
-        raise StrategyError(f"{hint}: {error}, got {described!r}") from error
-
-
-def _layout(spec: NumbaStrategy) -> np.dtype:
-    """The record of a CPU: parameters, then state."""
-    parameters = {}
-    for name in spec.parameters():
-        parameters[name] = "?" if isinstance(getattr(spec, name), bool) else "i8"
-    layout = _dtype(spec, "state", parameters)
-    return layout if layout.itemsize else np.dtype([("nothing", "i8")])
 
 
 def _compiled(spec: NumbaStrategy, layout: np.dtype, shared: np.dtype | None) -> dict[str, Any]:
